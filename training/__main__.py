@@ -1,0 +1,14 @@
+"""`python -m training`: fit and evaluate the emotion network."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# TensorFlow reads this when it is imported: its start-up chatter is no message for a person.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from training.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""FER2013 faces with labels, FER+ votes, the official split and what is wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from training.errors import DataError
+from training.labels import FERPLUS_COLUMNS, LABELS, SPLITS
+from training.sources import RawFaces, read_faces, read_votes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+LabelSet = Literal["fer2013", "ferplus"]
+"""Whose word counts: FER2013's one label, or the votes of FER+'s ten annotators."""
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """A set of FER2013 faces; every array has one row per face."""
+
+    images: NDArray[np.uint8]
+    """(n, 48, 48) grey pixels, 0..255."""
+    labels: NDArray[np.int64]
+    """(n,) FER2013's label as an index into `LABELS`."""
+    splits: NDArray[np.str_]
+    """(n,) `Training`, `PublicTest` or `PrivateTest`."""
+    duplicate: NDArray[np.bool_]
+    """(n,) the same pixels stand in another split, or earlier in the same one."""
+    ballots: NDArray[np.int64] | None
+    """(n, 10) FER+ votes in the order of `FERPLUS_COLUMNS`, or None without FER+."""
+    sha256: dict[str, str]
+    """Hash of each file read, by its role (`fer2013`, `ferplus`)."""
+
+    def __len__(self) -> int:
+        """Count the faces."""
+        return len(self.images)
+
+    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Faces:
+        """Take the faces at a mask or at indices."""
+        ballots = None if self.ballots is None else self.ballots[chosen]
+        return Faces(
+            self.images[chosen],
+            self.labels[chosen],
+            self.splits[chosen],
+            self.duplicate[chosen],
+            ballots,
+            self.sha256,
+        )
+
+    @cached_property
+    def votes(self) -> NDArray[np.float32] | None:
+        """(n, 7) votes for the seven emotions in the order of `LABELS`, or None."""
+        if self.ballots is None:
+            return None
+        emotions = list(FERPLUS_COLUMNS.values())
+        columns = [emotions.index(label) for label in LABELS]
+        return self.ballots[:, columns].astype(np.float32)
+
+    @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """(n,) whether most FER+ annotators saw one of the seven emotions; all without FER+."""
+        if self.ballots is None or self.votes is None:
+            return np.ones(len(self), np.bool_)
+        return np.asarray(
+            (self.votes.max(axis=1) > 0)
+            & (self.votes.max(axis=1) >= _other_votes(self.ballots).max(axis=1))
+        )
+
+    def select(self, split: str) -> Faces:
+        """Take the faces of one split.
+
+        Raises:
+            DataError: no face stands in it.
+        """
+        chosen = self[self.splits == split]
+        if not len(chosen):
+            msg = f"the data hold no face of the split {split}; known are {', '.join(SPLITS)}"
+            raise DataError(msg)
+        return chosen
+
+    def truth(self, label_set: LabelSet) -> NDArray[np.int64]:
+        """Give (n,) the one right label of each face; for FER+ the majority of the votes."""
+        if label_set == "fer2013":
+            return self.labels
+        return np.asarray(self._votes_or_error().argmax(axis=1), np.int64)
+
+    def targets(self, label_set: LabelSet) -> NDArray[np.float32]:
+        """Give (n, 7) the distribution to learn: one-hot for FER2013, vote shares for FER+."""
+        if label_set == "fer2013":
+            return np.eye(len(LABELS), dtype=np.float32)[self.labels]
+        votes = self._votes_or_error()
+        return np.asarray(votes / votes.sum(axis=1, keepdims=True), np.float32)
+
+    def _votes_or_error(self) -> NDArray[np.float32]:
+        if self.votes is None:
+            msg = "these labels need FER+ votes: give its file with --ferplus"
+            raise DataError(msg)
+        return self.votes
+
+
+def _other_votes(ballots: NDArray[np.int64]) -> NDArray[np.int64]:
+    others = [column for column, label in enumerate(FERPLUS_COLUMNS.values()) if label is None]
+    return ballots[:, others]
+
+
+def load_faces(
+    path: str | os.PathLike[str], ferplus: str | os.PathLike[str] | None = None
+) -> Faces:
+    """Read FER2013 (and FER+), remember it in the cache, and mark the duplicates.
+
+    Args:
+        path: `fer2013.csv` (plain, .gz, .xz) or Kaggle's folder.
+        ferplus: FER+'s CSV file; needs the CSV file of FER2013, whose rows it follows.
+
+    Raises:
+        DataError: something cannot be read or does not fit; the message names line or path.
+    """
+    source = Path(path)
+    digest = hash_source(source)
+    raw = _cached_faces(source, digest)
+    sha256 = {"fer2013": digest}
+    ballots = None
+    if ferplus is not None:
+        if source.is_dir():
+            msg = "FER+ follows the rows of fer2013.csv: give --data that file, not folders"
+            raise DataError(msg)
+        ballots = read_votes(Path(ferplus))
+        sha256["ferplus"] = hash_source(Path(ferplus))
+        if len(ballots) != len(raw.images):
+            msg = f"{ferplus} has {len(ballots)} rows, {path} has {len(raw.images)}: not a pair"
+            raise DataError(msg)
+    return Faces(*raw, mark_duplicates(raw), ballots, sha256)
+
+
+def hash_source(path: Path) -> str:
+    """Hash a file's content, or a folder's file names and contents, with SHA-256.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        if not path.is_dir():
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        for member in sorted(path.glob("*/*/*")):
+            digest.update(str(member.relative_to(path)).encode())
+            digest.update(member.read_bytes())
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}; give the path of the data set"
+        raise DataError(msg) from error
+    return digest.hexdigest()
+
+
+def _cached_faces(source: Path, digest: str) -> RawFaces:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(home) / "serenbox" / f"fer2013-{digest[:16]}.npz"
+    if cache.is_file():
+        try:
+            with np.load(cache) as arrays:
+                return RawFaces(arrays["images"], arrays["labels"], arrays["splits"])
+        except (OSError, ValueError, KeyError, EOFError):
+            cache.unlink()  # damaged: read the source again
+    raw = read_faces(source)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
+            np.savez(file, images=raw.images, labels=raw.labels, splits=raw.splits)
+        Path(file.name).replace(cache)
+    except OSError:
+        pass  # a cache that cannot be written costs time, nothing else
+    return raw
+
+
+def mark_duplicates(raw: RawFaces) -> NDArray[np.bool_]:
+    """Mark (n,) every face whose pixels stand in another split, or earlier in its own.
+
+    A face of *Training* that a test split also holds is thereby marked on both sides.
+    """
+    keys = [hashlib.sha256(image.tobytes()).digest() for image in raw.images]
+    seen_in: dict[bytes, set[str]] = {}
+    for key, split in zip(keys, raw.splits, strict=True):
+        seen_in.setdefault(key, set()).add(str(split))
+    met: set[tuple[bytes, str]] = set()
+    marks = []
+    for key, split in zip(keys, raw.splits, strict=True):
+        marks.append(len(seen_in[key]) > 1 or (key, str(split)) in met)
+        met.add((key, str(split)))
+    return np.array(marks, np.bool_)
+
+
+def training_faces(faces: Faces, label_set: LabelSet) -> Faces:
+    """Choose what may be learnt from.
+
+    Takes *Training* faces that stand in no test split and once only, not of constant colour,
+    and, for FER+, those in which most annotators saw one of the seven emotions.
+
+    Raises:
+        DataError: a class has no face left.
+    """
+    chosen = faces.select("Training")
+    chosen = chosen[~chosen.duplicate & ~constant(chosen.images)]
+    if label_set == "ferplus":
+        chosen = chosen[chosen.usable]
+    counts = np.bincount(chosen.truth(label_set), minlength=len(LABELS))
+    empty = [label for label, count in zip(LABELS, counts, strict=True) if not count]
+    if empty:
+        msg = f"the Training split has no usable face of {', '.join(empty)}"
+        raise DataError(msg)
+    return chosen
+
+
+def constant(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell (n,) which images show one colour only."""
+    flat = images.reshape(len(images), -1)
+    return np.asarray(flat.min(axis=1) == flat.max(axis=1))
+
+
+def describe(faces: Faces) -> list[str]:
+    """Say in lines what the data hold: counts per split and class, duplicates, blanks."""
+    lines = []
+    for split in SPLITS:
+        part = faces.splits == split
+        if not part.any():
+            continue
+        counts = np.bincount(faces.labels[part], minlength=len(LABELS))
+        named = _named(LABELS, counts)
+        lines.append(
+            f"{split}: {part.sum()} faces ({named}); {faces.duplicate[part].sum()} duplicates, "
+            f"{constant(faces.images[part]).sum()} of one colour"
+        )
+    return lines
+
+
+def _named(labels: Sequence[str], counts: NDArray[np.int64]) -> str:
+    return ", ".join(f"{label} {count}" for label, count in zip(labels, counts, strict=True))

@@ -1,0 +1,203 @@
+"""Train: fine-tune the network on FER2013, keep every epoch, write down what was done."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from training.augment import Augmentation, TrainingBatches
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.data import Faces, LabelSet, training_faces
+from training.fused import fuse
+from training.labels import LABELS
+from training.loss import BalancedCrossEntropy
+from training.metrics import measure
+from training.network import build_network, load_backbone, with_size
+from training.predict import keras_logits
+from training.record import git_commit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Everything that decides how a run goes, apart from the data."""
+
+    label_set: LabelSet = "ferplus"
+    """Whose labels to learn."""
+    size: int = 96
+    """Side of the network's input, pixels; a multiple of 32."""
+    alpha: float = 1.0
+    """Width multiplier of MobileNetV2."""
+    weights: str = "imagenet"
+    """Where the backbone begins: `imagenet`, a .weights.h5 file, or `none`."""
+    epochs: int = 20
+    """Passes over the training faces."""
+    small_epochs: int = 8
+    """How many of them, at the beginning, run at `small_size`, which is cheaper."""
+    small_size: int = 64
+    """Side of the input in those, pixels; a multiple of 32."""
+    batch_size: int = 64
+    """Faces per step."""
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW, after one epoch of warm-up; a cosine takes it to zero."""
+    weight_decay: float = 0.05
+    """AdamW's decay of kernels."""
+    ema: float = 0.998
+    """Momentum of the average of weights that is validated and kept."""
+    dropout: float = 0.2
+    """Share of features dropped before the logits."""
+    balance: float = 1.0
+    """Exponent of the class prior in the balanced loss: 0 leaves the classes as they are."""
+    label_smoothing: float = 0.0
+    """Share of every target spread over all classes."""
+    seed: int = 0
+    """Seed of everything random."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """How faces are varied."""
+
+
+class Run:
+    """One training run in one folder."""
+
+    def __init__(self, faces: Faces, settings: FitSettings, folder: Path) -> None:
+        """Prepare the data and the compiled network; nothing is read from `folder` yet.
+
+        Raises:
+            DataError: a class is missing.
+            RunError: the weights do not fit.
+        """
+        keras.utils.set_random_seed(settings.seed)
+        self.settings, self.folder = settings, folder
+        train = training_faces(faces, settings.label_set)
+        self._images = train.images
+        targets = train.targets(settings.label_set)
+        self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)
+        self._targets = _smooth(targets, settings.label_smoothing)
+        validation = faces.select("PublicTest")
+        if settings.label_set == "ferplus":
+            validation = validation[validation.usable]
+        self._validation = validation
+        self.training_faces = len(train)
+        self.commit = git_commit()
+        self.network = fuse(
+            build_network(None, alpha=settings.alpha, dropout=settings.dropout)
+        )
+        self._loss = BalancedCrossEntropy(self.prior, settings.balance)
+        self._compile()
+        self.history: History = []
+
+    def _compile(self) -> None:
+        settings = self.settings
+        steps = max(1, len(self._images) // settings.batch_size)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=settings.learning_rate / 100,
+            warmup_target=settings.learning_rate,
+            warmup_steps=steps,
+            decay_steps=max(1, steps * (settings.epochs - 1)),
+        )
+        optimizer = keras.optimizers.AdamW(
+            schedule, weight_decay=settings.weight_decay, use_ema=True, ema_momentum=settings.ema
+        )
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        self.network.compile(
+            optimizer, loss=self._loss, metrics=[self._loss.accuracy], jit_compile=False
+        )
+
+    def start(self) -> None:
+        """Begin from the given backbone."""
+        load_backbone(self.network, self.settings.weights, alpha=self.settings.alpha)
+
+    def resume(self) -> None:
+        """Go on after the last whole epoch in the folder.
+
+        Raises:
+            RunError: there is no checkpoint, or it does not fit.
+        """
+        self.history = load_checkpoint(self.folder, self.network)
+
+    def train(self, report: Callable[[str], None]) -> None:
+        """Run the epochs that are left, keeping the state after each; `report` gets a line each."""
+        began, first = time.monotonic(), len(self.history)
+        for epoch in range(first, self.settings.epochs):
+            started = time.monotonic()
+            row = {"epoch": epoch + 1, **self._epoch(epoch), **self._validate(epoch)}
+            row["seconds"] = round(time.monotonic() - started, 1)
+            self.history.append(row)
+            save_checkpoint(self.folder, self.network, self.history)
+            done = epoch + 1 - first
+            left = (time.monotonic() - began) / done * (self.settings.epochs - epoch - 1)
+            report(_line(row, self.settings.epochs, left))
+
+    def _input_size(self, epoch: int) -> int:
+        settings = self.settings
+        return settings.small_size if epoch < settings.small_epochs else settings.size
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        settings = self.settings
+        batches = TrainingBatches(
+            self._images,
+            self._targets,
+            size=self._input_size(epoch),
+            batch_size=settings.batch_size,
+            augmentation=settings.augmentation,
+            seed=settings.seed,
+            epoch=epoch,
+        )
+        fitted = self.network.fit(batches, initial_epoch=epoch, epochs=epoch + 1, shuffle=False)
+        return {name: float(values[-1]) for name, values in fitted.history.items()}
+
+    def _validate(self, epoch: int) -> dict[str, float]:
+        """Measure the averaged weights on PublicTest, then put the trained ones back."""
+        trained = [keras.ops.copy(variable) for variable in self.network.trainable_variables]
+        self.average()
+        faces = self._validation
+        logits = keras_logits(self.network, faces.images, self._input_size(epoch))
+        for variable, value in zip(self.network.trainable_variables, trained, strict=True):
+            variable.assign(value)
+        shifted = logits + self.settings.balance * np.log(self.prior)
+        targets = faces.targets(self.settings.label_set)
+        log_scores = shifted - np.logaddexp.reduce(shifted, axis=1, keepdims=True)
+        truth = faces.truth(self.settings.label_set)
+        with_prior = measure(np.exp(log_scores), truth, LABELS)
+        balanced = measure(logits, truth, LABELS) if self.settings.balance else with_prior
+        return {
+            "val_loss": float(-(targets * log_scores).sum(axis=1).mean()),
+            "val_accuracy": with_prior.accuracy,
+            "val_macro_recall": with_prior.macro_recall,
+            "val_accuracy_balanced": balanced.accuracy,
+            "val_macro_recall_balanced": balanced.macro_recall,
+        }
+
+    def average(self) -> None:
+        """Put the averaged weights into the network."""
+        self.network.optimizer.finalize_variable_values(self.network.trainable_variables)
+
+    def finished_network(self) -> keras.Model:
+        """Give the averaged network at its fixed size, without optimizer state."""
+        self.average()
+        return with_size(self.network, self.settings.size, alpha=self.settings.alpha)
+
+
+def _smooth(targets: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    return np.asarray(targets * (1 - share) + share / targets.shape[1], np.float32)
+
+
+def _line(row: dict[str, Any], epochs: int, left: float) -> str:
+    minutes, seconds = divmod(round(left), 60)
+    return (
+        f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}, PublicTest loss "
+        f"{row['val_loss']:.4f}, accuracy {row['val_accuracy']:.2%}, macro-recall "
+        f"{row['val_macro_recall']:.2%} (without prior {row['val_accuracy_balanced']:.2%}, "
+        f"{row['val_macro_recall_balanced']:.2%}); {minutes}:{seconds:02d} left"
+    )

@@ -1,0 +1,36 @@
+"""The seven emotions and the codes that FER2013 and FER+ use for them."""
+
+from __future__ import annotations
+
+LABELS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+
+SPLITS: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
+
+# FER2013 codes its emotions 0..6 in this order (README of the 2013 challenge), which is not ours.
+FER2013_CODES: tuple[str, ...] = (
+    "angry",
+    "disgust",
+    "fear",
+    "happy",
+    "sad",
+    "surprise",
+    "neutral",
+)
+
+# FER+'s ten vote columns and the label that each counts for (https://github.com/microsoft/FERPlus).
+# Contempt, unknown and not-a-face are not among the seven.
+FERPLUS_COLUMNS: dict[str, str | None] = {
+    "neutral": "neutral",
+    "happiness": "happy",
+    "surprise": "surprise",
+    "sadness": "sad",
+    "anger": "angry",
+    "disgust": "disgust",
+    "fear": "fear",
+    "contempt": None,
+    "unknown": None,
+    "NF": None,
+}
+
+FACE_SIZE = 48
+"""Side of a FER2013 face in pixels."""

@@ -1,0 +1,82 @@
+"""The network: ImageNet's MobileNetV2 over grey faces, with seven logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from training.errors import RunError
+from training.labels import LABELS
+
+ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+"""Width multipliers for which ImageNet weights exist."""
+
+
+def build_network(size: int | None, *, alpha: float = 1.0, dropout: float = 0.2) -> keras.Model:
+    """Make an untrained network.
+
+    It takes raw grey pixels (n, size, size, 1), 0..255, and gives (n, 7) logits in the order of
+    `LABELS`; scaling to -1..1, which MobileNetV2 was made for, is inside. With `size` None it
+    takes any side that is a multiple of 32.
+    """
+    pixels = keras.Input((size, size, 1), name="pixels")
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_to_unit")(pixels)
+    backbone = keras.applications.MobileNetV2(
+        input_tensor=scaled, alpha=alpha, include_top=False, weights=None, pooling="avg"
+    )
+    features = keras.layers.Dropout(dropout, name="dropout")(backbone.output)
+    logits = keras.layers.Dense(len(LABELS), name="logits")(features)
+    return keras.Model(pixels, logits, name="serenbox_emotion")
+
+
+def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
+    """Fill the backbone of `network` in place with trained weights.
+
+    Args:
+        network: made by `build_network`.
+        weights: `imagenet` (Keras downloads it), `none`, or a .weights.h5 file of
+            `keras.applications.MobileNetV2(include_top=False)`.
+        alpha: width multiplier, as given to `build_network`.
+
+    Raises:
+        RunError: the file is missing or does not fit.
+    """
+    if weights == "none":
+        return
+    if weights != "imagenet" and not Path(weights).is_file():
+        msg = f"--weights {weights}: no such file; give 'imagenet', 'none' or a .weights.h5 file"
+        raise RunError(msg)
+    from_file = weights != "imagenet"
+    try:
+        source = keras.applications.MobileNetV2(
+            input_shape=(96, 96, 3),
+            alpha=alpha,
+            include_top=False,
+            weights=None if from_file else "imagenet",
+        )
+        if from_file:
+            source.load_weights(weights)
+    except Exception as error:  # noqa: BLE001 - Keras raises bare Exception for a failed download
+        msg = f"--weights {weights}: {error}; give the path of a file that fits alpha {alpha}"
+        raise RunError(msg) from error
+    for layer in source.layers:
+        values = layer.get_weights()
+        if values:
+            target = network.get_layer(layer.name)
+            target.set_weights(_grey_stem(values, target))
+
+
+def _grey_stem(values: list[Any], target: Any) -> list[Any]:
+    """Sum a kernel over its input colours where the target has one: exact for grey pictures."""
+    if values[0].shape != tuple(target.weights[0].shape):
+        return [values[0].sum(axis=2, keepdims=True), *values[1:]]
+    return values
+
+
+def with_size(network: keras.Model, size: int, *, alpha: float) -> keras.Model:
+    """Copy a network of any size into one of fixed size, as the converter needs it."""
+    fixed = build_network(size, alpha=alpha)
+    fixed.set_weights(network.get_weights())
+    return fixed
