@@ -6,7 +6,7 @@ import os
 import sys
 
 # TensorFlow reads this when it is imported: its start-up chatter is no message for a person.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from training.cli import main
 

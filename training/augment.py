@@ -53,7 +53,9 @@ def affine(
     """
     angle = math.radians(degrees)
     step = FACE_SIZE / size / scale
-    turn = step * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    turn = step * np.array(
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    )
     if flip:
         turn[0] = -turn[0]
     centre = (FACE_SIZE - 1) / 2 + FACE_SIZE * np.array(shift)
@@ -74,6 +76,7 @@ def augment(
 
     Returns:
         (size, size) grey pixels, 0..255.
+
     """
     if rng.random() < settings.blur:
         small = int(rng.integers(FACE_SIZE // 2, FACE_SIZE))

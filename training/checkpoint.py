@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from pathlib import Path
-from typing import Any
+import zipfile
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from training.errors import RunError
+from training.files import CHECKPOINT
 
-NAME = "checkpoint.npz"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content in one step: a reader sees the old or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary = Path(file.name)
-    temporary.chmod(0o644)
-    temporary.replace(path)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-def save_checkpoint(folder: Path, model: keras.Model, history: list[dict[str, float]]) -> None:
-    """Write weights, optimizer state and the history so far into `folder`."""
-    path = folder / NAME
+def save_checkpoint(
+    folder: Path,
+    model: keras.Model,
+    history: list[dict[str, float]],
+    settings: dict[str, Any],
+) -> None:
+    """Write weights, optimizer state, the history so far and the run's settings into `folder`."""
+    path = folder / CHECKPOINT
     temporary = path.with_suffix(".part.npz")
     np.savez(
         temporary,
         history=np.array(json.dumps(history)),
+        settings=np.array(json.dumps(settings)),
         **{f"weight_{i}": value for i, value in enumerate(model.get_weights())},
         **{
             f"optimizer_{i}": keras.ops.convert_to_numpy(variable)
@@ -44,32 +38,47 @@ def save_checkpoint(folder: Path, model: keras.Model, history: list[dict[str, fl
     temporary.replace(path)
 
 
-def load_checkpoint(folder: Path, model: keras.Model) -> list[dict[str, float]]:
+def load_checkpoint(
+    folder: Path, model: keras.Model, settings: dict[str, Any]
+) -> list[dict[str, float]]:
     """Fill a compiled model and its optimizer in place from `folder`.
 
     Returns:
         The history so far, one row per whole epoch.
 
     Raises:
-        RunError: there is no checkpoint, or it is of another network.
+        RunError: there is no checkpoint, or the run began with other settings.
+
     """
-    path = folder / NAME
+    path = folder / CHECKPOINT
     if not path.is_file():
         msg = f"{folder} has no checkpoint to resume from; start without --resume"
         raise RunError(msg)
     model.optimizer.build(model.trainable_variables)
     try:
         with np.load(path) as arrays:
+            _check_settings(json.loads(str(arrays["settings"])), settings)
             model.set_weights(_numbered(arrays, "weight"))
             for variable, value in zip(
                 model.optimizer.variables, _numbered(arrays, "optimizer"), strict=True
             ):
                 variable.assign(value)
             history: list[dict[str, float]] = json.loads(str(arrays["history"]))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        msg = f"{path} does not fit this run ({error}); resume with the arguments it began with"
+    except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        msg = f"{path} is damaged ({error}); start again in another folder"
         raise RunError(msg) from error
     return history
+
+
+def _check_settings(began: dict[str, Any], now: dict[str, Any]) -> None:
+    changed = [
+        f"{name} was {began.get(name)}, not {value}"
+        for name, value in now.items()
+        if began.get(name) != value
+    ]
+    if changed:
+        msg = f"the run began with other settings: {'; '.join(changed)}; resume it with those"
+        raise RunError(msg)
 
 
 def _numbered(arrays: Any, prefix: str) -> list[Any]:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from serenbox.runtime import Runtime
 from training.data import LabelSet, describe, load_faces
 from training.errors import RunError, TrainingError
+from training.files import CHECKPOINT
+from training.labels import SPLITS
+from training.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PROGRAM = "python -m training"
+
+MARGINS = (-0.05, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+"""Crop margins that `crop` tries by itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Train and measure the network.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands)
+    _add_evaluate(commands)
+    _add_crop(commands)
     return parser
 
 
@@ -57,9 +67,7 @@ def _add_fit(commands: Any) -> None:
     parser = commands.add_parser("fit", help="train a network", description=_fit.__doc__)
     parser.set_defaults(command=_fit)
     add_data_options(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder of the run"
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
         "--resume", action="store_true", help="go on after the last whole epoch in --out"
     )
@@ -91,20 +99,18 @@ def _add_fit(commands: Any) -> None:
 
 def _fit(options: argparse.Namespace) -> None:
     """Train a network; writes model.keras, history.csv, curves.png and run.json into --out."""
-    from training.fit import FitSettings, Run
-    from training.record import write_record
+    with quiet():  # TensorFlow greets
+        from training.fit import FitSettings, Run
+        from training.record import write_record
 
     values = vars(options)
     values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
     names = {field.name for field in dataclasses.fields(FitSettings)}
     settings = FitSettings(**{name: value for name, value in values.items() if name in names})
-    if (options.out / "model.keras").exists():
-        msg = f"{options.out} already holds a finished model; give --out another folder"
-        raise RunError(msg)
+    _check_folder(options.out, resume=options.resume)
     faces = load_faces(options.data, options.ferplus)
     for line in describe(faces):
         print(line)
-    options.out.mkdir(parents=True, exist_ok=True)
     run = Run(faces, settings, options.out)
     if options.resume:
         run.resume()
@@ -112,3 +118,89 @@ def _fit(options: argparse.Namespace) -> None:
         run.start()
     run.train(lambda line: print(line, flush=True))
     write_record(run, faces)
+
+
+def _check_folder(folder: Path, *, resume: bool) -> None:
+    """Make the run's folder; refuse to overwrite what a run left there."""
+    if (folder / "model.keras").exists():
+        msg = f"{folder} already holds a finished model; give --out another folder"
+        raise RunError(msg)
+    if (folder / CHECKPOINT).exists() and not resume:
+        msg = f"{folder} holds an unfinished run; go on with --resume, or give another folder"
+        raise RunError(msg)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder} cannot be made: {error.strerror}; give --out another folder"
+        raise RunError(msg) from error
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="measure a model", description=_evaluate.__doc__)
+    parser.set_defaults(command=_evaluate)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .tflite file")
+    add_data_options(parser)
+    parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="default: PublicTest")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write evaluation.json, answers.csv, confusion.png"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument(
+        "--runtime",
+        choices=get_args(Runtime),
+        default="auto",
+        help="what runs a .tflite (default: auto)",
+    )
+    parser.add_argument(
+        "--scores-as",
+        type=Path,
+        metavar="FILE",
+        help="score a .keras with the temperature, prior and thresholds of this .tflite",
+    )
+    parser.add_argument(
+        "--prior-exponent", type=float, metavar="E", help="in place of the model's own, 0 to 1"
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    """Measure a model on one split, with the same program for .keras and .tflite."""
+    from training.evaluate import evaluate, summary, write_evaluation
+    from training.predict import predict
+
+    faces = load_faces(options.data, options.ferplus).select(options.split)
+    prediction = predict(
+        options.model,
+        faces.images,
+        runtime=options.runtime,
+        scores_as=options.scores_as,
+        prior_exponent=options.prior_exponent,
+    )
+    report = evaluate(faces, prediction)
+    if options.out:
+        write_evaluation(options.out, report, faces, prediction.scores)
+    print(json.dumps(report, indent=2) if options.json else summary(report))
+
+
+def _add_crop(commands: Any) -> None:
+    parser = commands.add_parser(
+        "crop", help="measure crop geometries on photographs", description=_crop.__doc__
+    )
+    parser.set_defaults(command=_crop)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    parser.add_argument(
+        "--photos", type=Path, required=True, metavar="DIR", help="photographs in DIR/<emotion>/"
+    )
+    parser.add_argument(
+        "--margins", type=float, nargs="+", default=list(MARGINS), help="margins to try"
+    )
+    parser.add_argument(
+        "--resolutions", type=int, nargs="+", default=[48], help="resolutions to try, pixels"
+    )
+
+
+def _crop(options: argparse.Namespace) -> None:
+    """Crop the faces of labelled photographs in several ways; tell the agreement of each."""
+    from training.crop_sweep import sweep
+
+    for line in sweep(options.model, options.photos, options.margins, options.resolutions):
+        print(line, flush=True)

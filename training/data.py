@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from serenbox.results import EMOTIONS
 from training.errors import DataError
-from training.labels import FERPLUS_COLUMNS, LABELS, SPLITS
+from training.labels import FERPLUS_COLUMNS, SPLITS
 from training.sources import RawFaces, read_faces, read_votes
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Faces:
     images: NDArray[np.uint8]
     """(n, 48, 48) grey pixels, 0..255."""
     labels: NDArray[np.int64]
-    """(n,) FER2013's label as an index into `LABELS`."""
+    """(n,) FER2013's label as an index into `EMOTIONS`."""
     splits: NDArray[np.str_]
     """(n,) `Training`, `PublicTest` or `PrivateTest`."""
     duplicate: NDArray[np.bool_]
@@ -60,11 +61,11 @@ class Faces:
 
     @cached_property
     def votes(self) -> NDArray[np.float32] | None:
-        """(n, 7) votes for the seven emotions in the order of `LABELS`, or None."""
+        """(n, 7) votes for the seven emotions in the order of `EMOTIONS`, or None."""
         if self.ballots is None:
             return None
         emotions = list(FERPLUS_COLUMNS.values())
-        columns = [emotions.index(label) for label in LABELS]
+        columns = [emotions.index(label) for label in EMOTIONS]
         return self.ballots[:, columns].astype(np.float32)
 
     @cached_property
@@ -82,6 +83,7 @@ class Faces:
 
         Raises:
             DataError: no face stands in it.
+
         """
         chosen = self[self.splits == split]
         if not len(chosen):
@@ -98,7 +100,7 @@ class Faces:
     def targets(self, label_set: LabelSet) -> NDArray[np.float32]:
         """Give (n, 7) the distribution to learn: one-hot for FER2013, vote shares for FER+."""
         if label_set == "fer2013":
-            return np.eye(len(LABELS), dtype=np.float32)[self.labels]
+            return np.eye(len(EMOTIONS), dtype=np.float32)[self.labels]
         votes = self._votes_or_error()
         return np.asarray(votes / votes.sum(axis=1, keepdims=True), np.float32)
 
@@ -125,6 +127,7 @@ def load_faces(
 
     Raises:
         DataError: something cannot be read or does not fit; the message names line or path.
+
     """
     source = Path(path)
     digest = hash_source(source)
@@ -148,6 +151,7 @@ def hash_source(path: Path) -> str:
 
     Raises:
         DataError: it cannot be read.
+
     """
     digest = hashlib.sha256()
     try:
@@ -208,13 +212,14 @@ def training_faces(faces: Faces, label_set: LabelSet) -> Faces:
 
     Raises:
         DataError: a class has no face left.
+
     """
     chosen = faces.select("Training")
     chosen = chosen[~chosen.duplicate & ~constant(chosen.images)]
     if label_set == "ferplus":
         chosen = chosen[chosen.usable]
-    counts = np.bincount(chosen.truth(label_set), minlength=len(LABELS))
-    empty = [label for label, count in zip(LABELS, counts, strict=True) if not count]
+    counts = np.bincount(chosen.truth(label_set), minlength=len(EMOTIONS))
+    empty = [label for label, count in zip(EMOTIONS, counts, strict=True) if not count]
     if empty:
         msg = f"the Training split has no usable face of {', '.join(empty)}"
         raise DataError(msg)
@@ -234,8 +239,8 @@ def describe(faces: Faces) -> list[str]:
         part = faces.splits == split
         if not part.any():
             continue
-        counts = np.bincount(faces.labels[part], minlength=len(LABELS))
-        named = _named(LABELS, counts)
+        counts = np.bincount(faces.labels[part], minlength=len(EMOTIONS))
+        named = _named(EMOTIONS, counts)
         lines.append(
             f"{split}: {part.sum()} faces ({named}); {faces.duplicate[part].sum()} duplicates, "
             f"{constant(faces.images[part]).sum()} of one colour"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+from serenbox.results import EMOTIONS
 from training.augment import Augmentation, TrainingBatches
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data import Faces, LabelSet, training_faces
+from training.errors import RunError
 from training.fused import fuse
-from training.labels import LABELS
 from training.loss import BalancedCrossEntropy
 from training.metrics import measure
 from training.network import build_network, load_backbone, with_size
@@ -23,6 +24,7 @@ from training.record import git_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -66,6 +68,33 @@ class FitSettings:
     augmentation: Augmentation = field(default_factory=Augmentation)
     """How faces are varied."""
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            RunError: a value is out of its range; the message names it.
+
+        """
+        for name, fits, wanted in (
+            ("size", self.size > 0 and self.size % 32 == 0, "a multiple of 32"),
+            ("small-size", self.small_size > 0 and self.small_size % 32 == 0, "a multiple of 32"),
+            ("alpha", self.alpha > 0, "above 0"),
+            ("epochs", self.epochs >= 1, "1 or more"),
+            ("small-epochs", 0 <= self.small_epochs <= self.epochs, "from 0 to --epochs"),
+            ("batch-size", self.batch_size >= 2, "2 or more"),
+            ("learning-rate", self.learning_rate > 0, "above 0"),
+            ("weight-decay", self.weight_decay >= 0, "0 or more"),
+            ("ema", 0 < self.ema < 1, "between 0 and 1"),
+            ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
+            ("balance", 0 <= self.balance <= 1, "from 0 to 1"),
+            ("label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
+            ("seed", self.seed >= 0, "0 or more"),
+        ):
+            if not fits:
+                value = getattr(self, name.replace("-", "_"))
+                msg = f"--{name} is {value}, and must be {wanted}"
+                raise RunError(msg)
+
 
 class Run:
     """One training run in one folder."""
@@ -76,6 +105,7 @@ class Run:
         Raises:
             DataError: a class is missing.
             RunError: the weights do not fit.
+
         """
         keras.utils.set_random_seed(settings.seed)
         self.settings, self.folder = settings, folder
@@ -90,9 +120,7 @@ class Run:
         self._validation = validation
         self.training_faces = len(train)
         self.commit = git_commit()
-        self.network = fuse(
-            build_network(None, alpha=settings.alpha, dropout=settings.dropout)
-        )
+        self.network = fuse(build_network(None, alpha=settings.alpha, dropout=settings.dropout))
         self._loss = BalancedCrossEntropy(self.prior, settings.balance)
         self._compile()
         self.history: History = []
@@ -123,8 +151,9 @@ class Run:
 
         Raises:
             RunError: there is no checkpoint, or it does not fit.
+
         """
-        self.history = load_checkpoint(self.folder, self.network)
+        self.history = load_checkpoint(self.folder, self.network, asdict(self.settings))
 
     def train(self, report: Callable[[str], None]) -> None:
         """Run the epochs that are left, keeping the state after each; `report` gets a line each."""
@@ -134,7 +163,7 @@ class Run:
             row = {"epoch": epoch + 1, **self._epoch(epoch), **self._validate(epoch)}
             row["seconds"] = round(time.monotonic() - started, 1)
             self.history.append(row)
-            save_checkpoint(self.folder, self.network, self.history)
+            save_checkpoint(self.folder, self.network, self.history, asdict(self.settings))
             done = epoch + 1 - first
             left = (time.monotonic() - began) / done * (self.settings.epochs - epoch - 1)
             report(_line(row, self.settings.epochs, left))
@@ -154,7 +183,13 @@ class Run:
             seed=settings.seed,
             epoch=epoch,
         )
-        fitted = self.network.fit(batches, initial_epoch=epoch, epochs=epoch + 1, shuffle=False)
+        fitted = self.network.fit(
+            batches,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            shuffle=False,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
         return {name: float(values[-1]) for name, values in fitted.history.items()}
 
     def _validate(self, epoch: int) -> dict[str, float]:
@@ -169,8 +204,8 @@ class Run:
         targets = faces.targets(self.settings.label_set)
         log_scores = shifted - np.logaddexp.reduce(shifted, axis=1, keepdims=True)
         truth = faces.truth(self.settings.label_set)
-        with_prior = measure(np.exp(log_scores), truth, LABELS)
-        balanced = measure(logits, truth, LABELS) if self.settings.balance else with_prior
+        with_prior = measure(np.exp(log_scores), truth, EMOTIONS)
+        balanced = measure(logits, truth, EMOTIONS) if self.settings.balance else with_prior
         return {
             "val_loss": float(-(targets * log_scores).sum(axis=1).mean()),
             "val_accuracy": with_prior.accuracy,

@@ -1,8 +1,6 @@
-"""The seven emotions and the codes that FER2013 and FER+ use for them."""
+"""How FER2013 and FER+ name the emotions and the splits."""
 
 from __future__ import annotations
-
-LABELS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
 SPLITS: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
 

@@ -67,6 +67,7 @@ def expected_calibration_error(
 
     Returns:
         The error, 0..1.
+
     """
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     error = 0.0
@@ -83,6 +84,7 @@ def measure(
 
     Raises:
         ValueError: there is nothing to measure.
+
     """
     if not len(truth):
         msg = "no face to measure"
@@ -97,9 +99,7 @@ def measure(
         accuracy=float((answers == truth).mean()),
         macro_recall=float(np.mean(recalls)),
         macro_f1=float(np.mean(present)),
-        expected_calibration_error=expected_calibration_error(
-            scores.max(axis=1), answers == truth
-        ),
+        expected_calibration_error=expected_calibration_error(scores.max(axis=1), answers == truth),
         classes=classes,
         confusion=confusion.tolist(),
     )

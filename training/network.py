@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from serenbox.results import EMOTIONS
 from training.errors import RunError
-from training.labels import LABELS
 
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Width multipliers for which ImageNet weights exist."""
@@ -18,7 +18,7 @@ def build_network(size: int | None, *, alpha: float = 1.0, dropout: float = 0.2)
     """Make an untrained network.
 
     It takes raw grey pixels (n, size, size, 1), 0..255, and gives (n, 7) logits in the order of
-    `LABELS`; scaling to -1..1, which MobileNetV2 was made for, is inside. With `size` None it
+    `EMOTIONS`; scaling to -1..1, which MobileNetV2 was made for, is inside. With `size` None it
     takes any side that is a multiple of 32.
     """
     pixels = keras.Input((size, size, 1), name="pixels")
@@ -27,7 +27,7 @@ def build_network(size: int | None, *, alpha: float = 1.0, dropout: float = 0.2)
         input_tensor=scaled, alpha=alpha, include_top=False, weights=None, pooling="avg"
     )
     features = keras.layers.Dropout(dropout, name="dropout")(backbone.output)
-    logits = keras.layers.Dense(len(LABELS), name="logits")(features)
+    logits = keras.layers.Dense(len(EMOTIONS), name="logits")(features)
     return keras.Model(pixels, logits, name="serenbox_emotion")
 
 
@@ -42,6 +42,7 @@ def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
 
     Raises:
         RunError: the file is missing or does not fit.
+
     """
     if weights == "none":
         return
@@ -58,7 +59,7 @@ def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
         )
         if from_file:
             source.load_weights(weights)
-    except Exception as error:  # noqa: BLE001 - Keras raises bare Exception for a failed download
+    except Exception as error:
         msg = f"--weights {weights}: {error}; give the path of a file that fits alpha {alpha}"
         raise RunError(msg) from error
     for layer in source.layers:

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
+from serenbox.classifier import EmotionClassifier, scores_from_logits
 from serenbox.crop import face_to_input
+from serenbox.errors import SerenBoxError
+from serenbox.model_file import ScoreSpec, load_model_file
+from serenbox.results import EMOTIONS
+from training.errors import RunError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+    from serenbox.runtime import Runtime
+
 BATCH = 256
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one model answers for a set of faces."""
+
+    scores: NDArray[np.float32]
+    """(n, 7) probabilities in the order of `EMOTIONS`."""
+    spec: ScoreSpec
+    """How the scores were made of the logits."""
+    model: dict[str, Any]
+    """Name and SHA-256 of the model file, and what ran it."""
 
 
 def model_inputs(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -20,16 +43,96 @@ def model_inputs(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.stack([face_to_input(image, size, "grey") for image in images])
 
 
-def keras_logits(
-    model: keras.Model, images: NDArray[np.uint8], size: int
-) -> NDArray[np.float32]:
+def keras_logits(model: Any, images: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     """Run (n, 48, 48) faces through a Keras model at `size`; gives (n, 7) logits."""
-    parts = [
-        keras.ops.convert_to_numpy(
-            model.predict_on_batch(
-                model_inputs(images[start : start + BATCH], size).astype(np.float32)
-            )
+    parts = []
+    for start in range(0, len(images), BATCH):
+        pixels = model_inputs(images[start : start + BATCH], size).astype(np.float32)
+        parts.append(np.asarray(model.predict_on_batch(pixels), np.float32))
+    return np.concatenate(parts)
+
+
+def predict(
+    path: Path,
+    images: NDArray[np.uint8],
+    *,
+    runtime: Runtime = "auto",
+    scores_as: Path | None = None,
+    prior_exponent: float | None = None,
+) -> Prediction:
+    """Score (n, 48, 48) faces with a model file.
+
+    Args:
+        path: a .tflite made by `python -m convert`, or a .keras made by `python -m training fit`.
+        images: the faces.
+        runtime: what runs a .tflite.
+        scores_as: a .tflite whose temperature, prior and thresholds a .keras shall use; without
+            it a .keras uses the class prior in the run.json beside it and no thresholds.
+        prior_exponent: in place of the model's own.
+
+    Raises:
+        RunError: the model cannot be read.
+
+    """
+    if not path.is_file():
+        msg = f"{path} does not exist: give a .keras or .tflite model"
+        raise RunError(msg)
+    try:
+        if path.suffix == ".keras":
+            logits, spec, engine = _from_keras(path, images, scores_as)
+        else:
+            logits, spec, engine = _from_tflite(path, images, runtime)
+    except SerenBoxError as error:
+        raise RunError(str(error)) from error
+    if prior_exponent is not None:
+        spec = replace(spec, prior_exponent=prior_exponent)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Prediction(
+        scores_from_logits(logits, spec),
+        spec,
+        {"file": path.name, "sha256": digest, "runtime": engine},
+    )
+
+
+def _from_tflite(
+    path: Path, images: NDArray[np.uint8], runtime: Runtime
+) -> tuple[NDArray[np.float32], ScoreSpec, str]:
+    classifier = EmotionClassifier(path, runtime=runtime)
+    metadata = classifier.metadata
+    order = [metadata.labels.index(emotion) for emotion in EMOTIONS]
+    prior = tuple(metadata.scores.class_prior[index] for index in order)
+    color, size = metadata.input.color, classifier.input_size
+    logits = [classifier.logits(face_to_input(image, size, color))[order] for image in images]
+    return np.stack(logits), replace(metadata.scores, class_prior=prior), classifier.runtime
+
+
+def _from_keras(
+    path: Path, images: NDArray[np.uint8], scores_as: Path | None
+) -> tuple[NDArray[np.float32], ScoreSpec, str]:
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} is not a whole Keras model: {str(error).splitlines()[0]}"
+        raise RunError(msg) from error
+    if model.output_shape != (None, len(EMOTIONS)) or model.input_shape[3:] != (1,):
+        msg = f"{path} does not take grey faces and give {len(EMOTIONS)} logits: it is not of fit"
+        raise RunError(msg)
+    spec = load_model_file(scores_as)[1].scores if scores_as else _run_spec(path)
+    logits = keras_logits(model, images, model.input_shape[1])
+    return logits, spec, f"keras {keras.version()} on {keras.backend.backend()}"
+
+
+def _run_spec(path: Path) -> ScoreSpec:
+    record = path.with_name("run.json")
+    try:
+        prior = json.loads(record.read_text())["class_prior"]
+        class_prior = tuple(float(prior[emotion]) for emotion in EMOTIONS)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = (
+            f"{record} does not tell the class prior: keep it beside the model, "
+            "or give --scores-as FILE.tflite"
         )
-        for start in range(0, len(images), BATCH)
-    ]
-    return np.concatenate(parts).astype(np.float32)
+        raise RunError(msg) from error
+    return ScoreSpec(1.0, class_prior, 1.0, dict.fromkeys(EMOTIONS, 0.0))

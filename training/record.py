@@ -10,13 +10,13 @@ import subprocess
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from training.checkpoint import write_atomically
-from training.labels import LABELS
+from serenbox.results import EMOTIONS
+from training.files import write_atomically
 
 if TYPE_CHECKING:
     from training.data import Faces
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 def write_record(run: Run, faces: Faces) -> None:
     """Write model.keras, history.csv, curves.png and run.json into the run's folder."""
+    from training.plots import draw_curves
+
     _write_model(run.finished_network(), run.folder / "model.keras")
     write_atomically(run.folder / "history.csv", history_csv(run.history).encode())
     write_atomically(run.folder / "curves.png", draw_curves(run.history))
     record = {
         "settings": asdict(run.settings),
-        "labels": list(LABELS),
-        "class_prior": dict(zip(LABELS, run.prior.tolist(), strict=True)),
+        "labels": list(EMOTIONS),
+        "class_prior": dict(zip(EMOTIONS, run.prior.tolist(), strict=True)),
         "training_faces": run.training_faces,
         "data_sha256": faces.sha256,
         "versions": versions(),
@@ -80,25 +82,3 @@ def history_csv(history: History) -> str:
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()
-
-
-def draw_curves(history: History) -> bytes:
-    """Draw loss and accuracy of training and PublicTest over the epochs; gives a PNG file."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    epochs = [row["epoch"] for row in history]
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for name, title in ((quantity, "Training (augmented)"), (f"val_{quantity}", "PublicTest")):
-            axes.plot(epochs, [row[name] for row in history], label=title)
-        axes.set(xlabel="epoch", ylabel=quantity, title=quantity.capitalize())
-        axes.grid(alpha=0.3)
-        axes.legend()
-    return figure_png(figure)
-
-
-def figure_png(figure: Any) -> bytes:
-    """Render a matplotlib figure as the content of a PNG file."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
-    return content.getvalue()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 import cv2
 import numpy as np
 
+from serenbox.results import EMOTIONS
 from training.errors import DataError
-from training.labels import FACE_SIZE, FER2013_CODES, FERPLUS_COLUMNS, LABELS, SPLITS
+from training.labels import FACE_SIZE, FER2013_CODES, FERPLUS_COLUMNS, SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ class RawFaces(NamedTuple):
     images: NDArray[np.uint8]
     """(n, 48, 48) grey pixels, 0..255."""
     labels: NDArray[np.int64]
-    """(n,) index into `LABELS`."""
+    """(n,) index into `EMOTIONS`."""
     splits: NDArray[np.str_]
     """(n,) one of `SPLITS`."""
 
@@ -36,6 +37,7 @@ def read_faces(path: Path) -> RawFaces:
 
     Raises:
         DataError: nothing is there, or a row or picture is damaged; the message names it.
+
     """
     if path.is_dir():
         return _collect(_folder_faces(path), path)
@@ -62,11 +64,11 @@ def _collect(faces: Iterator[tuple[NDArray[np.uint8], int, str]], path: Path) ->
 
 def open_text(path: Path) -> TextIO:
     """Open a text file that may be compressed (.gz or .xz)."""
-    openers = {".gz": gzip.open, ".xz": lzma.open}
-    opener = openers.get(path.suffix)
-    if opener is None:
-        return path.open(encoding="ascii", newline="")
-    return opener(path, "rt", encoding="ascii", newline="")
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="ascii", newline="")
+    if path.suffix == ".xz":
+        return lzma.open(path, "rt", encoding="ascii", newline="")
+    return path.open(encoding="ascii", newline="")
 
 
 def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
@@ -74,6 +76,7 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[s
 
     Raises:
         DataError: the file is not such a CSV file or is damaged.
+
     """
     try:
         with open_text(path) as file:
@@ -93,7 +96,7 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[s
 
 
 def _csv_faces(path: Path) -> Iterator[tuple[NDArray[np.uint8], int, str]]:
-    order = [LABELS.index(name) for name in FER2013_CODES]
+    order = [EMOTIONS.index(name) for name in FER2013_CODES]
     for line, (code, pixels, split) in csv_rows(path, ("emotion", "pixels", "Usage")):
         where = f"{path}, line {line}"
         if code not in {str(number) for number in range(len(order))}:
@@ -127,8 +130,8 @@ def _folder_faces(root: Path) -> Iterator[tuple[NDArray[np.uint8], int, str]]:
     )
     for path in pictures:
         label = path.parent.name.lower()
-        if label not in LABELS:
-            msg = f"{path}: its folder {path.parent.name!r} is none of {', '.join(LABELS)}"
+        if label not in EMOTIONS:
+            msg = f"{path}: its folder {path.parent.name!r} is none of {', '.join(EMOTIONS)}"
             raise DataError(msg)
         split = path.name.split("_", 1)[0]
         if split not in SPLITS:
@@ -137,7 +140,7 @@ def _folder_faces(root: Path) -> Iterator[tuple[NDArray[np.uint8], int, str]]:
                 "from which the official split is recovered"
             )
             raise DataError(msg)
-        yield _read_picture(path), LABELS.index(label), split
+        yield _read_picture(path), EMOTIONS.index(label), split
 
 
 def _read_picture(path: Path) -> NDArray[np.uint8]:
@@ -161,6 +164,7 @@ def read_votes(path: Path) -> NDArray[np.int64]:
 
     Raises:
         DataError: the file is not FER+'s CSV file or is damaged.
+
     """
     columns = ("Usage", "Image name", *FERPLUS_COLUMNS)
     rows = []

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.fer2013 import pattern
+from training.augment import Augmentation, TrainingBatches, affine, augment
+
+NOTHING = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
+
+
+def test_without_changes_a_face_is_only_enlarged_or_mirrored() -> None:
+    face = pattern(2, np.random.default_rng(0))
+    enlarged = cv2.resize(face.astype(np.float32), (96, 96))
+
+    seen = set()
+    for seed in range(20):
+        image = augment(face, 96, NOTHING, np.random.default_rng(seed))
+        mirrored = np.abs(image[:, ::-1] - enlarged).max() < np.abs(image - enlarged).max()
+        np.testing.assert_allclose(image[:, ::-1] if mirrored else image, enlarged, atol=0.05)
+        seen.add(mirrored)
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("size", [64, 96])
+def test_centre_stays_the_centre(size: int) -> None:
+    matrix = affine(size, flip=True, degrees=33, scale=1.2, shift=(0, 0))
+
+    centre = matrix @ np.array([(size - 1) / 2, (size - 1) / 2, 1])
+
+    np.testing.assert_allclose(centre, [23.5, 23.5])
+
+
+def test_batches_repeat_with_the_seed_and_differ_between_epochs() -> None:
+    rng = np.random.default_rng(1)
+    images = np.stack([pattern(i % 7, rng) for i in range(40)])
+    targets = np.eye(7, dtype=np.float32)[np.arange(40) % 7]
+
+    def batch(epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        batches = TrainingBatches(
+            images,
+            targets,
+            size=32,
+            batch_size=8,
+            augmentation=Augmentation(),
+            seed=5,
+            epoch=epoch,
+        )
+        assert len(batches) == 5
+        return batches[3]
+
+    np.testing.assert_array_equal(batch(0)[0], batch(0)[0])
+    assert np.abs(batch(0)[0] - batch(1)[0]).max() > 0
+    assert batch(0)[0].shape == (8, 32, 32, 1)
+    assert batch(0)[0].min() >= 0
+    assert batch(0)[0].max() <= 255

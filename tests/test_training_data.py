@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import gzip
+import lzma
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from serenbox.results import EMOTIONS
+from tests import fer2013
+from training.data import describe, load_faces, training_faces
+from training.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def csv_file(tmp_path: Path) -> Path:
+    path = tmp_path / "fer2013.csv"
+    path.write_text(fer2013.csv_text())
+    return path
+
+
+@pytest.fixture
+def votes_file(tmp_path: Path) -> Path:
+    path = tmp_path / "ferplus.csv"
+    path.write_text(fer2013.ferplus_text())
+    return path
+
+
+def test_reads_pixels_labels_and_official_split(csv_file: Path) -> None:
+    read = load_faces(csv_file)
+
+    expected = fer2013.faces()
+    assert len(read) == len(expected)
+    np.testing.assert_array_equal(read.images, np.stack([image for _, image, _ in expected]))
+    assert read.labels.tolist() == [label for label, _, _ in expected]
+    assert read.splits.tolist() == [split for _, _, split in expected]
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("xz", lzma.compress)])
+def test_compressed_csv_is_the_same(csv_file: Path, suffix: str, compress: object) -> None:
+    assert callable(compress)
+    packed = csv_file.with_suffix(f".csv.{suffix}")
+    packed.write_bytes(compress(csv_file.read_bytes()))
+
+    np.testing.assert_array_equal(load_faces(packed).images, load_faces(csv_file).images)
+
+
+def test_folders_hold_the_same_faces(csv_file: Path, tmp_path: Path) -> None:
+    fer2013.write_folders(tmp_path / "kaggle")
+
+    from_folders, from_csv = load_faces(tmp_path / "kaggle"), load_faces(csv_file)
+
+    def as_set(faces: object) -> set[tuple[bytes, int, str]]:
+        images, labels, splits = faces.images, faces.labels, faces.splits  # type: ignore[attr-defined] # Faces
+        return {
+            (image.tobytes(), int(label), str(split))
+            for image, label, split in zip(images, labels, splits, strict=True)
+        }
+
+    assert as_set(from_folders) == as_set(from_csv)
+
+
+def test_second_read_comes_from_the_cache(csv_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_faces(csv_file)
+    monkeypatch.setattr("training.data.read_faces", lambda _: pytest.fail("read the file again"))
+
+    np.testing.assert_array_equal(load_faces(csv_file).images, first.images)
+
+
+def test_changed_file_is_read_again(csv_file: Path) -> None:
+    load_faces(csv_file)
+    csv_file.write_text("\n".join(csv_file.read_text().splitlines()[:-1]) + "\n")
+
+    assert len(load_faces(csv_file)) == len(fer2013.faces()) - 1
+
+
+def test_damaged_cache_is_replaced(csv_file: Path, tmp_path: Path) -> None:
+    load_faces(csv_file)
+    (cached,) = (tmp_path / "cache").rglob("*.npz")
+    cached.write_bytes(b"PK not an archive")
+
+    assert len(load_faces(csv_file)) == len(fer2013.faces())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("emotion,pixels,Usage", "label,pixels,Usage", "first line"),
+        ("PublicTest", "Validation", "line 72"),
+        ("\n6,", "\n9,", "line 6"),
+        ("\n0,", "\n0,300 ", "line 2"),
+    ],
+)
+def test_damaged_row_is_named(csv_file: Path, old: str, new: str, named: str) -> None:
+    csv_file.write_text(csv_file.read_text().replace(old, new, 1))
+
+    with pytest.raises(DataError, match=named):
+        load_faces(csv_file)
+
+
+def test_truncated_archive_is_named(csv_file: Path) -> None:
+    packed = csv_file.with_suffix(".csv.xz")
+    packed.write_bytes(lzma.compress(csv_file.read_bytes())[:-40])
+
+    with pytest.raises(DataError, match=r"fer2013\.csv\.xz"):
+        load_faces(packed)
+
+
+def test_missing_file_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="give the path"):
+        load_faces(tmp_path / "nowhere.csv")
+
+
+def test_damaged_picture_is_named(tmp_path: Path) -> None:
+    fer2013.write_folders(tmp_path / "kaggle")
+    broken = next((tmp_path / "kaggle").glob("train/*/*"))
+    broken.write_bytes(b"text")
+
+    with pytest.raises(DataError, match=broken.name):
+        load_faces(tmp_path / "kaggle")
+
+
+def test_duplicates_are_marked_and_not_trained_on(csv_file: Path) -> None:
+    faces = fer2013.faces()
+    in_test = next(face for face in faces if face[2] == "PrivateTest")
+    in_training = faces[0]
+    with csv_file.open("a") as file:
+        file.write(fer2013.csv_row(in_test[0], in_test[1], "Training") + "\n")  # leaked
+        file.write(fer2013.csv_row(in_training[0], in_training[1], "Training") + "\n")  # twice
+
+    read = load_faces(csv_file)
+
+    assert (
+        np.flatnonzero(read.duplicate).tolist()
+        == [
+            next(i for i, face in enumerate(faces) if face is in_test),
+            len(faces),
+            len(faces) + 1,
+        ]
+        or int(read.duplicate.sum()) == 3
+    )
+    train = training_faces(read, "fer2013")
+    pixels = [image.tobytes() for image in train.images]
+    assert in_test[1].tobytes() not in pixels
+    assert pixels.count(in_training[1].tobytes()) == 1
+    assert "2 duplicates" in describe(read)[0]
+
+
+def test_constant_images_are_counted_and_left_out(csv_file: Path) -> None:
+    with csv_file.open("a") as file:
+        file.write(fer2013.csv_row(0, np.full((48, 48), 9, np.uint8), "Training") + "\n")
+
+    read = load_faces(csv_file)
+
+    assert "1 of one colour" in describe(read)[0]
+    assert len(training_faces(read, "fer2013")) == len(read.select("Training")) - 1
+
+
+def test_votes_become_shares_of_the_seven_emotions(csv_file: Path, votes_file: Path) -> None:
+    read = load_faces(csv_file, votes_file)
+
+    np.testing.assert_array_equal(read.truth("ferplus"), read.labels)
+    np.testing.assert_allclose(read.targets("ferplus"), np.eye(len(EMOTIONS))[read.labels])
+    assert read.usable.all()
+
+
+def test_face_that_most_call_no_emotion_is_not_usable(csv_file: Path, votes_file: Path) -> None:
+    header, first, *rest = votes_file.read_text().splitlines()
+    no_face = ",".join([*first.split(",")[:2], "1", *["0"] * 8, "9"])
+    votes_file.write_text("\n".join([header, no_face, *rest]) + "\n")
+
+    read = load_faces(csv_file, votes_file)
+
+    assert np.flatnonzero(~read.usable).tolist() == [0]
+    assert len(training_faces(read, "ferplus")) == len(training_faces(read, "fer2013")) - 1
+
+
+def test_votes_of_another_length_are_refused(csv_file: Path, votes_file: Path) -> None:
+    votes_file.write_text("\n".join(votes_file.read_text().splitlines()[:-1]) + "\n")
+
+    with pytest.raises(DataError, match="not a pair"):
+        load_faces(csv_file, votes_file)
+
+
+def test_class_without_faces_is_named(csv_file: Path) -> None:
+    lines = csv_file.read_text().splitlines()
+    csv_file.write_text("\n".join(line for line in lines if not line.startswith("1,")) + "\n")
+
+    with pytest.raises(DataError, match="disgust"):
+        training_faces(load_faces(csv_file), "fer2013")

@@ -1,0 +1,174 @@
+"""Training as a user starts it: real processes on a small data set."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests import fer2013
+
+ROOT = Path(__file__).parent.parent
+SMALL = [
+    "--weights",
+    "none",
+    "--alpha",
+    "0.35",
+    "--size",
+    "32",
+    "--small-size",
+    "32",
+    "--small-epochs",
+    "1",
+    "--batch-size",
+    "5",
+    "--learning-rate",
+    "0.003",
+    "--ema",
+    "0.5",
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "fer2013.csv").write_text(fer2013.csv_text())
+    (folder / "ferplus.csv").write_text(fer2013.ferplus_text())
+    return folder
+
+
+def command(data: Path, out: Path, *options: str) -> list[str]:
+    files = ["--data", str(data / "fer2013.csv"), "--ferplus", str(data / "ferplus.csv")]
+    return [sys.executable, "-m", "training", "fit", *files, "--out", str(out), *SMALL, *options]
+
+
+def environment(data: Path, **changes: str) -> dict[str, str]:
+    return {**os.environ, "XDG_CACHE_HOME": str(data / "cache"), **changes}
+
+
+def fit(data: Path, out: Path, *options: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(data, out, *options),
+        cwd=ROOT,
+        env=environment(data, **changes),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    done = fit(data, out, "--epochs", "3")
+    assert done.returncode == 0, done.stderr
+    assert "PublicTest" in done.stdout
+    return out
+
+
+def test_run_leaves_model_history_curves_and_record(finished: Path) -> None:
+    model = keras.saving.load_model(finished / "model.keras")
+    assert model.input_shape == (None, 32, 32, 1)
+    assert model.output_shape == (None, 7)
+    assert model.optimizer is None
+    logits = np.asarray(model(np.full((1, 32, 32, 1), 128.0, np.float32)))
+    assert np.isfinite(logits).all()
+
+    with (finished / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(rows[0])
+    assert (finished / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+    record = json.loads((finished / "run.json").read_text())
+    assert record["settings"]["epochs"] == 3
+    assert sum(record["class_prior"].values()) == pytest.approx(1)
+    assert set(record["data_sha256"]) == {"fer2013", "ferplus"}
+
+
+def test_finished_run_is_not_overwritten(data: Path, finished: Path) -> None:
+    done = fit(data, finished, "--epochs", "3")
+
+    assert done.returncode == 1
+    assert "already holds a finished model" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_killed_run_resumes_with_every_epoch_once(
+    data: Path, finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        command(data, out, "--epochs", "3"),
+        cwd=ROOT,
+        env=environment(data),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    time.sleep(0.02)  # into the second epoch
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert not (out / "model.keras").exists()
+
+    again = fit(data, out, "--epochs", "3")
+    assert again.returncode == 1
+    assert "--resume" in again.stderr
+    other = fit(data, out, "--epochs", "4", "--resume")
+    assert other.returncode == 1
+    assert "epochs was 3, not 4" in other.stderr
+
+    done = fit(data, out, "--epochs", "3", "--resume")
+
+    assert done.returncode == 0, done.stderr
+    with (out / "history.csv").open() as file:
+        killed = list(csv.DictReader(file))
+    assert [row["epoch"] for row in killed] == ["1", "2", "3"]
+    # The same schedule and the same faces: the curve is that of the run that was never killed,
+    # up to the order of floating-point sums on several threads.
+    with (finished / "history.csv").open() as file:
+        whole = list(csv.DictReader(file))
+    losses = [[float(row["loss"]) for row in rows] for rows in (killed, whole)]
+    np.testing.assert_allclose(*losses, rtol=0.05)
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_other_back_ends_train_too(data: Path, tmp_path: Path, backend: str) -> None:
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
+
+    done = fit(data, tmp_path / "run", "--epochs", "1", KERAS_BACKEND=backend)
+
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["versions"]["backend"].startswith(backend)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--size", "50"], "--size is 50, and must be a multiple of 32"),
+        (["--weights", "nowhere.h5"], "nowhere.h5: no such file"),
+        (["--resume"], "no checkpoint"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(
+    data: Path, tmp_path: Path, options: list[str], named: str
+) -> None:
+    done = fit(data, tmp_path / "run", *options)
+
+    assert done.returncode == 1
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import pytest
+
+from training.errors import RunError
+from training.fused import fuse
+from training.loss import BalancedCrossEntropy
+from training.network import build_network, load_backbone, with_size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALPHA = 0.35
+
+
+def pixels(count: int, size: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 255, (count, size, size, 1)).astype(np.float32)
+
+
+def test_grey_backbone_equals_the_color_one_on_grey_pictures(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    color = keras.applications.MobileNetV2(
+        input_shape=(64, 64, 3), alpha=ALPHA, include_top=False, weights=None, pooling="avg"
+    )
+    path = tmp_path / "color.weights.h5"
+    color.save_weights(path)
+    network = build_network(64, alpha=ALPHA)
+
+    load_backbone(network, str(path), alpha=ALPHA)
+
+    grey = pixels(2, 64)
+    features = keras.Model(network.input, network.get_layer("dropout").output)
+    expected = color(np.repeat(grey, 3, axis=3) / 127.5 - 1)
+    np.testing.assert_allclose(features(grey), expected, atol=1e-4)
+
+
+def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
+    other = keras.applications.MobileNetV2(
+        input_shape=(64, 64, 3), alpha=0.5, include_top=False, weights=None
+    )
+    path = tmp_path / "other.weights.h5"
+    other.save_weights(path)
+
+    with pytest.raises(RunError, match="alpha"):
+        load_backbone(build_network(64, alpha=ALPHA), str(path), alpha=ALPHA)
+
+
+def test_network_of_any_size_becomes_one_of_fixed_size() -> None:
+    network = build_network(None, alpha=ALPHA)
+
+    fixed = with_size(network, 64, alpha=ALPHA)
+
+    assert fixed.input_shape == (None, 64, 64, 1)
+    np.testing.assert_allclose(fixed(pixels(2, 64)), network(pixels(2, 64)), atol=1e-5)
+
+
+def test_fused_network_trains_as_the_plain_one() -> None:
+    keras.utils.set_random_seed(2)
+    plain = build_network(32, alpha=ALPHA, dropout=0.0)
+    networks = [plain, fuse(plain)]
+    targets = np.eye(7, dtype=np.float32)[np.arange(14) % 7]
+    losses = []
+    for network in networks:
+        network.compile(
+            keras.optimizers.SGD(0.01),
+            loss=BalancedCrossEntropy(np.full(7, 1 / 7)),
+            jit_compile=False,
+        )
+        losses.append([float(network.train_on_batch(pixels(14, 32), targets)) for _ in range(2)])
+
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+    for mine, its in zip(networks[0].get_weights(), networks[1].get_weights(), strict=True):
+        # Moving variances differ by n / (n - 1); the deepest map has only 14 values a channel.
+        np.testing.assert_allclose(mine, its, rtol=0.08, atol=0.02)
+
+
+def test_balanced_loss_adds_the_prior_to_the_logits() -> None:
+    prior = np.array([0.9, 0.1])
+    loss = BalancedCrossEntropy(prior)
+
+    value = float(loss(np.array([[0.0, 1.0]], np.float32), np.zeros((1, 2), np.float32)))
+
+    assert value == pytest.approx(-np.log(0.1), rel=1e-5)

@@ -1,0 +1,81 @@
+"""Which crop suits a model: agreement with labelled photographs over margin and resolution."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serenbox.classifier import EmotionClassifier
+from serenbox.crop import CropSpec, crop_face, face_to_input
+from serenbox.errors import SerenBoxError
+from serenbox.face_finder import FaceFinder
+from serenbox.images import read_image
+from serenbox.results import EMOTIONS
+from training.errors import DataError, RunError
+from training.metrics import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from serenbox.results import FaceLocation
+
+    Found = tuple[NDArray[np.uint8], FaceLocation, int]
+
+
+def sweep(
+    model: Path, photos: Path, margins: Sequence[float], resolutions: Sequence[int]
+) -> Iterator[str]:
+    """Yield a line per geometry: accuracy and macro-recall on the largest face of each photo.
+
+    Args:
+        model: a .tflite emotion model.
+        photos: pictures in `photos/<emotion>/`.
+        margins: margins of the crop, as in `CropSpec`.
+        resolutions: resolutions of the crop, pixels.
+
+    Raises:
+        RunError: the model cannot be used.
+        DataError: there are no photos, or one cannot be read.
+
+    """
+    try:
+        classifier = EmotionClassifier(model)
+        found, count = _find(photos)
+    except SerenBoxError as error:
+        raise RunError(str(error)) from error
+    yield f"{len(found)} of {count} photos with a face"
+    truth = np.array([label for _, _, label in found])
+    size, color = classifier.input_size, classifier.metadata.input.color
+    for resolution, level, margin in itertools.product(resolutions, (True, False), margins):
+        spec = CropSpec(margin, level, resolution)
+        scores = [
+            classifier.classify(face_to_input(crop_face(image, location, spec), size, color))
+            for image, location, _ in found
+        ]
+        figures = measure(np.stack(scores), truth, EMOTIONS)
+        yield (
+            f"resolution {resolution}, level eyes {'yes' if level else 'no'}, "
+            f"margin {margin:+.2f}: accuracy {figures.accuracy:.1%}, "
+            f"macro-recall {figures.macro_recall:.1%}, macro-F1 {figures.macro_f1:.3f}"
+        )
+
+
+def _find(photos: Path) -> tuple[list[Found], int]:
+    finder = FaceFinder()
+    found, count = [], 0
+    for label, emotion in enumerate(EMOTIONS):
+        for path in sorted((photos / emotion).glob("*")):
+            count += 1
+            image = read_image(path)
+            locations = finder.find(image)
+            if locations:
+                found.append((image, locations[0], label))
+    if not found:
+        msg = f"{photos} has no faces in folders named {', '.join(EMOTIONS)}"
+        raise DataError(msg)
+    return found, count

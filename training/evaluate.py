@@ -1,0 +1,137 @@
+"""Say honestly how good a model is on one split: raw, without duplicates, and by ten annotators."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serenbox.results import EMOTIONS
+from training.files import write_atomically
+from training.metrics import measure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from serenbox.model_file import ScoreSpec
+    from training.data import Faces
+    from training.predict import Prediction
+
+AGREED_VOTES = 6
+"""Votes of ten from which on annotators are said to agree."""
+
+
+def evaluate(faces: Faces, prediction: Prediction) -> dict[str, Any]:
+    """Measure a prediction against every truth there is.
+
+    Args:
+        faces: the faces of one split.
+        prediction: a model's scores for them, row by row.
+
+    Returns:
+        JSON-ready figures: `fer2013` (`raw`, `deduplicated`) and, with votes, `ferplus` (`raw`,
+        `deduplicated`, `agreed`: only faces on which six of ten annotators agree) and `uncertain`
+        (what the model's thresholds hold back, and how right the rest is).
+
+    """
+    unique = ~faces.duplicate
+    everything = np.ones(len(faces), np.bool_)
+    report: dict[str, Any] = {
+        "model": prediction.model,
+        "scores": {
+            "temperature": prediction.spec.temperature,
+            "prior_exponent": prediction.spec.prior_exponent,
+        },
+        "split": str(faces.splits[0]),
+        "data_sha256": faces.sha256,
+        "fer2013": _against(
+            prediction.scores, faces.labels, {"raw": everything, "deduplicated": unique}
+        ),
+    }
+    if faces.votes is not None:
+        agreed = faces.votes.max(axis=1) >= AGREED_VOTES
+        chosen = {"raw": everything, "deduplicated": unique, "agreed": agreed}
+        usable = {name: mask & faces.usable for name, mask in chosen.items()}
+        truth = faces.votes.argmax(axis=1)
+        report["ferplus"] = _against(prediction.scores, truth, usable)
+        report["uncertain"] = held_back(
+            prediction.scores[faces.usable], truth[faces.usable], prediction.spec
+        )
+    return report
+
+
+def _against(
+    scores: NDArray[np.float32], truth: NDArray[np.int64], subsets: dict[str, NDArray[np.bool_]]
+) -> dict[str, Any]:
+    return {
+        name: measure(scores[mask], truth[mask], EMOTIONS).as_dict()
+        for name, mask in subsets.items()
+        if mask.any()
+    }
+
+
+def held_back(
+    scores: NDArray[np.float32], truth: NDArray[np.int64], spec: ScoreSpec
+) -> dict[str, float | None]:
+    """Tell the share of faces called uncertain, and the accuracy on the others."""
+    answers = scores.argmax(axis=1)
+    limits = np.array([spec.thresholds[emotion] for emotion in EMOTIONS])
+    named = scores.max(axis=1) >= limits[answers]
+    right = answers[named] == truth[named]
+    return {
+        "share": float(1 - named.mean()),
+        "accuracy_of_the_rest": float(right.mean()) if len(right) else None,
+    }
+
+
+def answers_csv(faces: Faces, scores: NDArray[np.float32]) -> str:
+    """List each face's row in the split, its FER2013 label, the answer and the scores, as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["face", "label", "answer", *EMOTIONS])
+    for row, (label, score) in enumerate(zip(faces.labels, scores, strict=True)):
+        answer = EMOTIONS[int(score.argmax())]
+        writer.writerow([row, EMOTIONS[int(label)], answer, *(f"{value:.6f}" for value in score)])
+    return text.getvalue()
+
+
+def write_evaluation(
+    folder: Path, report: dict[str, Any], faces: Faces, scores: NDArray[np.float32]
+) -> None:
+    """Write evaluation.json, answers.csv and confusion.png into a folder, each at once."""
+    from training.plots import draw_confusion
+
+    write_atomically(folder / "evaluation.json", (json.dumps(report, indent=2) + "\n").encode())
+    write_atomically(folder / "answers.csv", answers_csv(faces, scores).encode())
+    write_atomically(folder / "confusion.png", draw_confusion(report))
+
+
+def summary(report: dict[str, Any]) -> str:
+    """Say the figures in a few lines for a person."""
+    lines = [f"{report['model']['file']} ({report['model']['runtime']}) on {report['split']}"]
+    for truth, name in (("fer2013", "FER2013 labels"), ("ferplus", "FER+ majority")):
+        lines += [
+            f"  {name}, {subset}: {figures['faces']} faces, accuracy {figures['accuracy']:.2%}, "
+            f"macro-recall {figures['macro_recall']:.2%}, macro-F1 {figures['macro_f1']:.3f}, "
+            f"calibration error {figures['expected_calibration_error']:.3f}"
+            for subset, figures in report.get(truth, {}).items()
+        ]
+    best = report.get("ferplus", report["fer2013"])["raw"]
+    for emotion, figures in best["classes"].items():
+        lines.append(
+            f"  {emotion:>9}: {figures['support']:4d} faces, "
+            f"precision {_share(figures['precision'])}, recall {_share(figures['recall'])}"
+        )
+    if "uncertain" in report:
+        rest = _share(report["uncertain"]["accuracy_of_the_rest"])
+        lines.append(f"  uncertain: {report['uncertain']['share']:.1%}; the rest is right {rest}")
+    return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "  --  " if value is None else f"{value:6.2%}"
