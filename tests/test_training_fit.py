@@ -19,22 +19,9 @@ from tests import fer2013
 
 ROOT = Path(__file__).parent.parent
 SMALL = [
-    "--weights",
-    "none",
-    "--alpha",
-    "0.35",
-    "--size",
-    "32",
-    "--small-size",
-    "32",
-    "--small-epochs",
-    "1",
-    "--batch-size",
-    "5",
-    "--learning-rate",
-    "0.003",
-    "--ema",
-    "0.5",
+    *("--weights", "none", "--alpha", "0.35", "--batch-size", "5"),
+    *("--size", "32", "--small-size", "32", "--small-epochs", "1"),
+    *("--learning-rate", "0.003", "--ema", "0.5"),
 ]
 
 

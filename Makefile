@@ -1,0 +1,66 @@
+# One word for each thing to do. Everything lands in .venv, nothing on the system.
+PYTHON ?= python3
+PYTHON311 ?= $(shell python3.11 -c "import sys; print(sys.executable)" 2>/dev/null)
+VENV := .venv
+BIN := $(VENV)/bin
+# NASA's portrait of Eileen Collins, public domain, carried by scikit-image.
+PORTRAIT := $(VENV)/lib/python3*/site-packages/skimage/data/astronaut.png
+
+# The data set and the start weights, for `make model`.
+FER2013 ?= fer2013.csv
+FERPLUS ?= fer2013new.csv
+WEIGHTS ?= imagenet
+RUN ?= runs/emotion
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format model bench clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## set up and find the emotion of a real portrait
+	$(BIN)/serenbox-detect --annotate demo $(PORTRAIT)
+	@echo "The annotated picture is demo/astronaut.png"
+
+test: $(VENV)/.dev $(if $(PYTHON311),.venv-tflite/.ready) ## set up and pass the tests
+	SERENBOX_TFLITE_PYTHON=$(if $(PYTHON311),.venv-tflite/bin/python) $(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## compare the speed with that of bare scripts
+	$(BIN)/python -m tests.benchmarks.speed $(PORTRAIT)
+
+model: $(VENV)/.dev ## train, convert and measure the shipped model: FER2013=… FERPLUS=…
+	$(BIN)/python -m training fit --data $(FER2013) --ferplus $(FERPLUS) --weights $(WEIGHTS) --out $(RUN)
+	$(BIN)/python -m convert $(RUN)/model.keras $(RUN)/emotion.tflite --data $(FER2013) --ferplus $(FERPLUS)
+	$(BIN)/python -m training evaluate $(RUN)/emotion.tflite --data $(FER2013) --ferplus $(FERPLUS)
+
+clean: ## remove what the other words made
+	rm -rf $(VENV) .venv-tflite build dist demo *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: $(PYTHON) is older than Python 3.11; name a newer one with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "make: no virtual environment could be made; run: sudo apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.demo: pyproject.toml setup.py | $(BIN)/python
+	$(BIN)/pip install --quiet -e .
+	$(BIN)/pip install --quiet --no-deps scikit-image # only for the portrait in it
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml setup.py | $(BIN)/python
+	$(BIN)/pip install --quiet -e '.[dev]'
+	@touch $@
+
+.venv-tflite/.ready: pyproject.toml setup.py
+	$(PYTHON311) -m venv .venv-tflite
+	.venv-tflite/bin/pip install --quiet -e '.[tflite]'
+	@touch $@
