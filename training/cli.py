@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "python -m training"
 
-MARGINS = (-0.05, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """Crop margins that `crop` tries by itself."""
 
 
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands)
     _add_evaluate(commands)
+    _add_prior(commands)
     _add_crop(commands)
     return parser
 
@@ -181,6 +183,35 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(json.dumps(report, indent=2) if options.json else summary(report))
 
 
+def _add_prior(commands: Any) -> None:
+    parser = commands.add_parser(
+        "prior", help="measure how much class prior to put back", description=_prior.__doc__
+    )
+    parser.set_defaults(command=_prior)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .tflite file")
+    add_data_options(parser)
+    parser.add_argument(
+        "--exponents",
+        type=float,
+        nargs="+",
+        default=[0.0, 0.25, 0.5, 0.75, 1.0],
+        metavar="E",
+        help="exponents to try, 0 to 1",
+    )
+
+
+def _prior(options: argparse.Namespace) -> None:
+    """Show accuracy and recalls on PublicTest for several exponents of the class prior."""
+    from training.predict import predict
+    from training.prior_sweep import sweep_prior
+
+    faces = load_faces(options.data, options.ferplus).select("PublicTest")
+    label_set: LabelSet = "ferplus" if options.ferplus else "fer2013"
+    prediction = predict(options.model, faces.images)
+    for line in sweep_prior(faces, prediction, label_set, options.exponents):
+        print(line)
+
+
 def _add_crop(commands: Any) -> None:
     parser = commands.add_parser(
         "crop", help="measure crop geometries on photographs", description=_crop.__doc__
@@ -190,17 +221,31 @@ def _add_crop(commands: Any) -> None:
     parser.add_argument(
         "--photos", type=Path, required=True, metavar="DIR", help="photographs in DIR/<emotion>/"
     )
+    for name, kind, default, text in (
+        ("margins", float, MARGINS, "margins to try, as a part of the face's longer side"),
+        ("lifts", float, (0.0,), "lifts to try, as a part of the crop's side"),
+        ("resolutions", int, (48,), "resolutions to try, pixels"),
+    ):
+        parser.add_argument(f"--{name}", type=kind, nargs="+", default=default, help=text)
     parser.add_argument(
-        "--margins", type=float, nargs="+", default=list(MARGINS), help="margins to try"
-    )
-    parser.add_argument(
-        "--resolutions", type=int, nargs="+", default=[48], help="resolutions to try, pixels"
+        "--eyes",
+        choices=("level", "as-they-are"),
+        nargs="+",
+        default=("level",),
+        help="whether to level the eyes",
     )
 
 
 def _crop(options: argparse.Namespace) -> None:
     """Crop the faces of labelled photographs in several ways; tell the agreement of each."""
-    from training.crop_sweep import sweep
+    from serenbox.crop import CropSpec
+    from training.crop_sweep import sweep_crop
 
-    for line in sweep(options.model, options.photos, options.margins, options.resolutions):
+    specs = [
+        CropSpec(margin, eyes == "level", resolution, lift)
+        for resolution, eyes, lift, margin in itertools.product(
+            options.resolutions, options.eyes, options.lifts, options.margins
+        )
+    ]
+    for line in sweep_crop(options.model, options.photos, specs):
         print(line, flush=True)

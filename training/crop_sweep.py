@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ from training.errors import DataError, RunError
 from training.metrics import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,16 +26,13 @@ if TYPE_CHECKING:
     Found = tuple[NDArray[np.uint8], FaceLocation, int]
 
 
-def sweep(
-    model: Path, photos: Path, margins: Sequence[float], resolutions: Sequence[int]
-) -> Iterator[str]:
+def sweep_crop(model: Path, photos: Path, specs: Iterable[CropSpec]) -> Iterator[str]:
     """Yield a line per geometry: accuracy and macro-recall on the largest face of each photo.
 
     Args:
         model: a .tflite emotion model.
         photos: pictures in `photos/<emotion>/`.
-        margins: margins of the crop, as in `CropSpec`.
-        resolutions: resolutions of the crop, pixels.
+        specs: the geometries to try.
 
     Raises:
         RunError: the model cannot be used.
@@ -51,17 +47,17 @@ def sweep(
     yield f"{len(found)} of {count} photos with a face"
     truth = np.array([label for _, _, label in found])
     size, color = classifier.input_size, classifier.metadata.input.color
-    for resolution, level, margin in itertools.product(resolutions, (True, False), margins):
-        spec = CropSpec(margin, level, resolution)
+    for spec in specs:
         scores = [
             classifier.classify(face_to_input(crop_face(image, location, spec), size, color))
             for image, location, _ in found
         ]
         figures = measure(np.stack(scores), truth, EMOTIONS)
         yield (
-            f"resolution {resolution}, level eyes {'yes' if level else 'no'}, "
-            f"margin {margin:+.2f}: accuracy {figures.accuracy:.1%}, "
-            f"macro-recall {figures.macro_recall:.1%}, macro-F1 {figures.macro_f1:.3f}"
+            f"margin {spec.margin:.2f}, lift {spec.lift:+.2f}, resolution {spec.resolution}, "
+            f"eyes {'level' if spec.level_eyes else 'as they are'}: accuracy "
+            f"{figures.accuracy:.1%}, macro-recall {figures.macro_recall:.1%}, "
+            f"macro-F1 {figures.macro_f1:.3f}"
         )
 
 

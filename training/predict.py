@@ -30,8 +30,10 @@ BATCH = 256
 class Prediction:
     """What one model answers for a set of faces."""
 
+    logits: NDArray[np.float32]
+    """(n, 7) outputs of the network in the order of `EMOTIONS`."""
     scores: NDArray[np.float32]
-    """(n, 7) probabilities in the order of `EMOTIONS`."""
+    """(n, 7) probabilities made of them."""
     spec: ScoreSpec
     """How the scores were made of the logits."""
     model: dict[str, Any]
@@ -88,6 +90,7 @@ def predict(
         spec = replace(spec, prior_exponent=prior_exponent)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Prediction(
+        logits,
         scores_from_logits(logits, spec),
         spec,
         {"file": path.name, "sha256": digest, "runtime": engine},
