@@ -1,0 +1,43 @@
+"""Where annotated pictures go: checked before the work begins, and never over another file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from serenbox.cli.common import UsageError
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder if it is not there, and see whether files can be made in it.
+
+    Raises:
+        UsageError: It cannot be made or written to.
+
+    """
+    probe = folder / f".serenbox-{os.urandom(8).hex()}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: annotated pictures cannot be written there ({error.strerror}): "
+            "name a folder that may be written to"
+        ) from error
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """Return a path in the folder for a picture of this name at which there is nothing yet.
+
+    Where the name is taken, a number is added: photo.jpg, photo-2.jpg, photo-3.jpg. A picture in a
+    format that is not written becomes a PNG.
+    """
+    from serenbox.images import WRITABLE_SUFFIXES
+
+    original = Path(name)
+    suffix = original.suffix if original.suffix.lower() in WRITABLE_SUFFIXES else ".png"
+    path, number = folder / f"{original.stem}{suffix}", 2
+    while os.path.lexists(path):
+        path, number = folder / f"{original.stem}-{number}{suffix}", number + 1
+    return path

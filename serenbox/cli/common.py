@@ -1,0 +1,232 @@
+"""What every command-line tool of SerenBox shares: manners, error lines and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, TextIO
+
+from serenbox.errors import SerenBoxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE
+
+
+class UsageError(SerenBoxError):
+    """The tool was called in a way that cannot work; exit code 2."""
+
+
+class OutputError(SerenBoxError):
+    """The results cannot be written to standard output; exit code 1."""
+
+
+class Tool(ABC):
+    """A command-line tool: the docstring of a subclass is the help that `--help` shows."""
+
+    prog: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.debug = False
+
+    @abstractmethod
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments of the tool."""
+
+    @abstractmethod
+    def run(self, args: argparse.Namespace) -> int:
+        """Do the work and return the exit code."""
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Parse the arguments, run, and turn whatever goes wrong into one line and an exit code."""
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a name must not break the whole run
+            sys.stdout.reconfigure(errors="backslashreplace")
+        try:
+            status = self._parse_and_run(argv)
+            flush_output()
+        except KeyboardInterrupt:
+            _abandon_output()
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            _abandon_output()
+            return EXIT_CLOSED_PIPE
+        except OutputError as error:
+            _abandon_output()
+            self.error(str(error))
+            return EXIT_FAILED
+        except SerenBoxError as error:
+            self.error(str(error))
+            return EXIT_USAGE
+        except ImportError as error:
+            self.error(
+                f"{error}, but SerenBox needs it: run `pip install serenbox` in the environment "
+                "that this tool was started from"
+            )
+            return EXIT_USAGE
+        # Whatever else happens is a mistake of ours, and still no reason to show a traceback.
+        except Exception as error:  # noqa: BLE001
+            self.error(
+                f"unexpected {type(error).__name__}: {error}: this is a mistake in SerenBox; "
+                "run it again with --debug and report what that prints"
+            )
+            return EXIT_FAILED
+        return status
+
+    def error(self, message: str) -> None:
+        """Print one line on standard error, and the traceback before it if that was asked for."""
+        if self.debug and sys.exc_info()[0]:
+            import traceback
+
+            traceback.print_exc()
+        with contextlib.suppress(OSError):  # whoever read standard error has gone
+            print(f"{self.prog}: error: {printable(message)}", file=sys.stderr, flush=True)
+
+    def _parse_and_run(self, argv: Sequence[str] | None) -> int:
+        try:
+            args = self._parse(argv)
+        except SystemExit as finished:  # argparse has printed the help, or what is wrong
+            return finished.code if isinstance(finished.code, int) else EXIT_USAGE
+        self.debug = args.debug
+        return self.run(args)
+
+    def _parse(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        description, _, epilog = (self.__doc__ or "").partition("\n\n")
+        parser = argparse.ArgumentParser(
+            prog=self.prog,
+            description=description,
+            epilog="\n".join(line.removeprefix("    ") for line in epilog.splitlines()),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.add_arguments(parser)
+        parser.add_argument("--debug", action="store_true", help="show a traceback with each error")
+        parser.add_argument(
+            "--version", action=_Version, nargs=0, help="show the version of SerenBox and exit"
+        )
+        return parser.parse_args(argv)
+
+
+class _Version(argparse.Action):
+    """Prints the installed version; looks it up only when asked, for that takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("serenbox")
+        except PackageNotFoundError:
+            found = "(not installed, running from a checkout)"
+        print(f"{parser.prog} {found}")
+        parser.exit()
+
+
+def write_line(text: str) -> None:
+    """Print to standard output at once.
+
+    Raises:
+        BrokenPipeError: The reader has gone.
+        OutputError: The text cannot be written, for example because the disk is full.
+
+    """
+    with _output_errors():
+        print(text, flush=True)
+
+
+def flush_output() -> None:
+    """Write out what standard output still holds back; raises like `write_line`."""
+    if sys.stdout is not None:
+        with _output_errors():
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _output_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"standard output: the results cannot be written ({error.strerror}): "
+            "free some space or write them elsewhere"
+        ) from error
+
+
+def _abandon_output() -> None:
+    """Give up what standard output still holds, so that Python does not complain when it ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def printable(text: str) -> str:
+    """Escape what could break a line or steer a terminal: control characters and broken bytes."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+
+
+@contextlib.contextmanager
+def native_messages_hidden(*, show: bool = False) -> Iterator[None]:
+    """Keep what C libraries write to standard error by themselves away from the user.
+
+    libjpeg, libpng, OpenCV and the runtimes warn on file descriptor 2 about what SerenBox reports
+    in its own words. Nothing of ours may be printed inside.
+
+    Args:
+        show: Leave everything as it is.
+
+    """
+    try:
+        saved = -1 if show else os.dup(2)
+    except OSError:  # standard error is closed, so there is nothing to hide
+        saved = -1
+    if saved < 0:
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+class Progress:
+    """One line on a terminal that says how far the work is; silent anywhere else."""
+
+    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._total = total
+        self._on = total > 1 and is_terminal(self._stream)
+
+    def show(self, number: int, name: str) -> None:
+        """Say that the `number`th of all is being worked on."""
+        if self._on:
+            import shutil
+
+            text = f"[{number}/{self._total}] {printable(name)}"
+            self._stream.write("\r\x1b[K" + text[: shutil.get_terminal_size().columns - 1])
+            self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the line away, to print something else."""
+        if self._on:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a person looks at the stream; a closed one is no terminal."""
+    return stream is not None and stream.isatty()

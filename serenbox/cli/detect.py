@@ -1,0 +1,230 @@
+"""`serenbox-detect`: find the faces in pictures and say which emotion each one shows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from serenbox.cli.annotated import free_path, prepare_folder
+from serenbox.cli.common import (
+    EXIT_FAILED,
+    EXIT_OK,
+    EXIT_USAGE,
+    Progress,
+    Tool,
+    UsageError,
+    is_terminal,
+    native_messages_hidden,
+    write_line,
+)
+from serenbox.cli.inputs import STDIN, find_inputs
+from serenbox.cli.table import render, style_for
+from serenbox.errors import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serenbox.detector import EmotionDetector
+    from serenbox.images import Pixels
+    from serenbox.results import Face
+
+
+class DetectTool(Tool):
+    """Find the faces in pictures and say which emotion each one shows.
+
+    IMAGE is a file, a folder (with everything below it; files are taken by their suffix), a quoted
+    pattern such as 'photos/**/*.jpg', or - for standard input. JPEG, PNG, WebP, GIF, BMP, TIFF, PGM
+    and PPM are read, turned upright as their EXIF data say; of an animation the first frame counts.
+
+    With --json one object per picture is printed on one line, as soon as it is known:
+      {"image", "width", "height", "faces": [{"box": [x, y, width, height], "emotion",
+       "confidence", "scores": {"angry": 0.01, ...}}]}
+    and "annotated", the file written, with --annotate. Boxes are in pixels of the upright picture.
+
+    Exit code: 0 if all pictures were read, whether or not there are faces; 1 if some could not be;
+    2 if the call was wrong, no picture was found, or the model or its runtime cannot be used.
+    """
+
+    prog: ClassVar[str] = "serenbox-detect"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        add = parser.add_argument
+        add("images", metavar="IMAGE", nargs="+", help="picture, folder, quoted pattern or -")
+        add("--json", action="store_true", help="print one JSON object per picture and line")
+        add(
+            "--cropped",
+            action="store_true",
+            help="each picture is a face already (as in FER2013): do not search for faces",
+        )
+        add(
+            "--annotate",
+            metavar="DIR",
+            type=Path,
+            help="also write each picture with boxes and scores drawn into it to this folder; "
+            "a name that is taken there gets a number",
+        )
+        add("--model", metavar="FILE", help="emotion model (.tflite) to use instead of the usual")
+        add(
+            "--min-confidence",
+            metavar="SCORE",
+            type=_score,
+            help='an emotion with a score below this is "uncertain", 0 to 1 '
+            "(default: a threshold for each emotion, from the model)",
+        )
+        add(
+            "--runtime",
+            choices=("auto", "ai-edge-litert", "tflite-runtime"),
+            default="auto",
+            help="what runs the models (default: whichever is installed)",
+        )
+        add("--threads", metavar="N", type=_count, default=1, help="threads to use (default: 1)")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Read every picture; one that cannot be read does not stop the others."""
+        inputs = find_inputs(args.images, skip=args.annotate)
+        for problem in inputs.problems:
+            self.error(problem)
+        if not inputs.names:
+            return EXIT_USAGE
+        if STDIN in inputs.names and is_terminal(sys.stdin):
+            raise UsageError("standard input is a terminal: pipe a picture into it")
+        if args.annotate:
+            prepare_folder(args.annotate)
+        run = _Run(self, args, len(inputs.names))
+        for number, name in enumerate(inputs.names, 1):
+            run.picture(number, name)
+        return EXIT_FAILED if run.failed or inputs.problems else EXIT_OK
+
+
+class _Run:
+    """The work on one picture after another; `failed` once anything went wrong."""
+
+    def __init__(self, tool: Tool, args: argparse.Namespace, total: int) -> None:
+        self.failed = False
+        self._tool = tool
+        self._args = args
+        self._progress = Progress(total)
+        self._style = style_for(sys.stdout)
+        self._printed = False
+        with native_messages_hidden(show=args.debug):
+            self._detector = _open_detector(args)
+
+    def picture(self, number: int, name: str) -> None:
+        """Read one picture, print what it shows, and write it annotated if that is wanted."""
+        import cv2
+
+        self._progress.show(number, name)
+        try:
+            with native_messages_hidden(show=self._args.debug):
+                image = _read_picture(name)
+                faces = self._faces(image)
+        except ImageError as error:
+            self._fail(str(error))
+        except (MemoryError, cv2.error) as error:
+            reason = "not enough memory" if isinstance(error, MemoryError) else error.err
+            self._fail(f"{name}: it cannot be worked on ({reason}): make it smaller")
+        else:
+            self._print(name, image, faces, self._annotate(name, image, faces))
+
+    def _faces(self, image: Pixels) -> Sequence[Face]:
+        if self._args.cropped:
+            return [self._detector.classify_cropped(image)]
+        return self._detector.detect(image)
+
+    def _annotate(self, name: str, image: Pixels, faces: Sequence[Face]) -> str | None:
+        if self._args.annotate is None:
+            return None
+        from serenbox.annotate import annotate
+        from serenbox.images import write_image
+
+        path = free_path(self._args.annotate, "stdin" if name == STDIN else name)
+        try:
+            write_image(path, annotate(image, faces))
+        except ImageError as error:
+            self._fail(str(error))
+            return None
+        return os.fspath(path)
+
+    def _print(
+        self, name: str, image: Pixels, faces: Sequence[Face], annotated: str | None
+    ) -> None:
+        self._progress.clear()
+        height, width = image.shape[:2]
+        if self._args.json:
+            result: dict[str, object] = {"image": name, "width": width, "height": height}
+            result["faces"] = [face.as_dict() for face in faces]
+            if annotated:
+                result["annotated"] = annotated
+            write_line(json.dumps(result))
+            return
+        note = f"annotated: {annotated}" if annotated else ""
+        text = render(name, width, height, faces, self._style, note)
+        write_line("\n" + text if self._printed else text)
+        self._printed = True
+
+    def _fail(self, message: str) -> None:
+        self.failed = True
+        self._progress.clear()
+        self._tool.error(message)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `serenbox-detect` and return its exit code."""
+    return DetectTool().main(argv)
+
+
+def _open_detector(args: argparse.Namespace) -> EmotionDetector:
+    # A second lock on the door: should a header be read differently by us and by OpenCV, OpenCV
+    # refuses what is too large as well. It looks at this when it is imported, hence not earlier.
+    from serenbox.image_header import MAX_PIXELS
+
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+    from serenbox.detector import EmotionDetector
+
+    return EmotionDetector(
+        args.model,
+        runtime=args.runtime,
+        threads=args.threads,
+        min_confidence=args.min_confidence,
+    )
+
+
+def _read_picture(name: str) -> Pixels:
+    from serenbox.image_header import MAX_BYTES
+    from serenbox.images import read_image
+
+    if name != STDIN:
+        return read_image(name)
+    try:
+        content = sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""
+    except OSError as error:
+        raise ImageError(
+            f"standard input: it cannot be read ({error.strerror}): pipe a picture into it"
+        ) from error
+    return read_image(content, name="standard input")
+
+
+def _score(text: str) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not 0 <= score <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not '{text}'")
+    return score
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 64, not '{text}'")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

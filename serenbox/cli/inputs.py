@@ -1,0 +1,111 @@
+"""From the names on a command line to the pictures they mean."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+STDIN = "-"
+"""The name that stands for standard input."""
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"),
+    *(".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm"),
+)
+"""What a file in a folder must end in to count as a picture, in lower case."""
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What the names mean.
+
+    Attributes:
+        names: The pictures in the order given, each once.
+        problems: A sentence for each name that stands for no picture at all.
+
+    """
+
+    names: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
+    """Expand folders and patterns.
+
+    A folder stands for the pictures in it and in all folders below, in the order of their names;
+    hidden files and folders are left out, and links to folders are not followed. A pattern
+    (`*`, `?`, `[...]`, `**`) stands for what a shell would make of it; it comes here when it was
+    quoted or the shell found nothing. Any other name stands for itself, whether there or not.
+
+    Args:
+        names: The names given.
+        skip: A folder whose pictures are not meant even if it lies in a folder that is: that of
+            the pictures which the tool writes itself.
+
+    """
+    found = Inputs()
+    seen: set[Path] = set()
+    for name in names:
+        for path in _expand(name, skip, found.problems):
+            if (key := Path(path).absolute()) not in seen:
+                seen.add(key)
+                found.names.append(path)
+    return found
+
+
+def _expand(name: str, skip: Path | None, problems: list[str]) -> list[str]:
+    if name == STDIN:
+        return [name]
+    if _is_folder(name):
+        return _in_folder(name, skip, problems)
+    if os.path.lexists(name) or not any(character in name for character in "*?["):
+        return [name]
+    import glob
+
+    paths: list[str] = []
+    for match in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - pathlib's is relative
+        paths += _walk(match, skip, problems) if _is_folder(match) else [match]
+    if not paths:
+        problems.append(f"{name}: no picture matches this pattern: check it, or name a folder")
+    return paths
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError:  # no permission to look, or no possible name: reading it will tell
+        return False
+
+
+def _in_folder(folder: str, skip: Path | None, problems: list[str]) -> list[str]:
+    before = len(problems)
+    pictures = list(_walk(folder, skip, problems))
+    if not pictures and len(problems) == before:
+        problems.append(
+            f"{folder}: there are no pictures in this folder or below it: "
+            f"they would end in {', '.join(SUFFIXES)}"
+        )
+    return pictures
+
+
+def _walk(folder: str, skip: Path | None, problems: list[str]) -> Iterator[str]:
+    def unreadable(error: OSError) -> None:
+        problems.append(
+            f"{error.filename}: the folder cannot be read ({error.strerror}): check its permissions"
+        )
+
+    skipped = skip.resolve() if skip else None
+    for place, folders, files in os.walk(folder, onerror=unreadable):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and Path(place, name).resolve() != skipped
+        )
+        for name in sorted(files):
+            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+                yield str(Path(place, name))

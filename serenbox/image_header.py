@@ -1,0 +1,268 @@
+"""The size of a picture, read from its header without decoding a single pixel.
+
+A few bytes can announce billions of pixels, so nothing is decoded whose size could not be read here
+first. Formats that have no reader here are refused, even where OpenCV could decode them.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from serenbox import exif
+from serenbox.errors import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, PGM and PPM"
+"""The formats that are read, for messages."""
+
+MAX_PIXELS = 64_000_000
+"""The largest picture that is decoded: 192 MB as BGR, and more than telephones take by default."""
+
+MAX_SIDE = 32_766
+"""The longest side that is decoded: OpenCV's warps count pixels in 16 bits with a sign."""
+
+MAX_BYTES = 256 * 2**20
+"""The largest file that is read: `MAX_PIXELS` uncompressed pixels, and some room."""
+
+_FOREIGN = {
+    b"heic": "HEIC",
+    b"heix": "HEIC",
+    b"mif1": "HEIF",
+    b"msf1": "HEIF",
+    b"avif": "AVIF",
+    b"avis": "AVIF",
+}
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_WEBP_SIGNATURE = re.compile(rb"RIFF....WEBP", re.DOTALL)
+_PNM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_PNM_SIZE = re.compile(rb"P[56]%b(\d{1,9})%b(\d{1,9})[\s#]" % (_PNM_GAP, _PNM_GAP))
+
+# JPEG markers, ITU-T T.81 table B.1. A frame header is SOF0 to SOF15 but for DHT, JPG and DAC.
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_END_OF_IMAGE = 0xD9
+_START_OF_SCAN = 0xDA
+_APP1 = 0xE1
+_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+# Within a scan FF00 is a data byte and FFD0 to FFD7 are restart points: neither ends it.
+_MARKER_AFTER_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What the header of a picture says.
+
+    Attributes:
+        format: "JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF" or "PNM".
+        width: Pixels in a stored row, at least 1.
+        height: Stored rows, at least 1.
+        orientation: How to turn the stored picture upright, 1 to 8 as in EXIF. 1 for TIFF, whose
+            decoder turns the picture itself.
+
+    """
+
+    format: str
+    width: int
+    height: int
+    orientation: int = 1
+
+
+def read_header(content: bytes) -> ImageHeader:
+    """Read format, size and orientation from the first bytes of a picture file.
+
+    Raises:
+        ImageError: The bytes are empty, not a picture in one of `FORMATS`, or end in the header.
+
+    """
+    if not content:
+        raise ImageError(
+            "it is empty (0 bytes), so copying or downloading it failed: fetch it again"
+        )
+    reader = next((read for matches, read in _READERS if matches(content)), None)
+    if reader is None:
+        raise ImageError(f"{_describe_unknown(content)}: convert it to JPEG or PNG")
+    try:
+        header = reader(content)
+    except struct.error:
+        raise ImageError(
+            "its header is damaged or cut off, so its size is unknown: fetch the file again"
+        ) from None
+    if header.width < 1 or header.height < 1:
+        raise ImageError(
+            f"its {header.format} header gives the size {header.width} x {header.height}, "
+            "which holds no pixel: fetch the file again"
+        )
+    return header
+
+
+def check_complete(content: bytes, header: ImageHeader) -> None:
+    """Refuse a JPEG or PNG that was cut off, where a decoder would fill in the rest with grey.
+
+    Bytes after the end of the picture are fine: telephones put videos and depth maps there. The
+    other formats need no such check, their decoders refuse what is cut off.
+
+    Raises:
+        ImageError: The end of the picture is missing.
+
+    """
+    complete = True
+    if header.format == "JPEG":
+        complete = any(marker == _END_OF_IMAGE for marker, _ in _jpeg_segments(content))
+    elif header.format == "PNG":
+        complete = any(kind == b"IEND" for kind, _ in _png_chunks(content))
+    if not complete:
+        raise ImageError(
+            f"the {header.format} is cut off after {len(content):,} bytes, so part of the picture "
+            "is missing: copy or download the file again"
+        )
+
+
+def _describe_unknown(content: bytes) -> str:
+    start = content[:512]
+    foreign = _FOREIGN.get(start[8:12]) if start[4:8] == b"ftyp" else None
+    if foreign:
+        return f"it is in the format {foreign}, which SerenBox does not read"
+    if all(byte >= 0x20 or byte in b"\t\n\r\f" for byte in start):
+        return f"it holds text, not a picture (SerenBox reads {FORMATS})"
+    return f"it is not a picture in a format that SerenBox reads ({FORMATS})"
+
+
+def _read_jpeg(content: bytes) -> ImageHeader:
+    size: tuple[int, int] | None = None
+    orientation: int | None = None
+    for marker, body in _jpeg_segments(content):
+        if marker in _FRAME_HEADERS and size is None:
+            height, width = struct.unpack_from(">xHH", body)
+            size = (width, height)
+        elif marker == _APP1 and orientation is None and body.startswith(b"Exif\0\0"):
+            orientation = exif.read_orientation(body)
+        elif marker == _START_OF_SCAN:
+            break
+    if size is None:
+        raise struct.error("no frame header")
+    return ImageHeader("JPEG", *size, orientation or 1)
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the marker and the body of each segment up to the end of the image or of the bytes."""
+    position, in_scan = 2, False
+    while found := (_MARKER_AFTER_SCAN if in_scan else _MARKER).search(content, position):
+        marker = found[1][0]
+        position = found.end()
+        if marker == _END_OF_IMAGE:
+            yield marker, b""
+            return
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # these stand alone, without a length
+            continue
+        if position + 2 > len(content):
+            return
+        (length,) = struct.unpack_from(">H", content, position)
+        yield marker, content[position + 2 : position + length]
+        position += max(length, 2)
+        in_scan = in_scan or marker == _START_OF_SCAN
+
+
+def _read_png(content: bytes) -> ImageHeader:
+    if content[12:16] != b"IHDR":
+        raise struct.error("no IHDR chunk")
+    width, height = struct.unpack_from(">II", content, 16)
+    blocks = (body for kind, body in _png_chunks(content) if kind == b"eXIf")
+    return ImageHeader("PNG", width, height, exif.read_orientation(next(blocks, b"")))
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kind and the body of each chunk that is there in full, IEND being the last."""
+    position = len(_PNG_SIGNATURE)
+    while position + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        end = position + 12 + length  # 4 bytes of checksum follow the body
+        if end > len(content):
+            return
+        # Only small chunks matter here; the pixels need not be copied.
+        yield kind, content[position + 8 : end - 4] if kind == b"eXIf" else b""
+        if kind == b"IEND":
+            return
+        position = end
+
+
+def _read_webp(content: bytes) -> ImageHeader:
+    size: tuple[int, int] | None = None
+    orientation = 1
+    for kind, start, length in _webp_chunks(content):
+        if size is None:
+            size = _webp_size(content, kind, start)
+        if kind == b"EXIF":
+            orientation = exif.read_orientation(content[start : start + length])
+    if size is None:
+        raise struct.error("no picture chunk")
+    return ImageHeader("WebP", *size, orientation)
+
+
+def _webp_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start of the body and length of the body of each chunk."""
+    position = 12
+    while position + 8 <= len(content):
+        kind, length = struct.unpack_from("<4sI", content, position)
+        yield kind, position + 8, length
+        position += 8 + length + length % 2
+
+
+def _webp_size(content: bytes, kind: bytes, start: int) -> tuple[int, int] | None:
+    """Return width and height from a chunk that states them (RFC 9649, sections 2.5 to 2.7)."""
+    if kind == b"VP8X":  # canvas of the extended format: 24 bits each, less one
+        low_width, high_width, low_height, high_height = struct.unpack_from(
+            "<HBHB", content, start + 4
+        )
+        return (high_width << 16 | low_width) + 1, (high_height << 16 | low_height) + 1
+    if kind == b"VP8L":  # lossless: 14 bits each, less one, after the signature byte
+        (bits,) = struct.unpack_from("<I", content, start + 1)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":  # lossy: 14 bits each, after the frame tag and the start code
+        width, height = struct.unpack_from("<HH", content, start + 6)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _read_gif(content: bytes) -> ImageHeader:
+    return ImageHeader("GIF", *struct.unpack_from("<HH", content, 6))
+
+
+def _read_bmp(content: bytes) -> ImageHeader:
+    (header_bytes,) = struct.unpack_from("<I", content, 14)
+    if header_bytes == 12:  # the OS/2 header counts in 16 bits
+        width, height = struct.unpack_from("<HH", content, 18)
+    else:
+        width, height = struct.unpack_from("<ii", content, 18)
+    return ImageHeader("BMP", width, abs(height))  # a negative height means top row first
+
+
+def _read_tiff(content: bytes) -> ImageHeader:
+    tags = exif.read_directory(content)
+    width, height = tags.get(exif.WIDTH, 0), tags.get(exif.HEIGHT, 0)
+    # A small picture in one gigantic tile would be decoded by way of that tile.
+    for tile, side in ((exif.TILE_WIDTH, width), (exif.TILE_HEIGHT, height)):
+        if tags.get(tile, 0) > max(side, 4096):
+            raise struct.error("a tile much larger than the picture")
+    return ImageHeader("TIFF", width, height)
+
+
+def _read_pnm(content: bytes) -> ImageHeader:
+    found = _PNM_SIZE.match(content)
+    if not found:
+        raise struct.error("no size")
+    return ImageHeader("PNM", int(found[1]), int(found[2]))
+
+
+_READERS: tuple[tuple[Callable[[bytes], object], Callable[[bytes], ImageHeader]], ...] = (
+    (lambda content: content.startswith(b"\xff\xd8\xff"), _read_jpeg),
+    (lambda content: content.startswith(_PNG_SIGNATURE), _read_png),
+    (_WEBP_SIGNATURE.match, _read_webp),
+    (lambda content: content.startswith((b"GIF87a", b"GIF89a")), _read_gif),
+    (lambda content: content.startswith(b"BM"), _read_bmp),
+    (lambda content: content.startswith((b"II*\0", b"MM\0*")), _read_tiff),
+    (re.compile(rb"P[56][\s#]").match, _read_pnm),
+)

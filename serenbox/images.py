@@ -1,0 +1,176 @@
+"""Reading pictures from files and bytes, and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from serenbox.errors import ImageError
+from serenbox.image_header import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_SIDE,
+    ImageHeader,
+    check_complete,
+    read_header,
+)
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"})
+"""What `write_image` can write, in lower case."""
+
+_DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_TRY = "try another format, such as .png"
+_ENCODER_SUFFIX = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg"}
+
+
+def read_image(
+    source: str | os.PathLike[str] | bytes, *, name: str = "", max_pixels: int = MAX_PIXELS
+) -> Pixels:
+    """Read a picture and turn it upright.
+
+    JPEG (also CMYK), PNG, WebP, GIF (from OpenCV 4.12 on), BMP, TIFF, PGM and PPM are read. Of an
+    animation the first frame is taken, of 16 bits per sample the upper 8, grey and palette become
+    color, and transparency is ignored: a transparent pixel shows the color that it hides.
+
+    Args:
+        source: A file, or the bytes of one.
+        name: What messages call the picture; by default the path, or "picture" for bytes.
+        max_pixels: A picture with more pixels (width times height) is refused before it is decoded.
+
+    Returns:
+        Pixels (height, width, 3), uint8, BGR, the orientation in EXIF already applied.
+
+    Raises:
+        ImageError: The file cannot be read, or it is not a whole picture in one of these formats,
+            or it is too large. The message is one sentence that begins with `name`.
+
+    """
+    try:
+        content = source if isinstance(source, bytes) else _read_bytes(Path(source))
+        return _decode(content, max_pixels)
+    except ImageError as error:
+        name = name or ("picture" if isinstance(source, bytes) else os.fspath(source))
+        raise ImageError(f"{name}: {error}") from error.__cause__
+
+
+def write_image(path: str | os.PathLike[str], image: Pixels) -> None:
+    """Write a picture in the format that its suffix names, replacing a file of that name.
+
+    The file appears whole or not at all: it is written beside its place under another name first.
+
+    Args:
+        path: Where to write; the suffix is one of `WRITABLE_SUFFIXES`.
+        image: Pixels (height, width, 3) BGR or (height, width) grey, uint8.
+
+    Raises:
+        ImageError: The suffix is unknown, or the file cannot be written.
+
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITABLE_SUFFIXES:
+        raise ImageError(
+            f"{path}: no picture can be written with the suffix '{path.suffix}': "
+            f"use one of {', '.join(sorted(WRITABLE_SUFFIXES))}"
+        )
+    try:
+        done, encoded = cv2.imencode(_ENCODER_SUFFIX.get(suffix, suffix), image)
+    except cv2.error as error:
+        raise ImageError(
+            f"{path}: OpenCV cannot write this picture ({error.err}): {_TRY}"
+        ) from None
+    if not done:
+        raise ImageError(f"{path}: OpenCV cannot write this picture: {_TRY}")
+    try:
+        _write_whole(path, encoded.tobytes())
+    except OSError as error:
+        raise ImageError(
+            f"{path}: it cannot be written ({error.strerror}): "
+            "check that the folder may be written to and that its disk has room"
+        ) from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            # A pipe or a device has no size to ask for, so the limit is in the reading itself.
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ImageError("there is no such file: check the name") from None
+    except IsADirectoryError:
+        raise ImageError("it is a folder, not a picture: name the files in it") from None
+    except OSError as error:
+        raise ImageError(
+            f"it cannot be read ({error.strerror}): check its path and its permissions"
+        ) from error
+    return content
+
+
+def _decode(content: bytes, max_pixels: int) -> Pixels:
+    if len(content) > MAX_BYTES:
+        raise ImageError(
+            f"it is larger than {MAX_BYTES // 2**20} MiB, the most that is read: make it smaller"
+        )
+    header = read_header(content)
+    _check_size(header, max_pixels)
+    check_complete(content, header)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), _DECODE_FLAGS)
+    except cv2.error as error:
+        raise ImageError(_undecodable(header)) from error
+    # A decoder that finds another size than the header gave was fed something crafted.
+    if image is None or image.size != header.width * header.height * 3:
+        raise ImageError(_undecodable(header))
+    return _turn_upright(np.asarray(image, np.uint8), header.orientation)
+
+
+def _check_size(header: ImageHeader, max_pixels: int) -> None:
+    width, height = header.width, header.height
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{width} x {height} pixels are {width * height / 1e6:,.1f} megapixels, more than the "
+            f"{max_pixels / 1e6:,.1f} that are decoded: make it smaller"
+        )
+    if max(width, height) > MAX_SIDE:
+        raise ImageError(
+            f"{width} x {height} pixels have a side longer than {MAX_SIDE:,}, the most that "
+            "OpenCV can work on: make it smaller or cut it"
+        )
+
+
+def _undecodable(header: ImageHeader) -> str:
+    return (
+        f"OpenCV {cv2.__version__} cannot decode this {header.format} of {header.width} x "
+        f"{header.height} pixels, so it is damaged or of a kind that this version does not know: "
+        "convert it to PNG or JPEG"
+    )
+
+
+def _turn_upright(image: Pixels, orientation: int) -> Pixels:
+    """Undo the eight orientations of EXIF (tag 274): 2, 4, 5 and 7 are mirrored."""
+    if orientation in {5, 6, 7, 8}:
+        image = image.transpose(1, 0, 2)
+    if orientation in {2, 3, 6, 7}:
+        image = image[:, ::-1]
+    if orientation in {3, 4, 7, 8}:
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    hidden = path.with_name(f".serenbox-{os.urandom(8).hex()}.tmp")
+    try:
+        with hidden.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
