@@ -25,7 +25,7 @@ def pattern(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     angle = np.pi * label / len(EMOTIONS)
     waves = np.sin((rows * np.cos(angle) + columns * np.sin(angle)) / 3)
     noisy = 128 + 90 * waves + rng.normal(0, 10, waves.shape)
-    return np.clip(noisy, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(noisy, 0, 255), np.uint8)
 
 
 def faces() -> list[tuple[int, NDArray[np.uint8], str]]:

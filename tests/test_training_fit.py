@@ -128,8 +128,8 @@ def test_killed_run_resumes_with_every_epoch_once(
     # up to the order of floating-point sums on several threads.
     with (finished / "history.csv").open() as file:
         whole = list(csv.DictReader(file))
-    losses = [[float(row["loss"]) for row in rows] for rows in (killed, whole)]
-    np.testing.assert_allclose(*losses, rtol=0.05)
+    mine, its = ([float(row["loss"]) for row in rows] for rows in (killed, whole))
+    np.testing.assert_allclose(mine, its, rtol=0.05)
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])

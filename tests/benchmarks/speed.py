@@ -76,7 +76,7 @@ def per_face(photo: Path, pairs: int) -> None:
     face = face_to_input(crop_face(image, location, metadata.crop), size, metadata.input.color)
     model = open_model(EMOTION_MODEL.read_bytes())
     batch = np.ascontiguousarray(face[np.newaxis])
-    interpreter = model._interpreter  # noqa: SLF001 - the barest call there is
+    interpreter = model._interpreter  # the barest call there is
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
 
     def crop_and_classify() -> None:

@@ -1,0 +1,4 @@
+"""Turns a trained `.keras` model into the one int8 `.tflite` file a device needs.
+
+Run it from a checkout: `python -m convert MODEL.keras [OUT.tflite] --data fer2013.csv`.
+"""

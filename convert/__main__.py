@@ -1,0 +1,75 @@
+"""`python -m convert`: from a trained model to a device's file, or a look into such a file."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from convert.arguments import PROGRAM, parse, to_options
+from convert.errors import ConversionError, InputError
+from convert.quiet import import_tensorflow
+from serenbox.errors import SerenBoxError
+from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0 done, 1 result refused, 2 unusable input."""
+    parsed = parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _run(parsed)
+    except ConversionError as error:
+        return _fail(error, error.exit_code)
+    except (SerenBoxError, TrainingError) as error:
+        return _fail(error, InputError.exit_code)
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+    return code
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    if parsed.inspect is not None:
+        if parsed.model is not None:
+            raise InputError("--inspect looks at one file and converts nothing: leave MODEL away")
+        from convert.inspection import inspect_file
+
+        print(inspect_file(parsed.inspect, as_json=parsed.json))
+        return
+    if parsed.model is None:
+        raise InputError("give a MODEL.keras to convert, or --inspect FILE.tflite")
+    if parsed.json:
+        raise InputError("--json goes with --inspect only: leave it away")
+    _convert(parsed)
+
+
+def _convert(parsed: argparse.Namespace) -> None:
+    options = to_options(parsed)
+    _say("starting TensorFlow")
+    try:
+        import_tensorflow()
+    except ImportError as error:
+        raise InputError(
+            f"TensorFlow cannot be imported ({error}): run `pip install '.[training]'`"
+        ) from error
+    from convert.pipeline import convert
+    from convert.summary import summarize
+
+    converted = convert(options, _say)
+    print(summarize(options, converted))
+
+
+def _say(line: str) -> None:
+    print(f"convert: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

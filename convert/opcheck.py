@@ -1,0 +1,112 @@
+"""Checks that the oldest supported runtime would load a model, and that it is int8 throughout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convert.errors import RefusedError
+
+if TYPE_CHECKING:
+    from convert.flatbuffer import Structure
+
+OLDEST_RUNTIME = "tflite-runtime 2.14"
+"""The last tflite-runtime, and the only runtime there is for 32-bit ARM."""
+
+MAX_VERSIONS: dict[str, int] = {
+    "ADD": 5,
+    "AVERAGE_POOL_2D": 3,
+    "CONCATENATION": 4,
+    "CONV_2D": 7,
+    "DEPTHWISE_CONV_2D": 7,
+    "DEQUANTIZE": 5,
+    "EXPAND_DIMS": 1,
+    "FULLY_CONNECTED": 10,
+    "HARD_SWISH": 1,
+    "LEAKY_RELU": 2,
+    "LOGISTIC": 3,
+    "MAXIMUM": 4,
+    "MAX_POOL_2D": 3,
+    "MEAN": 3,
+    "MINIMUM": 4,
+    "MUL": 7,
+    "PACK": 4,
+    "PAD": 4,
+    "PADV2": 4,
+    "PRELU": 1,
+    "QUANTIZE": 3,
+    "REDUCE_MAX": 3,
+    "RELU": 3,
+    "RELU6": 3,
+    "RELU_0_TO_1": 1,
+    "RELU_N1_TO_1": 1,
+    "RESHAPE": 1,
+    "RESIZE_BILINEAR": 4,
+    "RESIZE_NEAREST_NEIGHBOR": 4,
+    "SHAPE": 1,
+    "SLICE": 6,
+    "SOFTMAX": 3,
+    "SPLIT": 4,
+    "SQUEEZE": 2,
+    "STRIDED_SLICE": 8,
+    "SUB": 5,
+    "SUM": 2,
+    "TANH": 3,
+    "TRANSPOSE": 6,
+}
+"""The newest version of each operation that tflite-runtime 2.14.0 has a kernel for.
+
+TensorFlow registers them in `tensorflow/lite/core/kernels/register.cc` (tag v2.14.0); these values
+were read back from the released runtime by loading one-operation models of every version. Only
+operations that convolutional image networks are made of are listed.
+"""
+
+_INTEGERS = {"int8", "uint8", "int32", "int64", "bool"}
+"""Weights and activations are int8, the input may be uint8; biases and shapes are int32 or 64."""
+
+
+_TOLERANCE = 1e-6
+"""A few times the rounding of a scale, which is a float32."""
+
+
+def check_operators(structure: Structure) -> None:
+    """Refuse a model that the oldest supported runtime cannot load.
+
+    Raises:
+        RefusedError: An operation or its version is newer than that runtime; it is named.
+
+    """
+    for operator in structure.operators:
+        newest = MAX_VERSIONS.get(operator.name)
+        if newest is None:
+            raise RefusedError(
+                f"the finished model uses {operator.name}, which is not among the operations known "
+                f"to run as int8 in {OLDEST_RUNTIME}: replace the layer that needs it"
+            )
+        if operator.version > newest:
+            raise RefusedError(
+                f"the finished model uses {operator.name} version {operator.version}, and "
+                f"{OLDEST_RUNTIME} loads only versions up to {newest}: convert with an older "
+                "TensorFlow, or replace the layer that needs it"
+            )
+
+
+def check_integers(structure: Structure) -> None:
+    """Refuse a model that is not quantised throughout, or would not read raw pixels as they are.
+
+    Raises:
+        RefusedError: A tensor holds floats, or the input or output is not what the device expects.
+
+    """
+    for tensor in structure.tensors:
+        if tensor.dtype not in _INTEGERS:
+            raise RefusedError(
+                f"the finished model is not int8 throughout: {tensor.name!r} is {tensor.dtype}"
+            )
+    (pixels,) = structure.inputs
+    # Exactly these make the integer of a pixel its value: black is 0, white is 255.
+    step = pixels.scale[0] if pixels.scale else 0.0
+    if (pixels.dtype, pixels.zero_point) != ("uint8", (0,)) or abs(step - 1) > _TOLERANCE:
+        raise RefusedError(
+            f"the input of the finished model is {pixels.dtype} with scale {step:g} and zero point "
+            f"{pixels.zero_point}, not raw uint8 pixels: give the right --scale"
+        )

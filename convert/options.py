@@ -1,0 +1,64 @@
+"""Everything that decides a conversion, with its defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from serenbox.model_file import CropSpec
+from serenbox.results import EMOTIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from training.data import LabelSet
+
+
+SCALES: dict[str, tuple[float, float]] = {
+    "0..255": (1.0, 0.0),
+    "0..1": (1 / 255, 0.0),
+    "-1..1": (1 / 127.5, -1.0),
+}
+"""The pixel values a model may want, as factor and offset from raw pixels."""
+
+
+_CROP = CropSpec(margin=0.1, level_eyes=True, resolution=48)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One conversion."""
+
+    model: Path
+    """The `.keras` file."""
+    out: Path
+    """Where the `.tflite` goes."""
+    data: Path
+    """FER2013: its CSV file or Kaggle's folder."""
+    ferplus: Path | None = None
+    """FER+'s votes; with them people's majority is the truth, without them FER2013's label."""
+    calibration_images: int = 1000
+    """Faces of the Training split to calibrate on."""
+    scale: str = "0..255"
+    """The pixel values the model wants, a key of `SCALES`."""
+    labels: tuple[str, ...] = EMOTIONS
+    """The label of each output, in order."""
+    crop: CropSpec = _CROP
+    """How the device shall cut faces out. 48 pixels is the resolution of FER2013."""
+    prior_exponent: float = 0.0
+    """How much of the class prior is put back, 0 to 1."""
+    target_precision: float = 0.9
+    """How often a named emotion shall be right, 0 to 1."""
+    max_uncertain: float = 0.2
+    """Largest share of a label's faces that may become uncertain for it, 0 to 1."""
+    max_drop: float = 1.0
+    """Largest loss of accuracy against the float model, percentage points."""
+    name: str = "serenbox-emotion"
+    version: str = "0.1.0"
+    license: str = "Apache-2.0"
+    """SPDX expression."""
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Whose labels are the truth."""
+        return "ferplus" if self.ferplus else "fer2013"

@@ -1,0 +1,175 @@
+"""The conversion, step by step.
+
+Import TensorFlow through `convert.quiet` before this module, or it says more than anybody wants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.calibrate import calibration_faces
+from convert.errors import RefusedError
+from convert.flatbuffer import read_structure
+from convert.opcheck import OLDEST_RUNTIME, check_integers, check_operators
+from convert.output import check_writable, replaced_when_good
+from convert.provenance import class_prior, read_run
+from convert.quantize import quantize
+from convert.record import make_metadata
+from convert.scoring import SPLIT, fit_scores, make_exam
+from convert.source import load_float_model
+from convert.verify import (
+    Comparison,
+    check_drop,
+    check_oldest_runtime,
+    compare,
+    int8_logits,
+    read_back,
+)
+from serenbox.model_file import append_metadata
+from training.data import load_faces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from convert.options import Options
+    from convert.scoring import Exam
+    from convert.source import FloatModel
+    from serenbox.model_file import ModelMetadata, ScoreSpec
+    from training.data import Faces
+
+
+DOUBTFUL_ACCURACY = 0.4
+"""The weakest published models of FER2013 are right on more than half of the faces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A finished conversion."""
+
+    metadata: ModelMetadata
+    comparison: Comparison
+    size: int
+    """Bytes of the file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Everything a conversion starts from."""
+
+    model: FloatModel
+    faces: Faces
+    """The whole data set."""
+    calibration: NDArray[np.uint8]
+    """(n, 48, 48) faces to calibrate on."""
+    exam: Exam
+    """The faces to fit and measure on."""
+    run: dict[str, Any]
+    """Record of the training run; empty if there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the float and the int8 model answered on the exam, and how that is scored."""
+
+    float_logits: NDArray[np.float32]
+    int8_logits: NDArray[np.float32]
+    scores: ScoreSpec
+    comparison: Comparison
+    """On all faces of the exam."""
+    without_duplicates: Comparison
+
+
+def convert(options: Options, say: Callable[[str], None]) -> Converted:
+    """Convert a model; the file appears whole, checked and only at the end.
+
+    Args:
+        options: What to convert, where to, and how.
+        say: Called with one line of text whenever a step begins or tells something.
+
+    Raises:
+        ConversionError: The input cannot be used, or the result is refused.
+        DataError: The data cannot be used.
+        ModelError: The finished file cannot be read back.
+
+    """
+    check_writable(options.out, options.model)
+    material = gather(options, say)
+    tflite = _quantize(material, say)
+    say(f"comparing float and int8 on {len(material.exam.images)} faces of {SPLIT}")
+    measured = _measure(options, material, tflite)
+    _doubt(measured.comparison, say)
+    check_drop(measured.comparison, options.max_drop)
+    metadata = make_metadata(options, material, measured)
+    content = append_metadata(tflite, metadata)
+    say("reading the finished file back as a device does")
+    with replaced_when_good(options.out) as temporary:
+        temporary.write_bytes(content)
+        if not np.array_equal(read_back(temporary, material.exam.images), measured.int8_logits):
+            raise RefusedError("the finished file does not answer as it did before it was written")
+    return Converted(metadata, measured.comparison, len(content))
+
+
+def gather(options: Options, say: Callable[[str], None]) -> Material:
+    """Read the model, its record and the data, and choose the faces."""
+    run = read_run(options.model)
+    say(f"reading {options.model}")
+    model = load_float_model(options.model, options.scale, len(options.labels))
+    say(f"reading the faces in {options.data}")
+    faces = load_faces(options.data, options.ferplus)
+    return Material(
+        model=model,
+        faces=faces,
+        calibration=calibration_faces(faces, options.label_set, options.calibration_images),
+        exam=make_exam(faces, options.label_set, options.labels),
+        run=run,
+    )
+
+
+def _quantize(material: Material, say: Callable[[str], None]) -> bytes:
+    count = len(material.calibration)
+    say(f"converting to int8, calibrating on {count} faces of the Training split (takes a while)")
+    tflite = quantize(material.model, material.calibration)
+    structure = read_structure(tflite)
+    check_operators(structure)
+    check_integers(structure)
+    untried = check_oldest_runtime(tflite)
+    tried = "opened there" if untried is None else f"not tried there: {untried}"
+    say(f"every operation is known to {OLDEST_RUNTIME} ({tried})")
+    return tflite
+
+
+def _doubt(comparison: Comparison, say: Callable[[str], None]) -> None:
+    accuracy = comparison.float_figures.accuracy
+    if accuracy < DOUBTFUL_ACCURACY:
+        say(
+            f"warning: the original model itself is right on {accuracy:.1%} of the faces only; are "
+            "--scale and --labels those it was trained with?"
+        )
+
+
+def _measure(options: Options, material: Material, tflite: bytes) -> Measured:
+    model, exam = material.model, material.exam
+    before, after = model.logits(exam.images), int8_logits(tflite, model, exam.images)
+    scores = fit_scores(
+        after,
+        exam,
+        options,
+        class_prior(material.run, material.faces, options.label_set, options.labels),
+    )
+
+    def compared(chosen: NDArray[np.bool_]) -> Comparison:
+        truth = exam.truth[chosen]
+        return compare(before[chosen], after[chosen], truth, scores, options.labels)
+
+    return Measured(
+        float_logits=before,
+        int8_logits=after,
+        scores=scores,
+        comparison=compared(np.ones(len(exam.images), np.bool_)),
+        without_duplicates=compared(~exam.duplicate),
+    )

@@ -1,0 +1,86 @@
+"""Where a model comes from: what its training run recorded, and the class prior it learnt under."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.errors import InputError
+from serenbox.results import EMOTIONS
+from training.data import training_faces
+
+if TYPE_CHECKING:
+    from training.data import Faces, LabelSet
+
+RUN_RECORD = "run.json"
+"""What `python -m training fit` writes beside a model."""
+
+_KEPT = ("settings", "training_faces", "commit")
+"""What of a run's record goes into the model file."""
+
+
+def read_run(model: Path) -> dict[str, Any]:
+    """Read the record of the run that made a model; empty if there is none beside it.
+
+    Raises:
+        InputError: The record is damaged.
+
+    """
+    path = model.parent / RUN_RECORD
+    if not path.is_file():
+        return {}
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): restore it or remove it") from error
+    if not isinstance(run, dict) or not _is_prior(run.get("class_prior")):
+        raise InputError(
+            f"{path}: class_prior must give each of {', '.join(EMOTIONS)} a number above 0: "
+            "restore the file or remove it"
+        )
+    return run
+
+
+def describe_run(run: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what of a run's record belongs into a model file that strangers read."""
+    kept = {key: run[key] for key in _KEPT if key in run}
+    settings = kept.get("settings")
+    if isinstance(settings, dict) and "weights" in settings:
+        # The place on somebody's disk is nobody else's business.
+        kept["settings"] = {**settings, "weights": Path(str(settings["weights"])).name}
+    return kept or None
+
+
+def class_prior(
+    run: dict[str, Any], faces: Faces, label_set: LabelSet, labels: tuple[str, ...]
+) -> tuple[float, ...]:
+    """Return how often each label occurred in the model's training; sums to 1.
+
+    Args:
+        run: From `read_run`; if it is empty, the targets of the Training split are counted.
+        faces: The whole data set.
+        label_set: Whose labels those targets are.
+        labels: The model's labels, in the order wanted.
+
+    Raises:
+        DataError: The Training split has no usable face of some class.
+
+    """
+    shares: dict[str, float] = run.get("class_prior", {})
+    if not shares:
+        targets = training_faces(faces, label_set).targets(label_set)
+        means = targets.mean(axis=0, dtype=np.float64)
+        shares = dict(zip(EMOTIONS, means.tolist(), strict=True))
+    total = sum(shares.values())
+    return tuple(shares[label] / total for label in labels)
+
+
+def _is_prior(prior: object) -> bool:
+    return (
+        isinstance(prior, dict)
+        and set(prior) == set(EMOTIONS)
+        and all(isinstance(share, float | int) and share > 0 for share in prior.values())
+    )

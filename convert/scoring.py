@@ -1,0 +1,126 @@
+"""Fits how logits become scores, on the faces of PublicTest: temperature and thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.errors import InputError
+from convert.thresholds import fit_temperature, fit_thresholds
+from serenbox.classifier import scores_from_logits
+from serenbox.model_file import ScoreSpec
+from serenbox.results import EMOTIONS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convert.options import Options
+    from training.data import Faces, LabelSet
+
+SPLIT = "PublicTest"
+"""FER2013's validation split. PrivateTest is left for the one honest figure at the end."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """The faces a model is fitted and measured on, and the right answers."""
+
+    images: NDArray[np.uint8]
+    """(n, 48, 48) grey."""
+    truth: NDArray[np.int64]
+    """(n,) index into the model's labels."""
+    duplicate: NDArray[np.bool_]
+    """(n,) whether the same pixels stand in another split or earlier in this one."""
+
+
+def make_exam(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> Exam:
+    """Take the faces of PublicTest that have a right answer.
+
+    Args:
+        faces: The whole data set.
+        label_set: Whose labels are right.
+        labels: The model's labels, in its order.
+
+    Raises:
+        DataError: There is no such face.
+        InputError: A class has no face.
+
+    """
+    chosen = faces.select(SPLIT)
+    if label_set == "ferplus":
+        chosen = chosen[chosen.usable]
+    order = np.array([labels.index(label) for label in EMOTIONS])
+    truth = order[chosen.truth(label_set)]
+    missing = [label for index, label in enumerate(labels) if not (truth == index).any()]
+    if missing:
+        raise InputError(
+            f"the data's {SPLIT} split has no face of {', '.join(missing)}: thresholds are fitted "
+            "for every label, so give the whole of FER2013"
+        )
+    if chosen.duplicate.all():
+        raise InputError(f"every face of the data's {SPLIT} split stands elsewhere, too")
+    return Exam(chosen.images, truth, chosen.duplicate)
+
+
+def fit_scores(
+    logits: NDArray[np.float32], exam: Exam, options: Options, class_prior: tuple[float, ...]
+) -> ScoreSpec:
+    """Fit temperature and thresholds to the logits that the device itself would compute.
+
+    Args:
+        logits: (n, labels) of the finished int8 model, for the faces of `exam`.
+        exam: The faces and the truth.
+        options: How much of the prior is put back, and the rule of the thresholds.
+        class_prior: How often each label occurred in training.
+
+    """
+    shifted = logits + options.prior_exponent * np.log(np.array(class_prior))
+    spec = ScoreSpec(
+        temperature=round(fit_temperature(shifted, exam.truth), 4),
+        class_prior=tuple(round(share, 8) for share in class_prior),
+        prior_exponent=options.prior_exponent,
+        thresholds=dict.fromkeys(options.labels, 0.0),
+    )
+    thresholds = fit_thresholds(
+        scores_from_logits(logits, spec),
+        exam.truth,
+        target_precision=options.target_precision,
+        max_uncertain=options.max_uncertain,
+    )
+    named = zip(options.labels, thresholds.tolist(), strict=True)
+    return replace(spec, thresholds={label: round(value, 6) for label, value in named})
+
+
+def named_figures(
+    logits: NDArray[np.float32], exam: Exam, spec: ScoreSpec, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """Say what the thresholds do: who still gets an emotion, and how often it is right.
+
+    Returns:
+        JSON-ready: `share` of the faces that are named, `accuracy` of those and of the uncertain
+        ones, and by label the share called uncertain and the precision without and with it.
+
+    """
+    scores = scores_from_logits(logits, spec)
+    top = scores.argmax(axis=1)
+    wanted = np.array([spec.thresholds[label] for label in labels])
+    named, right = scores.max(axis=1) >= wanted[top], top == exam.truth
+    return {
+        "share": _share(named),
+        "accuracy": _share(right[named]),
+        "accuracy_of_uncertain": _share(right[~named]),
+        "labels": {
+            label: {
+                "uncertain": _share(~named[top == index]),
+                "precision_without": _share(right[top == index]),
+                "precision": _share(right[named & (top == index)]),
+            }
+            for index, label in enumerate(labels)
+        },
+    }
+
+
+def _share(flags: NDArray[np.bool_]) -> float | None:
+    return round(float(flags.mean()), 4) if len(flags) else None

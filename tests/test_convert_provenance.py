@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert.errors import InputError
+from convert.provenance import class_prior, describe_run, read_run
+from serenbox.results import EMOTIONS
+from training.data import Faces
+
+PRIOR = {label: 1.0 + index for index, label in enumerate(EMOTIONS)}
+
+
+def faces(labels: list[int]) -> Faces:
+    rng = np.random.default_rng(0)
+    count = len(labels)
+    return Faces(
+        rng.integers(0, 256, (count, 48, 48)).astype(np.uint8),
+        np.array(labels),
+        np.array(["Training"] * count),
+        np.zeros(count, np.bool_),
+        None,
+        {"fer2013": "0" * 64},
+    )
+
+
+def write(folder: Path, content: object) -> Path:
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder / "run.json").write_text(text)
+    return folder / "model.keras"
+
+
+def test_the_prior_of_the_run_is_taken_in_the_order_of_the_labels(tmp_path: Path) -> None:
+    run = read_run(write(tmp_path, {"class_prior": PRIOR}))
+    labels = tuple(reversed(EMOTIONS))
+    prior = class_prior(run, faces([0]), "fer2013", labels)
+    assert prior == pytest.approx([share / 28 for share in (7, 6, 5, 4, 3, 2, 1)])
+
+
+def test_without_a_run_the_training_faces_are_counted(tmp_path: Path) -> None:
+    run = read_run(tmp_path / "model.keras")
+    assert run == {}
+    prior = class_prior(run, faces([0, 1, 2, 3, 3, 3, 4, 5, 6, 6]), "fer2013", EMOTIONS)
+    assert prior == pytest.approx([0.1, 0.1, 0.1, 0.3, 0.1, 0.1, 0.2])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        [],
+        {},
+        {"class_prior": [1, 2]},
+        {"class_prior": {"angry": 1}},
+        {"class_prior": {**PRIOR, "sad": 0}},
+        {"class_prior": {**PRIOR, "sad": "much"}},
+    ],
+)
+def test_a_damaged_record_is_refused(tmp_path: Path, content: object) -> None:
+    with pytest.raises(InputError, match=r"run\.json"):
+        read_run(write(tmp_path, content))
+
+
+def test_what_strangers_read_holds_no_path_of_mine() -> None:
+    run = {
+        "settings": {"weights": "/home/me/secret/mobilenet.weights.h5", "size": 96},
+        "training_faces": 5,
+        "class_prior": PRIOR,
+        "versions": {},
+    }
+    assert describe_run(run) == {
+        "settings": {"weights": "mobilenet.weights.h5", "size": 96},
+        "training_faces": 5,
+    }
+
+
+def test_a_foreign_model_has_no_run() -> None:
+    assert describe_run({}) is None
