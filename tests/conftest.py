@@ -116,15 +116,21 @@ def face_model() -> Path:
 
 
 @pytest.fixture(scope="session")
-def portrait() -> npt.NDArray[np.uint8]:
-    """A colour photograph with one face, 512 x 512, BGR: NASA's Eileen Collins, public domain.
+def portrait_file() -> Path:
+    """A colour photograph with one face, 512 x 512: NASA's Eileen Collins, public domain.
 
     scikit-image carries it; its code is not imported.
     """
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
         pytest.skip("scikit-image, which carries a portrait, is not installed")
-    image = cv2.imread(str(Path(package.origin).parent / "data" / "astronaut.png"))
+    return Path(package.origin).parent / "data" / "astronaut.png"
+
+
+@pytest.fixture(scope="session")
+def portrait(portrait_file: Path) -> npt.NDArray[np.uint8]:
+    """The pixels of the portrait, BGR."""
+    image = cv2.imread(str(portrait_file))
     assert image is not None
     return np.asarray(image, np.uint8)
 
