@@ -43,8 +43,8 @@ tells faces from other things better than the first."""
 
 _TILE_CAUTION = 0.5
 """Dozens of tiles give chance dozens of chances, so what only they show needs a higher score: this
-part of the way from the minimum to 1. On 69 pictures without faces tiles then add nothing, and 97 %
-of 780 portraits put together in groups of 16 to 144 are found."""
+part of the way from the minimum to 1. Chosen on 12 mosaics of 16 to 144 portraits (97 % found) and
+on 23 pictures without faces in three sizes each (tiles added nothing to the 9 false ones)."""
 
 _TILE_PARTS = (4, 2)
 """Tiles have a quarter and a half of the picture's longer side."""

@@ -57,8 +57,8 @@ def raw_answers(pixels: list[str]) -> list[str]:
     for text in pixels:
         face = np.array(text.split(), np.uint8).reshape(48, 48)
         side = int(image["shape"][1])
-        face = cv2.resize(face, (side, side), interpolation=cv2.INTER_LINEAR_EXACT)
-        model.set_tensor(image["index"], face.reshape(image["shape"]))
+        enlarged = cv2.resize(face, (side, side), interpolation=cv2.INTER_LINEAR_EXACT)
+        model.set_tensor(image["index"], enlarged.reshape(image["shape"]))
         model.invoke()
         logits = (model.get_tensor(output["index"])[0].astype(np.float64) - zero) * scale
         answers.append(said["labels"][int(np.argmax(logits + prior))])
