@@ -139,7 +139,11 @@ class Run:
         )
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
         self.network.compile(
-            optimizer, loss=self._loss, metrics=[self._loss.accuracy], jit_compile=False
+            optimizer,
+            loss=self._loss,
+            metrics=[self._loss.accuracy],
+            # JAX lives by XLA; TensorFlow trains this network several times faster without, on a CPU.
+            jit_compile=keras.backend.backend() == "jax",
         )
 
     def start(self) -> None:
