@@ -142,7 +142,7 @@ class Run:
             optimizer,
             loss=self._loss,
             metrics=[self._loss.accuracy],
-            # JAX lives by XLA; TensorFlow trains this network several times faster without, on a CPU.
+            # JAX lives by XLA; TensorFlow trains this network several times faster without it.
             jit_compile=keras.backend.backend() == "jax",
         )
 
