@@ -29,11 +29,9 @@ def save_checkpoint(
         temporary,
         history=np.array(json.dumps(history)),
         settings=np.array(json.dumps(settings)),
-        **{f"weight_{i}": value for i, value in enumerate(model.get_weights())},
-        **{
-            f"optimizer_{i}": keras.ops.convert_to_numpy(variable)
-            for i, variable in enumerate(model.optimizer.variables)
-        },
+        **_number("weight", model.weights),
+        **_number("optimizer", model.optimizer.variables),
+        **_number("chance", _chance(model)),
     )
     temporary.replace(path)
 
@@ -54,20 +52,24 @@ def load_checkpoint(
     if not path.is_file():
         msg = f"{folder} has no checkpoint to resume from; start without --resume"
         raise RunError(msg)
-    model.optimizer.build(model.trainable_variables)
     try:
-        with np.load(path) as arrays:
-            _check_settings(json.loads(str(arrays["settings"])), settings)
-            model.set_weights(_numbered(arrays, "weight"))
-            for variable, value in zip(
-                model.optimizer.variables, _numbered(arrays, "optimizer"), strict=True
-            ):
-                variable.assign(value)
-            history: list[dict[str, float]] = json.loads(str(arrays["history"]))
-    except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with np.load(path) as archive:
+            arrays = dict(archive)
+        began, history = (json.loads(str(arrays[name])) for name in ("settings", "history"))
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         msg = f"{path} is damaged ({error}); start again in another folder"
         raise RunError(msg) from error
-    return history
+    _check_settings(began, settings)
+    model.optimizer.build(model.trainable_variables)
+    for prefix, variables in (
+        ("weight", model.weights),
+        ("optimizer", model.optimizer.variables),
+        ("chance", _chance(model)),
+    ):
+        for number, variable in enumerate(variables):
+            variable.assign(arrays[f"{prefix}_{number}"])
+    rows: list[dict[str, float]] = history
+    return rows
 
 
 def _check_settings(began: dict[str, Any], now: dict[str, Any]) -> None:
@@ -81,6 +83,14 @@ def _check_settings(began: dict[str, Any], now: dict[str, Any]) -> None:
         raise RunError(msg)
 
 
-def _numbered(arrays: Any, prefix: str) -> list[Any]:
-    count = sum(name.startswith(f"{prefix}_") for name in arrays.files)
-    return [arrays[f"{prefix}_{i}"] for i in range(count)]
+def _chance(model: keras.Model) -> list[Any]:
+    """Give the state of every source of chance in a model, which its weights leave out."""
+    dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    return [layer.seed_generator.state for layer in dropouts if layer.rate > 0]
+
+
+def _number(prefix: str, variables: list[Any]) -> dict[str, Any]:
+    return {
+        f"{prefix}_{i}": keras.ops.convert_to_numpy(variable)
+        for i, variable in enumerate(variables)
+    }
