@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from convert.errors import InputError
-from convert.options import SCALES, Options
+from convert.options import DEFAULT_CROP, SCALES, Options
 from serenbox.model_file import CropSpec
 from serenbox.results import EMOTIONS
 
@@ -163,8 +163,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_metadata(parser: argparse.ArgumentParser) -> None:
-    crop = _DEFAULTS["crop"]
-    assert isinstance(crop, CropSpec)  # noqa: S101 - tells the type checker
+    crop = DEFAULT_CROP
     group = parser.add_argument_group("what the device shall do, and names")
     text = "space around the face, as a part of its longer side (default: %(default)s)"
     group.add_argument("--margin", type=_part, default=crop.margin, metavar="PART", help=text)

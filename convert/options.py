@@ -22,7 +22,7 @@ SCALES: dict[str, tuple[float, float]] = {
 """The pixel values a model may want, as factor and offset from raw pixels."""
 
 
-_CROP = CropSpec(margin=0.1, level_eyes=True, resolution=48)
+DEFAULT_CROP = CropSpec(margin=0.1, level_eyes=True, resolution=48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Options:
     """The pixel values the model wants, a key of `SCALES`."""
     labels: tuple[str, ...] = EMOTIONS
     """The label of each output, in order."""
-    crop: CropSpec = _CROP
+    crop: CropSpec = DEFAULT_CROP
     """How the device shall cut faces out. 48 pixels is the resolution of FER2013."""
     prior_exponent: float = 0.0
     """How much of the class prior is put back, 0 to 1."""

@@ -16,6 +16,7 @@ from convert.__main__ import main
 from convert.opcheck import MAX_VERSIONS
 from serenbox.classifier import EmotionClassifier
 from serenbox.crop import face_to_input
+from serenbox.model_file import ModelMetadata
 from serenbox.results import EMOTIONS
 from training.labels import FER2013_CODES, FERPLUS_COLUMNS
 
@@ -25,6 +26,7 @@ if importlib.util.find_spec("tensorflow") is None:
 # Keras 3.15's own way of reading TensorFlow's variables, which numpy 2 does not like.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
+PRIOR = [share / 28 for share in (1, 2, 3, 4, 5, 6, 7)]
 PERMUTED = ("sad", "happy", "fear", "angry", "surprise", "neutral", "disgust")
 
 
@@ -107,11 +109,36 @@ def answers(path: Path) -> list[str]:
     return [EMOTIONS[int(classifier.classify(one).argmax())] for one in inputs]
 
 
+def check_metadata(metadata: ModelMetadata) -> None:
+    """Compare with what the conversion below was told and must have measured."""
+    assert (metadata.name, metadata.version, metadata.license) == ("stripes", "9.1", "MIT")
+    assert metadata.labels == EMOTIONS
+    assert metadata.input.color == "grey"
+    crop = metadata.crop
+    assert (crop.margin, crop.level_eyes, crop.resolution, crop.lift) == (0.2, False, 64, -0.1)
+    assert metadata.scores.prior_exponent == 0.5
+    assert metadata.scores.class_prior == pytest.approx(PRIOR)
+    assert set(metadata.scores.thresholds) == set(EMOTIONS)
+    public = metadata.accuracy["PublicTest"]
+    assert public["truth"] == "FER+ majority"
+    for kind in ("float", "int8"):
+        assert public["raw"][kind]["accuracy"] == 1
+        assert public["without_duplicates"][kind]["recall"]["fear"] == 1
+    assert public["raw"]["faces"] == 28
+    assert public["raw"]["agreement"] == 1
+    assert public["named"]["accuracy"] == 1
+    assert metadata.training["calibration"]["faces"] == 42
+    assert set(metadata.training["data_sha256"]) == {"fer2013", "ferplus"}
+    assert metadata.training["run"]["settings"]["weights"] == "private.h5"
+    assert metadata.tensorflow.startswith("2.")
+    assert metadata.created.endswith("Z")
+
+
 def test_a_converted_model_answers_and_tells_all_about_itself(
     tmp_path: Path, data: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     model = save_network(tmp_path)
-    prior = {label: (index + 1) / 28 for index, label in enumerate(EMOTIONS)}
+    prior = dict(zip(EMOTIONS, PRIOR, strict=True))
     settings = {"weights": "/somewhere/private.h5", "label_set": "ferplus"}
     (tmp_path / "run.json").write_text(json.dumps({"class_prior": prior, "settings": settings}))
     out = tmp_path / "emotion.tflite"
@@ -134,28 +161,7 @@ def test_a_converted_model_answers_and_tells_all_about_itself(
     said = capfd.readouterr()
     assert code == 0, said.err
     assert answers(out) == list(EMOTIONS)
-    metadata = EmotionClassifier(out).metadata
-    assert (metadata.name, metadata.version, metadata.license) == ("stripes", "9.1", "MIT")
-    assert metadata.labels == EMOTIONS
-    assert metadata.input.color == "grey"
-    crop = metadata.crop
-    assert (crop.margin, crop.level_eyes, crop.resolution, crop.lift) == (0.2, False, 64, -0.1)
-    assert metadata.scores.prior_exponent == 0.5
-    assert metadata.scores.class_prior == pytest.approx(list(prior.values()))
-    assert set(metadata.scores.thresholds) == set(EMOTIONS)
-    public = metadata.accuracy["PublicTest"]
-    assert public["truth"] == "FER+ majority"
-    for kind in ("float", "int8"):
-        assert public["raw"][kind]["accuracy"] == 1
-        assert public["without_duplicates"][kind]["recall"]["fear"] == 1
-    assert public["raw"]["faces"] == 28
-    assert public["raw"]["agreement"] == 1
-    assert public["named"]["accuracy"] == 1
-    assert metadata.training["calibration"]["faces"] == 42
-    assert set(metadata.training["data_sha256"]) == {"fer2013", "ferplus"}
-    assert metadata.training["run"]["settings"]["weights"] == "private.h5"
-    assert metadata.tensorflow.startswith("2.")
-    assert metadata.created.endswith("Z")
+    check_metadata(EmotionClassifier(out).metadata)
     with zipfile.ZipFile(io.BytesIO(out.read_bytes())) as archive:
         assert archive.read("labels.txt").decode().split() == list(EMOTIONS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [

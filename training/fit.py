@@ -221,6 +221,9 @@ class Run:
     def average(self) -> None:
         """Put the averaged weights into the network."""
         self.network.optimizer.finalize_variable_values(self.network.trainable_variables)
+        for variable in self.network.trainable_variables:
+            # A copy: on JAX the network would share, and give away, the optimizer's own arrays.
+            variable.assign(keras.ops.copy(variable))
 
     def finished_network(self) -> keras.Model:
         """Give the averaged network at its fixed size, without optimizer state."""
