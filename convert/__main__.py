@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from convert.arguments import PROGRAM, parse, to_options
 from convert.errors import ConversionError, InputError
-from convert.quiet import import_tensorflow
 from serenbox.errors import SerenBoxError
 from training.errors import TrainingError
+from training.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     import argparse

@@ -1,6 +1,6 @@
 """The conversion, step by step.
 
-Import TensorFlow through `convert.quiet` before this module, or it says more than anybody wants.
+Import TensorFlow through `training.quiet` before this module, or it says more than anybody wants.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from convert.calibrate import representative
 from convert.errors import RefusedError
-from convert.quiet import quiet
+from training.quiet import quiet
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ import numpy as np
 
 from convert.errors import InputError
 from convert.options import SCALES
-from convert.quiet import quiet
 from serenbox.crop import face_to_input
+from training.quiet import quiet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,12 +10,12 @@ import numpy as np
 
 from convert.errors import RefusedError
 from convert.opcheck import OLDEST_RUNTIME
-from convert.quiet import quiet
 from serenbox.classifier import EmotionClassifier, scores_from_logits
 from serenbox.crop import face_to_input
 from serenbox.errors import ModelError, RuntimeUnavailableError
 from serenbox.runtime import open_model
 from training.metrics import Figures, measure
+from training.quiet import quiet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from convert.errors import InputError
-from convert.quiet import import_tensorflow
+from training.quiet import import_tensorflow
 
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is not installed", allow_module_level=True)

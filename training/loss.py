@@ -27,9 +27,12 @@ class BalancedCrossEntropy(keras.losses.Loss):  # type: ignore[misc] # keras shi
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Give (n,) losses of (n, 7) logits against (n, 7) target distributions."""
-        return ops.categorical_crossentropy(y_true, y_pred + self._shift, from_logits=True)
+        return ops.categorical_crossentropy(y_true, self._shifted(y_pred), from_logits=True)
 
     def accuracy(self, y_true: Any, y_pred: Any) -> Any:
         """Give (n,) 1.0 where the answer with the prior is the target's most likely class."""
-        answer = ops.argmax(y_pred + self._shift, axis=-1)
+        answer = ops.argmax(self._shifted(y_pred), axis=-1)
         return ops.cast(answer == ops.argmax(y_true, axis=-1), "float32")
+
+    def _shifted(self, logits: Any) -> Any:
+        return logits + ops.convert_to_tensor(self._shift)
