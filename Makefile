@@ -39,7 +39,8 @@ bench: $(VENV)/.dev ## compare the speed with that of bare scripts
 
 model: $(VENV)/.dev ## train, convert and measure the shipped model: FER2013=… FERPLUS=…
 	$(BIN)/python -m training fit --data $(FER2013) --ferplus $(FERPLUS) --weights $(WEIGHTS) --out $(RUN)
-	$(BIN)/python -m convert $(RUN)/model.keras $(RUN)/emotion.tflite --data $(FER2013) --ferplus $(FERPLUS)
+	$(BIN)/python -m convert $(RUN)/model.keras $(RUN)/emotion.tflite --data $(FER2013) --ferplus $(FERPLUS) \
+	  --prior-exponent 0.9 --margin 0.05 --lift 0.07 --calibration-images 300
 	$(BIN)/python -m training evaluate $(RUN)/emotion.tflite --data $(FER2013) --ferplus $(FERPLUS)
 
 clean: ## remove what the other words made

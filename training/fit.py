@@ -43,7 +43,7 @@ class FitSettings:
     """Width multiplier of MobileNetV2."""
     weights: str = "imagenet"
     """Where the backbone begins: `imagenet`, a .weights.h5 file, or `none`."""
-    epochs: int = 20
+    epochs: int = 30
     """Passes over the training faces."""
     small_epochs: int = 8
     """How many of them, at the beginning, run at `small_size`, which is cheaper."""

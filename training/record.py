@@ -31,7 +31,8 @@ def write_record(run: Run, faces: Faces) -> None:
     write_atomically(run.folder / "history.csv", history_csv(run.history).encode())
     write_atomically(run.folder / "curves.png", draw_curves(run.history))
     record = {
-        "settings": asdict(run.settings),
+        # Of the weights the name only: the place on somebody's disk is nobody else's business.
+        "settings": {**asdict(run.settings), "weights": Path(run.settings.weights).name},
         "labels": list(EMOTIONS),
         "class_prior": dict(zip(EMOTIONS, run.prior.tolist(), strict=True)),
         "training_faces": run.training_faces,
