@@ -147,7 +147,9 @@ def read_model_bytes(path: str | os.PathLike[str]) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ModelError(f"cannot read the model {os.fspath(path)}: {reason}") from error
+        raise ModelError(
+            f"cannot read the model {os.fspath(path)}: {reason}; give the path of a .tflite file"
+        ) from error
 
 
 def _archive_start(archive: zipfile.ZipFile) -> int:

@@ -9,7 +9,6 @@ import pytest
 from serenbox.classifier import EmotionClassifier, name_emotion, scores_from_logits
 from serenbox.errors import ModelError
 from serenbox.model_file import InputSpec, ModelMetadata, ScoreSpec, append_metadata
-from serenbox.models import EMOTION_MODEL
 from serenbox.results import EMOTIONS, UNCERTAIN
 
 if TYPE_CHECKING:
@@ -166,8 +165,6 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path, emotion_model: Path)
 
 
 def test_the_shipped_model() -> None:
-    if not EMOTION_MODEL.exists():
-        pytest.skip("the emotion model is not there yet")
     classifier = EmotionClassifier()
 
     assert classifier.metadata.labels == EMOTIONS

@@ -9,7 +9,7 @@ import pytest
 
 from serenbox.results import EMOTIONS
 from tests import fer2013
-from training.data import describe, load_faces, training_faces
+from training.data import Faces, describe, load_faces, training_faces
 from training.errors import DataError
 
 if TYPE_CHECKING:
@@ -59,11 +59,10 @@ def test_folders_hold_the_same_faces(csv_file: Path, tmp_path: Path) -> None:
 
     from_folders, from_csv = load_faces(tmp_path / "kaggle"), load_faces(csv_file)
 
-    def as_set(faces: object) -> set[tuple[bytes, int, str]]:
-        images, labels, splits = faces.images, faces.labels, faces.splits  # type: ignore[attr-defined] # Faces
+    def as_set(faces: Faces) -> set[tuple[bytes, int, str]]:
         return {
             (image.tobytes(), int(label), str(split))
-            for image, label, split in zip(images, labels, splits, strict=True)
+            for image, label, split in zip(faces.images, faces.labels, faces.splits, strict=True)
         }
 
     assert as_set(from_folders) == as_set(from_csv)
