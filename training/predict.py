@@ -15,6 +15,7 @@ from serenbox.errors import SerenBoxError
 from serenbox.model_file import ScoreSpec, load_model_file
 from serenbox.results import EMOTIONS
 from training.errors import RunError
+from training.quiet import quiet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +113,8 @@ def _from_tflite(
 def _from_keras(
     path: Path, images: NDArray[np.uint8], scores_as: Path | None
 ) -> tuple[NDArray[np.float32], ScoreSpec, str]:
-    import keras
+    with quiet():  # TensorFlow greets
+        import keras
 
     try:
         model = keras.saving.load_model(path, compile=False)
