@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 # NASA's portrait of Eileen Collins, public domain, carried by scikit-image.
 PORTRAIT := $(VENV)/lib/python3*/site-packages/skimage/data/astronaut.png
 
+# What also runs on tflite-runtime, numpy 1 and OpenCV 4.11, where there is a Python 3.11.
+DEVICE_TESTS := $(addprefix tests/test_,$(addsuffix .py,\
+  runtime classifier detector face_finder crop images annotate convert_opcheck))
+
 # The data set and the start weights, for `make model`.
 FER2013 ?= fer2013.csv
 FERPLUS ?= fer2013new.csv
@@ -23,6 +27,7 @@ demo: $(VENV)/.demo ## set up and find the emotion of a real portrait
 	@echo "The annotated picture is demo/astronaut.png"
 
 test: $(VENV)/.dev $(if $(PYTHON311),.venv-tflite/.ready) ## set up and pass the tests
+	$(if $(PYTHON311),.venv-tflite/bin/python -m pytest --quiet $(DEVICE_TESTS))
 	SERENBOX_TFLITE_PYTHON=$(if $(PYTHON311),.venv-tflite/bin/python) $(BIN)/python -m pytest
 
 check: $(VENV)/.dev ## ruff and mypy
@@ -63,5 +68,6 @@ $(VENV)/.dev: pyproject.toml setup.py | $(BIN)/python
 
 .venv-tflite/.ready: pyproject.toml setup.py
 	$(PYTHON311) -m venv .venv-tflite
-	.venv-tflite/bin/pip install --quiet -e '.[tflite]'
+	.venv-tflite/bin/pip install --quiet -e '.[tflite]' pytest
+	.venv-tflite/bin/pip install --quiet --no-deps scikit-image # only for the portrait in it
 	@touch $@
