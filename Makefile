@@ -42,7 +42,7 @@ format: $(VENV)/.dev ## let ruff mend what it can
 bench: $(VENV)/.dev ## compare the speed with that of bare scripts
 	$(BIN)/python -m tests.benchmarks.speed $(PORTRAIT)
 
-model: $(VENV)/.dev ## train, convert and measure the shipped model: FER2013=… FERPLUS=…
+model: $(VENV)/.dev ## train, convert and measure a model like the shipped one: FER2013=… FERPLUS=…
 	$(BIN)/python -m training fit --data $(FER2013) --ferplus $(FERPLUS) --weights $(WEIGHTS) --out $(RUN)
 	$(BIN)/python -m convert $(RUN)/model.keras $(RUN)/emotion.tflite --data $(FER2013) --ferplus $(FERPLUS) \
 	  --prior-exponent 0.9 --margin 0.05 --lift 0.07 --calibration-images 300

@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TrainingError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        advice = "install the workstation's tools with `pip install -e '.[training]'`"
+        print(f"{PROGRAM}: error: {error.name} is not installed: {advice}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; go on with --resume", file=sys.stderr)
         return 130
@@ -194,7 +198,7 @@ def _add_prior(commands: Any) -> None:
         "--exponents",
         type=float,
         nargs="+",
-        default=[0.0, 0.25, 0.5, 0.75, 1.0],
+        default=[0.0, 0.25, 0.5, 0.75, 0.9, 1.0],
         metavar="E",
         help="exponents to try, 0 to 1",
     )
