@@ -23,6 +23,7 @@ help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## set up and find the emotion of a real portrait
+	@rm -f demo/astronaut.png
 	$(BIN)/serenbox-detect --annotate demo $(PORTRAIT)
 	@echo "The annotated picture is demo/astronaut.png"
 
