@@ -75,7 +75,7 @@ def load_checkpoint(
 def _check_settings(began: dict[str, Any], now: dict[str, Any]) -> None:
     changed = [
         f"{name} was {began.get(name)}, not {value}"
-        for name, value in now.items()
+        for name, value in json.loads(json.dumps(now)).items()
         if began.get(name) != value
     ]
     if changed:

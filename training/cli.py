@@ -87,7 +87,7 @@ def _add_fit(commands: Any) -> None:
     for name, kind, text in (
         ("size", int, "side of the input in pixels, a multiple of 32"),
         ("alpha", float, "width multiplier of MobileNetV2"),
-        ("weights", str, "where to begin: imagenet, a .weights.h5 file, or none"),
+        ("weights", str, "where to begin: imagenet, a .weights.h5 or .keras file, or none"),
         ("epochs", int, "passes over the training faces"),
         ("small-epochs", int, "how many of them, first, run at --small-size"),
         ("small-size", int, "side of the input in those"),
@@ -96,11 +96,19 @@ def _add_fit(commands: Any) -> None:
         ("weight-decay", float, "weight decay of AdamW"),
         ("ema", float, "momentum of the average of weights"),
         ("dropout", float, "share of features dropped before the logits"),
+        ("teacher-share", float, "how much of the targets is the teachers' answer"),
         ("balance", float, "exponent of the class prior in the loss, 0 to 1"),
         ("label-smoothing", float, "share of every target spread over all classes"),
         ("seed", int, "seed of everything random"),
     ):
         parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
+    parser.add_argument(
+        "--teacher",
+        nargs="+",
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="networks of earlier runs, .keras, whose averaged answers are learnt, too",
+    )
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -111,6 +119,7 @@ def _fit(options: argparse.Namespace) -> None:
 
     values = vars(options)
     values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
+    values["teacher"] = tuple(values.get("teacher", ()))
     names = {field.name for field in dataclasses.fields(FitSettings)}
     settings = FitSettings(**{name: value for name, value in values.items() if name in names})
     _check_folder(options.out, resume=options.resume)

@@ -14,6 +14,7 @@ from serenbox.results import EMOTIONS
 from training.augment import Augmentation, TrainingBatches
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data import Faces, LabelSet, training_faces
+from training.distill import teacher_targets
 from training.errors import RunError
 from training.fused import fuse
 from training.loss import BalancedCrossEntropy
@@ -42,7 +43,11 @@ class FitSettings:
     alpha: float = 1.0
     """Width multiplier of MobileNetV2."""
     weights: str = "imagenet"
-    """Where the backbone begins: `imagenet`, a .weights.h5 file, or `none`."""
+    """Where the network begins: `imagenet`, a .weights.h5 file, a .keras file, or `none`."""
+    teacher: tuple[str, ...] = ()
+    """The .keras files whose averaged answers are blended into the targets."""
+    teacher_share: float = 0.5
+    """How much of the targets these are, 0 to 1."""
     epochs: int = 30
     """Passes over the training faces."""
     small_epochs: int = 8
@@ -86,6 +91,7 @@ class FitSettings:
             ("weight-decay", self.weight_decay >= 0, "0 or more"),
             ("ema", 0 < self.ema < 1, "between 0 and 1"),
             ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
+            ("teacher-share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
             ("balance", 0 <= self.balance <= 1, "from 0 to 1"),
             ("label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
             ("seed", self.seed >= 0, "0 or more"),
@@ -114,6 +120,7 @@ class Run:
         targets = train.targets(settings.label_set)
         self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)
         self._targets = _smooth(targets, settings.label_smoothing)
+        self._loss = BalancedCrossEntropy(self.prior, settings.balance)
         validation = faces.select("PublicTest")
         if settings.label_set == "ferplus":
             validation = validation[validation.usable]
@@ -121,7 +128,6 @@ class Run:
         self.training_faces = len(train)
         self.commit = git_commit()
         self.network = fuse(build_network(None, alpha=settings.alpha, dropout=settings.dropout))
-        self._loss = BalancedCrossEntropy(self.prior, settings.balance)
         self._compile()
         self.history: History = []
 
@@ -161,6 +167,7 @@ class Run:
 
     def train(self, report: Callable[[str], None]) -> None:
         """Run the epochs that are left, keeping the state after each; `report` gets a line each."""
+        self._learn_from_teachers(report)
         began, first = time.monotonic(), len(self.history)
         for epoch in range(first, self.settings.epochs):
             started = time.monotonic()
@@ -171,6 +178,15 @@ class Run:
             done = epoch + 1 - first
             left = (time.monotonic() - began) / done * (self.settings.epochs - epoch - 1)
             report(_line(row, self.settings.epochs, left))
+
+    def _learn_from_teachers(self, report: Callable[[str], None]) -> None:
+        """Blend the teachers' answers into the targets."""
+        settings = self.settings
+        if not settings.teacher:
+            return
+        answers = teacher_targets(settings.teacher, self._images, self._loss.shift, report)
+        share = settings.teacher_share
+        self._targets = np.asarray((1 - share) * self._targets + share * answers, np.float32)
 
     def _input_size(self, epoch: int) -> int:
         settings = self.settings

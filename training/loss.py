@@ -23,7 +23,8 @@ class BalancedCrossEntropy(keras.losses.Loss):  # type: ignore[misc] # keras shi
     def __init__(self, prior: NDArray[np.float64], exponent: float = 1.0) -> None:
         """Take the (7,) class prior, summing to 1, and the exponent, 0..1."""
         super().__init__(name="balanced_cross_entropy")
-        self._shift = (exponent * np.log(prior)).astype(np.float32)
+        self.shift = (exponent * np.log(prior)).astype(np.float32)
+        """(7,) what is added to the logits."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Give (n,) losses of (n, 7) logits against (n, 7) target distributions."""
@@ -35,4 +36,4 @@ class BalancedCrossEntropy(keras.losses.Loss):  # type: ignore[misc] # keras shi
         return ops.cast(answer == ops.argmax(y_true, axis=-1), "float32")
 
     def _shifted(self, logits: Any) -> Any:
-        return logits + ops.convert_to_tensor(self._shift)
+        return logits + ops.convert_to_tensor(self.shift)

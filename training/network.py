@@ -31,13 +31,42 @@ def build_network(size: int | None, *, alpha: float = 1.0, dropout: float = 0.2)
     return keras.Model(pixels, logits, name="serenbox_emotion")
 
 
+def load_network(path: Path, role: str) -> keras.Model:
+    """Read a .keras file that `fit` made.
+
+    Args:
+        path: The file.
+        role: What it is to the caller, for the message.
+
+    Raises:
+        RunError: It cannot be read, or it is another kind of network.
+
+    """
+    if not path.is_file():
+        msg = f"{role} {path} does not exist: give a .keras file that `fit` made"
+        raise RunError(msg)
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{role} {path} is not a whole Keras model: {str(error).splitlines()[0]}"
+        raise RunError(msg) from error
+    if network.output_shape != (None, len(EMOTIONS)) or network.input_shape[3:] != (1,):
+        msg = (
+            f"{role} {path} does not take grey faces and give {len(EMOTIONS)} logits: it is not "
+            "of `fit`"
+        )
+        raise RunError(msg)
+    return network
+
+
 def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
     """Fill the backbone of `network` in place with trained weights.
 
     Args:
         network: made by `build_network`.
-        weights: `imagenet` (Keras downloads it), `none`, or a .weights.h5 file of
-            `keras.applications.MobileNetV2(include_top=False)`.
+        weights: `imagenet` (Keras downloads it), `none`, a .weights.h5 file of
+            `keras.applications.MobileNetV2(include_top=False)`, or a .keras file that `fit` made,
+            whose head comes along.
         alpha: width multiplier, as given to `build_network`.
 
     Raises:
@@ -47,8 +76,14 @@ def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
     if weights == "none":
         return
     if weights != "imagenet" and not Path(weights).is_file():
-        msg = f"--weights {weights}: no such file; give 'imagenet', 'none' or a .weights.h5 file"
+        msg = (
+            f"--weights {weights}: no such file; give 'imagenet', 'none', a .weights.h5 file or a "
+            ".keras file that `fit` made"
+        )
         raise RunError(msg)
+    if weights.endswith(".keras"):
+        _continue_from(network, weights, alpha)
+        return
     from_file = weights != "imagenet"
     try:
         source = keras.applications.MobileNetV2(
@@ -67,6 +102,15 @@ def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
         if values:
             target = network.get_layer(layer.name)
             target.set_weights(_grey_stem(values, target))
+
+
+def _continue_from(network: keras.Model, weights: str, alpha: float) -> None:
+    source = load_network(Path(weights), "--weights")
+    try:
+        network.set_weights(source.get_weights())
+    except ValueError as error:
+        msg = f"--weights {weights}: it is another network than that of alpha {alpha}"
+        raise RunError(msg) from error
 
 
 def _grey_stem(values: list[Any], target: Any) -> list[Any]:

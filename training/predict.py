@@ -116,14 +116,9 @@ def _from_keras(
     with quiet():  # TensorFlow greets
         import keras
 
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{path} is not a whole Keras model: {str(error).splitlines()[0]}"
-        raise RunError(msg) from error
-    if model.output_shape != (None, len(EMOTIONS)) or model.input_shape[3:] != (1,):
-        msg = f"{path} does not take grey faces and give {len(EMOTIONS)} logits: it is not of fit"
-        raise RunError(msg)
+        from training.network import load_network
+
+    model = load_network(path, "the model")
     spec = load_model_file(scores_as)[1].scores if scores_as else _run_spec(path)
     logits = keras_logits(model, images, model.input_shape[1])
     return logits, spec, f"keras {keras.version()} on {keras.backend.backend()}"

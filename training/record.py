@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -31,8 +31,7 @@ def write_record(run: Run, faces: Faces) -> None:
     write_atomically(run.folder / "history.csv", history_csv(run.history).encode())
     write_atomically(run.folder / "curves.png", draw_curves(run.history))
     record = {
-        # Of the weights the name only: the place on somebody's disk is nobody else's business.
-        "settings": {**asdict(run.settings), "weights": Path(run.settings.weights).name},
+        "settings": _settings(run),
         "labels": list(EMOTIONS),
         "class_prior": dict(zip(EMOTIONS, run.prior.tolist(), strict=True)),
         "training_faces": run.training_faces,
@@ -42,6 +41,14 @@ def write_record(run: Run, faces: Faces) -> None:
         "seconds": round(sum(row["seconds"] for row in run.history)),
     }
     write_atomically(run.folder / "run.json", (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Give the settings; of files the name only, as their place is nobody else's business."""
+    settings = asdict(run.settings)
+    settings["weights"] = Path(run.settings.weights).name
+    settings["teacher"] = [Path(teacher).name for teacher in run.settings.teacher]
+    return settings
 
 
 def _write_model(network: keras.Model, path: Path) -> None:
