@@ -19,3 +19,15 @@ class ModelError(SerenBoxError, ValueError):
 
 class RuntimeUnavailableError(SerenBoxError, ImportError):
     """No TensorFlow Lite runtime is installed, or the installed one cannot run here."""
+
+
+class CameraError(SerenBoxError, OSError):
+    """A camera is missing, taken, gone, or gives no pictures."""
+
+
+class CameraTimeoutError(CameraError, TimeoutError):
+    """No frame came in time."""
+
+
+class SettingsError(SerenBoxError, ValueError):
+    """The configuration cannot be read or holds something impossible."""

@@ -1,0 +1,1 @@
+"""The service: everything together, for months."""

@@ -1,0 +1,47 @@
+"""What every output offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Output(Protocol):
+    """Publishes messages. No call blocks, waits for a network, or raises.
+
+    Every message is a dictionary ready for JSON, made by `serenbox.outputs.messages`; an output
+    must not change it. Each output works in a thread of its own behind a queue of limited length,
+    so that one that hangs or fails holds up nobody and costs no memory.
+    """
+
+    name: str
+    """A word for logs and statistics, such as `mqtt`."""
+
+    def start(self) -> None:
+        """Begin; connections are made in the background and again whenever they break."""
+
+    def mood(self, message: Mapping[str, Any]) -> None:
+        """Take the current state. Only the latest matters; comes with every change and, at most
+        once a second, with new scores.
+        """
+
+    def event(self, message: Mapping[str, Any]) -> None:
+        """Take a change: every one matters while the output is connected."""
+
+    def stats(self, message: Mapping[str, Any]) -> None:
+        """Take how the box is doing. Only the latest matters."""
+
+    def close(self, timeout: float) -> None:
+        """Publish what is queued and, where others watch, that the box goes offline; then stop.
+
+        Args:
+            timeout: Seconds to spend on it at most.
+
+        """
+
+    def health(self) -> dict[str, Any]:
+        """Return what is worth knowing about it, ready for JSON: `connected`, `published`,
+        `dropped`, and `problem`, a sentence or None.
+        """
