@@ -8,6 +8,11 @@ person in front of the screen: what happened, why, and what to do.
 class SerenBoxError(Exception):
     """Base of every error SerenBox raises on purpose."""
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A sentence for each thing that is wrong; nearly always there is one."""
+        return (str(self),)
+
 
 class ImageError(SerenBoxError, ValueError):
     """A picture cannot be read, is not a picture, is too large, or cannot be written."""
@@ -30,4 +35,26 @@ class CameraTimeoutError(CameraError, TimeoutError):
 
 
 class SettingsError(SerenBoxError, ValueError):
-    """The configuration cannot be read or holds something impossible."""
+    """The configuration cannot be read or holds something impossible.
+
+    Args:
+        problems: A sentence for each thing that is wrong.
+
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+        self._problems = problems
+
+    def __str__(self) -> str:
+        """Return all in one line."""
+        return "; ".join(self._problems)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A sentence for each thing that is wrong."""
+        return self._problems
+
+
+class ServiceError(SerenBoxError, RuntimeError):
+    """The service cannot start or cannot go on, or there is none to talk to."""

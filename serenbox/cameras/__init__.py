@@ -1,4 +1,8 @@
-"""Where frames come from: one interface over every kind of camera."""
+"""Where frames come from: one interface over every kind of camera.
+
+`open_camera` in `select` opens what the settings name; `list_cameras` in `listing` tells which
+cameras there are.
+"""
 
 from serenbox.cameras.base import Camera, Frame
 

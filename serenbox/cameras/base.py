@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+import numpy as np
+import numpy.typing as npt
+
+from serenbox.errors import CameraError
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+_PATIENCE = 5.0  # seconds that closing waits for a read to end
+_OLDEST = 10.0  # seconds; a picture said to be older was stamped by another clock
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Frame:
     """One picture of a camera, in memory only."""
 
-    image: npt.NDArray[np.uint8]
+    image: Pixels
     """(height, width, 3) BGR, upright."""
     time: float
     """When it was taken: seconds on the clock of `time.monotonic`, or, from a recording that plays
@@ -30,8 +39,10 @@ class Camera(Protocol):
 
     @property
     def live(self) -> bool:
-        """Whether frames come by themselves; of a recording none may be skipped for lack of time
-        where it plays as fast as possible.
+        """Whether frames come by themselves.
+
+        False for a recording that plays as fast as possible: of it, none may be skipped for lack
+        of time.
         """
 
     def read(self, timeout: float) -> Frame | None:
@@ -48,3 +59,133 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Release the camera; further calls do nothing."""
+
+
+class CameraBase(ABC):
+    """What all cameras have in common, so that each of them says only where pictures come from.
+
+    Whatever a device hands over is checked and turned upright here, frames are in the order of
+    their times, and nothing is released while it is being read.
+
+    Args:
+        name: What a person would call it.
+        live: Whether frames come by themselves.
+        rotate: Degrees to turn pictures clockwise: 0, 90, 180 or 270.
+
+    """
+
+    def __init__(self, name: str, *, live: bool = True, rotate: int = 0) -> None:
+        self._name = name
+        self._live = live
+        self._rotate = rotate
+        self._latest = -math.inf
+        self._reading = threading.Lock()
+        self._closing = threading.Event()
+        self._released = False
+
+    @property
+    def name(self) -> str:
+        """What a person would call it."""
+        return self._name
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come by themselves."""
+        return self._live
+
+    def read(self, timeout: float) -> Frame | None:
+        """Return the next frame; see `Camera.read`."""
+        with self._reading:
+            try:
+                self._pause(0)
+                taken = self._take(timeout)
+            finally:
+                self._release_if_closed()
+        if taken is None:
+            return None
+        image, time = taken
+        upright = turned(checked(image, self._name), self._rotate)
+        self._latest = max(self._latest, time)
+        return Frame(upright, self._latest)
+
+    def close(self) -> None:
+        """Release the camera, as soon as a read that is under way ends; further calls do nothing.
+
+        Waits for that, but for no driver that hangs: then whoever reads releases the camera.
+        """
+        self._closing.set()
+        if self._reading.acquire(timeout=_PATIENCE):
+            try:
+                self._release_if_closed()
+            finally:
+                self._reading.release()
+
+    def _release_if_closed(self) -> None:
+        if self._closing.is_set() and not self._released:
+            self._released = True
+            self._release()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait for that long, or raise CameraError as soon as the camera is closed."""
+        if self._closing.wait(max(0.0, seconds)):
+            raise CameraError(f"{self._name}: it is closed: open it again to read from it")
+
+    @abstractmethod
+    def _take(self, timeout: float) -> tuple[object, float] | None:
+        """Return what the device gives next and its time; raises and returns like `read`."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Give the device back; called once."""
+
+
+def checked(image: object, name: str) -> Pixels:
+    """Return the picture if it is one.
+
+    Args:
+        image: What a device gave.
+        name: What messages call the device.
+
+    Raises:
+        CameraError: It is no array (height, width, 3) of uint8, or an empty one.
+
+    """
+    if not isinstance(image, np.ndarray):
+        found = "nothing" if image is None else f"a {type(image).__name__}"
+    elif image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        found = f"an array of shape {image.shape} and type {image.dtype}"
+    else:
+        return image
+    raise CameraError(
+        f"{name}: it gave {found} instead of a colour picture: check its cable and its power, "
+        "or try another size or source"
+    )
+
+
+def turned(image: Pixels, degrees: int) -> Pixels:
+    """Return the picture turned clockwise.
+
+    Args:
+        image: (height, width, 3), uint8.
+        degrees: 0, 90, 180 or 270.
+
+    """
+    if degrees == 0:
+        return image
+    import cv2
+
+    code = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+    return np.asarray(cv2.rotate(image, code[degrees]), np.uint8)
+
+
+def time_taken(stamp: float, now: float) -> float:
+    """Return a device's own time of a picture where it can be true, else `now`.
+
+    Drivers stamp pictures on the clock of `time.monotonic`, but some leave 0 or use another clock.
+
+    Args:
+        stamp: The device's time, seconds.
+        now: `time.monotonic()`.
+
+    """
+    return stamp if 0 <= now - stamp <= _OLDEST else now

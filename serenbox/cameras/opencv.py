@@ -1,0 +1,37 @@
+"""OpenCV's captures, opened in one place: quiet, and with time limits of our own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import cv2
+
+
+def open_capture(
+    target: str, backend: int, options: Sequence[int] = (), *, wait: float = 10.0
+) -> cv2.VideoCapture | None:
+    """Open a capture; None where OpenCV cannot.
+
+    Args:
+        target: A file, a device node or an address.
+        backend: One of OpenCV's, such as `cv2.CAP_FFMPEG`.
+        options: Properties to open it with: name, value, name, value…
+        wait: Seconds that a device may take for a frame.
+
+    """
+    # OpenCV and FFmpeg would write their own lines to standard error for what is told in ours.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # Read when OpenCV first waits for a V4L2 device, whole seconds; it has no property for that.
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(max(1, round(wait))))
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    capture = cv2.VideoCapture(target, backend, list(options))
+    if capture.isOpened():
+        return capture
+    capture.release()
+    return None

@@ -1,0 +1,105 @@
+"""From the name of a source in the settings to an open camera."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serenbox.errors import CameraError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serenbox.cameras.base import Camera
+    from serenbox.settings.schema import CameraSettings
+
+_FIRST_PICTURE = 5.0  # seconds; a camera that `auto` tries may take that long to start
+
+
+def open_camera(settings: CameraSettings) -> Camera:
+    """Open the camera that the settings name; the caller closes it.
+
+    `auto` takes the first Raspberry Pi camera that gives a picture, else the first such USB camera.
+    `scripted:FILE.json` is a fake for tests; see `serenbox.cameras.scripted`.
+
+    Args:
+        settings: `source` names it.
+
+    Raises:
+        CameraError: It is missing, taken, or gives no pictures; or no source is called so.
+
+    """
+    source = settings.source
+    if not source:
+        raise CameraError("camera.source is empty: write auto to take whichever camera there is")
+    if source == "auto":
+        return _first_that_works(settings)
+    kind, _, rest = source.partition(":")
+    if kind == "pi":
+        return _open_pi(rest, settings)
+    if kind == "scripted":
+        from serenbox.cameras.scripted import open_scripted
+
+        return open_scripted(Path(rest), settings)
+    if "://" in source:
+        from serenbox.cameras.stream import open_stream
+
+        return open_stream(source, settings)
+    if source == "usb":
+        return _open_usb(settings)
+    if source.startswith("/dev/"):
+        from serenbox.cameras.usb import open_usb
+
+        return open_usb(Path(source), settings)
+    from serenbox.cameras.recording import open_recording
+
+    return open_recording(Path(source).expanduser(), settings)
+
+
+def _open_pi(number: str, settings: CameraSettings) -> Camera:
+    if number and not (number.isascii() and number.isdigit()):
+        raise CameraError(f"pi:{number}: cameras are numbered: use pi, which is pi:0, or pi:1")
+    from serenbox.cameras.picamera import open_pi
+
+    return open_pi(int(number or 0), settings)
+
+
+def _open_usb(settings: CameraSettings) -> Camera:
+    from serenbox.cameras.listing import usb_cameras
+    from serenbox.cameras.usb import open_usb
+
+    devices = [Path(camera.source) for camera in usb_cameras()]
+    if not devices:
+        raise CameraError("no USB camera is connected: plug one in, or name another source")
+    return _first([partial(open_usb, device, settings) for device in devices])
+
+
+def _first_that_works(settings: CameraSettings) -> Camera:
+    def attempt(source: str) -> Camera:
+        camera = open_camera(dataclasses.replace(settings, source=source))
+        try:
+            camera.read(max(settings.timeout, _FIRST_PICTURE))
+        except CameraError:
+            camera.close()
+            raise
+        return camera
+
+    try:
+        return _first([partial(attempt, "pi"), partial(attempt, "usb")])
+    except CameraError as error:
+        raise CameraError(
+            f"no camera was found that works; tried were pi and usb: {error}"
+        ) from error
+
+
+def _first(openers: list[Callable[[], Camera]]) -> Camera:
+    """Return the first camera that opens; CameraError with all the reasons if none does."""
+    reasons = []
+    for opener in openers:
+        try:
+            return opener()
+        except CameraError as error:
+            reasons.append(str(error))
+    raise CameraError("; ".join(reasons))

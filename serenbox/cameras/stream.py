@@ -1,0 +1,120 @@
+"""Network cameras: MJPEG over HTTP, RTSP, and whatever else FFmpeg reads from an address."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from serenbox.cameras.base import CameraBase
+from serenbox.cameras.opencv import open_capture
+from serenbox.errors import CameraError, CameraTimeoutError
+
+if TYPE_CHECKING:
+    import cv2
+
+    from serenbox.settings.schema import CameraSettings
+
+SCHEMES = ("http", "https", "rtsp", "rtsps")
+"""What an address may begin with."""
+
+
+def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
+    """Connect to a network camera.
+
+    Args:
+        address: Such as `http://camera.local:8080/video`; it may hold a user and a password, which
+            no message and no name repeats.
+        settings: `timeout` limits the connecting, and after that every wait for the network.
+
+    Raises:
+        CameraError: The address is wrong, nobody answers, or what answers is no video.
+
+    """
+    shown = without_secrets(address)
+    if shown.partition("://")[0] not in SCHEMES:
+        raise CameraError(
+            f"{shown}: addresses of this kind are not read: "
+            f"use one that begins with {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+        )
+    import cv2
+
+    limit = round(settings.timeout * 1000)
+    options = (
+        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, max(limit, 5000)),  # connecting takes several questions
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit),
+        *(cv2.CAP_PROP_N_THREADS, 1),
+    )
+    capture = open_capture(address, cv2.CAP_FFMPEG, options)
+    if capture is None:
+        raise CameraError(
+            f"{shown}: no video came from there: check the address in a player such as VLC, "
+            "the user and password in it, and the network"
+        )
+    return StreamCamera(f"stream {shown}", capture, settings.timeout, settings.rotate)
+
+
+class StreamCamera(CameraBase):
+    """An open stream.
+
+    A thread of its own reads it, for OpenCV waits as long as it likes and what is not read at once
+    piles up on the way; only the newest picture is kept. It ends, at the latest after the time
+    limit that the stream was opened with, when the camera is closed.
+
+    Args:
+        name: What a person would call it.
+        capture: Open, with a limit to its waiting; released with the camera.
+        limit: That limit, seconds.
+        rotate: Degrees to turn pictures clockwise.
+
+    """
+
+    def __init__(self, name: str, capture: cv2.VideoCapture, limit: float, rotate: int) -> None:
+        super().__init__(name, rotate=rotate)
+        self._capture = capture
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._newest: tuple[object, float] | None = None
+        self._ended = False
+        self._thread = threading.Thread(target=self._receive, name="stream", daemon=True)
+        self._thread.start()
+
+    def _receive(self) -> None:
+        received = True
+        while received and not self._closing.is_set():
+            received, image = self._capture.read()
+            with self._changed:
+                if received:
+                    self._newest = (image, time.monotonic())
+                else:
+                    self._ended = True
+                self._changed.notify()
+        self._capture.release()
+
+    def _take(self, timeout: float) -> tuple[object, float] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest or self._ended, timeout)
+            newest, self._newest = self._newest, None
+            if newest:
+                return newest
+            if self._ended:
+                raise CameraError(
+                    f"{self._name}: it has ended, or the network was silent for too long: "
+                    "it must be opened again"
+                )
+        raise CameraTimeoutError(
+            f"{self._name}: no picture came within {timeout:g} s: check the camera and the network"
+        )
+
+    def _release(self) -> None:
+        self._thread.join(self._limit + 1.0)
+
+
+def without_secrets(address: str) -> str:
+    """Drop what may hold a password from an address: user, query and fragment."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # brackets that hold no IPv6 address
+        return "the address"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,176 @@
+"""USB cameras: Video4Linux devices, read through OpenCV."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from serenbox.cameras.base import CameraBase, time_taken
+from serenbox.cameras.opencv import open_capture
+from serenbox.errors import CameraError, CameraTimeoutError
+
+if TYPE_CHECKING:
+    import cv2
+
+    from serenbox.settings.schema import CameraSettings
+
+SLOWEST = 5.0
+"""Frames per second below which no camera is asked to go: exposures would smear, reads time out."""
+
+
+class Capture(Protocol):
+    """What is used of `cv2.VideoCapture`."""
+
+    def read(self) -> tuple[bool, object]:
+        """Return whether a picture came, and the picture."""
+
+    def get(self, propId: int) -> float:  # noqa: N803 - OpenCV's name
+        """Return a property."""
+
+    def release(self) -> None:
+        """Close the device."""
+
+
+def open_usb(device: Path, settings: CameraSettings) -> UsbCamera:
+    """Open a camera and wait for its first picture, `timeout` and a second at most.
+
+    It is asked for MJPEG, which fits through USB 2 at any rate, for the size and rate in the
+    settings, and to keep no more than one picture; cameras do what comes nearest.
+
+    Args:
+        device: Its node, such as `/dev/video0`.
+        settings: `width`, `height`, `fps`, `timeout` and `rotate` are heeded.
+
+    Raises:
+        CameraError: It is missing, may not be opened, is taken, or gives no picture.
+
+    """
+    _check_node(device)
+    import cv2
+
+    capture = open_capture(str(device), cv2.CAP_V4L2, wait=settings.timeout)
+    if capture is None:
+        raise CameraError(_unusable(device))
+    _adjust(capture, settings)
+    descriptor = _descriptor(device)
+    # Only with the first read the camera starts, or the kernel says that somebody else has it.
+    if descriptor is None or not capture.read()[0]:
+        capture.release()
+        raise CameraError(_unusable(device))
+    return UsbCamera(f"USB camera {device}", capture, descriptor, settings.rotate)
+
+
+class UsbCamera(CameraBase):
+    """A camera that has begun to give pictures.
+
+    Args:
+        name: What a person would call it.
+        capture: Open and running; released with the camera.
+        descriptor: The file descriptor under which the capture has the device.
+        rotate: Degrees to turn pictures clockwise.
+
+    """
+
+    def __init__(self, name: str, capture: Capture, descriptor: int, rotate: int) -> None:
+        super().__init__(name, rotate=rotate)
+        self._capture = capture
+        # OpenCV waits whole seconds for a frame, the same for every camera; this waits as asked.
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+
+    def _take(self, timeout: float) -> tuple[object, float] | None:
+        import cv2
+
+        ready = self._poll.poll(timeout * 1000)
+        if not ready:
+            raise CameraTimeoutError(
+                f"{self._name}: no picture came within {timeout:g} s: "
+                "it hangs; check its cable and its power"
+            )
+        received, image = self._capture.read() if ready[0][1] & select.POLLIN else (False, None)
+        if not received:
+            raise CameraError(f"{self._name}: it has gone: plug it in again")
+        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return image, time_taken(stamp, time.monotonic())
+
+    def _release(self) -> None:
+        self._capture.release()
+
+
+def users(device: Path, processes: Path = Path("/proc")) -> list[str]:
+    """Name the other processes that have a device open, such as `motion (process 123)`.
+
+    Without root only those of the same user can be seen.
+
+    Args:
+        device: The device's node.
+        processes: Where the kernel shows processes.
+
+    """
+    found = []
+    for folder in sorted(processes.glob("[0-9]*"), key=lambda path: int(path.name)):
+        if folder.name != str(os.getpid()) and _has_open(folder, device):
+            try:
+                name = (folder / "comm").read_text(errors="replace").strip()
+            except OSError:  # it has just ended
+                continue
+            found.append(f"{name} (process {folder.name})")
+    return found
+
+
+def _has_open(process: Path, device: Path) -> bool:
+    target = os.path.realpath(device)
+    try:
+        return any(os.path.realpath(link) == target for link in (process / "fd").iterdir())
+    except OSError:  # ended, or another user's
+        return False
+
+
+def _check_node(device: Path) -> None:
+    try:
+        mode = device.stat().st_mode
+    except OSError:
+        raise CameraError(
+            f"{device}: there is no such camera: plug it in, or see `ls /dev/video*`"
+        ) from None
+    if not stat.S_ISCHR(mode):
+        raise CameraError(f"{device}: it is no device: name one of `ls /dev/video*`")
+    if not os.access(device, os.R_OK | os.W_OK):
+        raise CameraError(
+            f"{device}: this user may not open it: run `sudo usermod -aG video $USER` and log in "
+            "again"
+        )
+
+
+def _adjust(capture: cv2.VideoCapture, settings: CameraSettings) -> None:
+    import cv2
+
+    # The format first: it decides which sizes and rates there are.
+    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+    capture.set(cv2.CAP_PROP_FRAME_WIDTH, settings.width)
+    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.height)
+    capture.set(cv2.CAP_PROP_FPS, max(settings.fps, SLOWEST))
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+
+
+def _unusable(device: Path) -> str:
+    others = users(device)
+    if others:
+        return f"{device}: the camera is taken by {', '.join(others)}: stop that, or name another"
+    return (
+        f"{device}: it gives no pictures: it is no camera, hangs, or another user's program has it "
+        f"(`sudo fuser -v {device}` tells)"
+    )
+
+
+def _descriptor(device: Path) -> int | None:
+    """Find under which descriptor OpenCV, which does not tell, has the device open."""
+    target = os.path.realpath(device)
+    for link in Path("/proc/self/fd").iterdir():
+        if os.path.realpath(link) == target:
+            return int(link.name)
+    return None

@@ -1,0 +1,131 @@
+"""From the name of a source to a camera; and which there are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from serenbox.cameras import listing, select
+from serenbox.cameras.base import CameraBase
+from serenbox.cameras.listing import CameraInfo, usb_cameras
+from serenbox.cameras.recording import Recording
+from serenbox.cameras.scripted import ScriptedCamera
+from serenbox.cameras.select import open_camera
+from serenbox.errors import CameraError, CameraTimeoutError
+from serenbox.settings.schema import CameraSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def node(sysfs: Path, name: str, place: str, index: int, model: str) -> None:
+    """Describe a video node as the kernel does: a link to where the device is."""
+    device = sysfs.parent / "devices" / place / "video4linux" / name
+    device.mkdir(parents=True)
+    (device / "index").write_text(f"{index}\n")
+    (device / "name").write_text(f"{model}\n")
+    (sysfs / name).symlink_to(device)
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Path:
+    """A Pi's nodes with two USB cameras and a loop-back camera."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    node(folder, "video0", "platform/axi/1000120000.pcie/usb1/1-1/1-1:1.0", 0, "HD Webcam")
+    node(folder, "video1", "platform/axi/1000120000.pcie/usb1/1-1/1-1:1.0", 1, "HD Webcam")
+    node(folder, "video2", "platform/axi/1000120000.pcie/usb1/1-2/1-2:1.0", 0, "Other Webcam")
+    node(folder, "video10", "platform/soc/fe00b840.mailbox/bcm2835-codec", 0, "bcm2835-codec")
+    node(folder, "video12", "virtual", 0, "Loopback")
+    node(folder, "video20", "platform/soc/unicam", 0, "unicam-image")
+    return folder
+
+
+def test_usb_cameras_are_told_from_a_pis_other_nodes(sysfs: Path) -> None:
+    assert usb_cameras(sysfs) == [
+        CameraInfo("/dev/video0", "HD Webcam"),
+        CameraInfo("/dev/video2", "Other Webcam"),
+        CameraInfo("/dev/video12", "Loopback"),
+    ]
+
+
+def test_without_video_there_are_no_cameras(tmp_path: Path) -> None:
+    assert usb_cameras(tmp_path / "missing") == []
+
+
+def test_a_script_and_a_folder_and_a_video_are_opened(tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"steps": [{"black": 1}]}))
+    with_script = open_camera(CameraSettings(source=f"scripted:{script}"))
+    assert isinstance(with_script, ScriptedCamera)
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    with_folder = open_camera(CameraSettings(source=str(tmp_path)))
+    assert isinstance(with_folder, Recording)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("nothing.mp4", "nothing.mp4: there is no such video, folder or device"),
+        ("/dev/video99", "/dev/video99: there is no such camera"),
+        ("pi:left", "cameras are numbered"),
+        ("pi:²", "cameras are numbered"),
+        ("gopher://box", "addresses of this kind are not read"),
+        ("scripted:nothing.json", "nothing.json: the script cannot be read"),
+        ("", "camera.source is empty"),
+    ],
+)
+def test_what_cannot_be_opened_is_told(source: str, said: str) -> None:
+    with pytest.raises(CameraError, match=said):
+        open_camera(CameraSettings(source=source))
+
+
+class Still(CameraBase):
+    """Gives one picture for ever, or none in time."""
+
+    def __init__(self, name: str, *, frozen: bool = False) -> None:
+        super().__init__(name)
+        self.frozen = frozen
+        self.closed = False
+
+    def _take(self, timeout: float) -> tuple[object, float] | None:
+        if self.frozen:
+            raise CameraTimeoutError(f"no picture within {timeout:g} s")
+        return np.zeros((2, 2, 3), np.uint8), 0.0
+
+    def _release(self) -> None:
+        self.closed = True
+
+
+def test_auto_takes_the_first_that_gives_a_picture(
+    sysfs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = Still("Raspberry Pi camera 0 (imx219)", frozen=True)
+    opened: list[str] = []
+
+    def open_usb(device: Path, _: CameraSettings) -> Still:
+        opened.append(str(device))
+        if str(device) == "/dev/video0":
+            raise CameraError("taken by motion")
+        return Still(f"USB camera {device}")
+
+    monkeypatch.setattr(select, "_open_pi", lambda *_: frozen)
+    monkeypatch.setattr("serenbox.cameras.usb.open_usb", open_usb)
+    found = usb_cameras(sysfs)
+    monkeypatch.setattr(listing, "usb_cameras", lambda: found)
+    camera = open_camera(CameraSettings())
+    assert camera.name == "USB camera /dev/video2"
+    assert opened == ["/dev/video0", "/dev/video2"]
+    assert frozen.closed
+
+
+def test_auto_says_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    monkeypatch.setattr(listing, "usb_cameras", list)
+    with pytest.raises(CameraError, match=r"pi and usb: picamera2 .*; no USB camera is connected"):
+        open_camera(CameraSettings())
