@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 
 from serenbox.errors import ModelError, RuntimeUnavailableError
 from serenbox.model_file import check_identifier
+from serenbox.runtime_names import Runtime, RuntimeName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
 
-RuntimeName = Literal["ai-edge-litert", "tflite-runtime"]
-"""A TensorFlow Lite runtime, by the name of its package."""
-
-Runtime = Literal["auto", RuntimeName]
-"""What a caller may ask for; "auto" takes the first one that is installed."""
+__all__ = ["LoadedModel", "Runtime", "RuntimeName", "TensorSpec", "open_model"]
 
 _NUMPY_2 = (
     "tflite-runtime cannot work with numpy {version}, it was built for numpy 1: run `pip install "

@@ -64,7 +64,7 @@ class Tool(ABC):
             self.error(str(error))
             return EXIT_FAILED
         except SerenBoxError as error:
-            self.error(str(error))
+            self.error(*error.problems)
             return EXIT_USAGE
         except ImportError as error:
             self.error(
@@ -81,14 +81,15 @@ class Tool(ABC):
             return EXIT_FAILED
         return status
 
-    def error(self, message: str) -> None:
-        """Print one line on standard error, and the traceback before it if that was asked for."""
+    def error(self, *messages: str) -> None:
+        """Print each on a line of standard error, and before, if asked for, the traceback."""
         if self.debug and sys.exc_info()[0]:
             import traceback
 
             traceback.print_exc()
         with contextlib.suppress(OSError):  # whoever read standard error has gone
-            print(f"{self.prog}: error: {printable(message)}", file=sys.stderr, flush=True)
+            for message in messages:
+                print(f"{self.prog}: error: {printable(message)}", file=sys.stderr, flush=True)
 
     def _parse_and_run(self, argv: Sequence[str] | None) -> int:
         try:

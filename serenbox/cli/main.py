@@ -1,0 +1,92 @@
+"""`serenbox`: one command for the box, with a word for each thing to do."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from serenbox.cli.common import EXIT_INTERRUPTED, EXIT_USAGE, Tool, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something to do: `tool` is `module:class`, imported only when it is wanted."""
+
+    tool: str
+    summary: str
+
+
+COMMANDS = {
+    "run": Command("serenbox.cli.run:RunTool", "sense the mood before the camera and publish it"),
+    "pause": Command("serenbox.cli.control:PauseTool", "close the camera until told to resume"),
+    "resume": Command("serenbox.cli.control:ResumeTool", "open the camera again"),
+    "status": Command("serenbox.cli.control:StatusTool", "say what the service is doing"),
+    "check": Command("serenbox.cli.check:CheckTool", "look for what is wrong with this box"),
+    "config": Command("serenbox.cli.config:ConfigTool", "print, check or show the configuration"),
+    "replay": Command("serenbox.cli.replay:ReplayTool", "print the moods of a recording over time"),
+    "bench": Command("serenbox.cli.bench:BenchTool", "measure how fast the service is here"),
+}
+"""Every command by its name, in the order in which they are listed."""
+
+
+class Overview(Tool):
+    """Sense the mood of whoever sits before the camera, on this device alone."""
+
+    prog: ClassVar[str] = "serenbox"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments, and list the commands below them."""
+        parser.usage = "serenbox COMMAND [ARGUMENT ...]"
+        width = max(map(len, COMMANDS))
+        listed = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+        last = "`serenbox COMMAND --help` tells more about each."
+        parser.epilog = "\n".join(["commands:", *listed, "", last])
+        parser.add_argument("command", metavar="COMMAND", nargs="?", help="one of those below")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Say what is wrong: with the right command this tool is not called."""
+        if args.command is None:
+            raise UsageError("the command comes first: serenbox COMMAND --debug")
+        import difflib
+
+        nearest = difflib.get_close_matches(args.command[:60], COMMANDS, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(COMMANDS)}"
+        raise UsageError(f"there is no command '{args.command}': {hint}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `serenbox` and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        arguments = ["--help"]
+    if arguments[0] not in COMMANDS:
+        # What comes after an unknown command is not for this tool to judge.
+        return Overview().main(arguments[:1])
+    try:
+        tool = load_tool(arguments[0])
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except ImportError as error:
+        Overview().error(
+            f"{error}, but `serenbox {arguments[0]}` needs it: run `pip install serenbox` in the "
+            "environment that this tool was started from"
+        )
+        return EXIT_USAGE
+    return tool.main(arguments[1:])
+
+
+def load_tool(name: str) -> Tool:
+    """Import and make the tool of one of `COMMANDS`."""
+    module, _, tool = COMMANDS[name].tool.partition(":")
+    made: Tool = getattr(importlib.import_module(module), tool)()
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Which settings there are, as read from the dataclasses that declare them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+
+from serenbox.settings.schema import Setting, Settings
+from serenbox.settings.values import as_toml
+
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: 'one line of text in "quotes"',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSetting:
+    """One setting.
+
+    Attributes:
+        key: Its name, without that of its table.
+        kind: bool, int, float or str.
+        choices: The values it may be; empty where `low` and `high` or the kind alone say so.
+        default: Its value where none is given.
+        doc: What it means.
+        low: The least number it may be; None where there is no limit.
+        high: The greatest.
+
+    """
+
+    key: str
+    kind: type
+    choices: tuple[object, ...]
+    default: object
+    doc: str
+    low: float | None
+    high: float | None
+
+    @property
+    def limits(self) -> str:
+        """The choices or the range in words, such as `64 to 4096`; empty where there is none."""
+        if self.choices:
+            return "one of " + ", ".join(map(as_toml, self.choices))
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.low:g} to {self.high:g}"
+
+    @property
+    def wanted(self) -> str:
+        """What it must be, in words that go on from `must be`."""
+        if self.choices or not self.limits:
+            return self.limits or _KINDS[self.kind]
+        return f"{_KINDS[self.kind]} from {self.limits}"
+
+    def accepts(self, value: object) -> bool:
+        """Tell whether a value out of a TOML file suits; a whole number suits as any number."""
+        kinds: tuple[type, ...] = (int, float) if self.kind is float else (self.kind,)
+        if type(value) not in kinds:  # not isinstance: a bool is an int to Python, not to people
+            return False
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, str):
+            return not any(character < " " or character == "\x7f" for character in value)
+        if isinstance(value, (int, float)) and self.low is not None and self.high is not None:
+            return self.low <= value <= self.high
+        return True
+
+
+@cache
+def describe(settings_class: type) -> tuple[KnownSetting, ...]:
+    """Return the settings of one table, such as `CameraSettings`, in the order of its fields."""
+    hints = get_type_hints(settings_class, include_extras=True)
+    return tuple(
+        _describe(field.name, hints[field.name], field.default) for field in fields(settings_class)
+    )
+
+
+@cache
+def tables() -> dict[str, type]:
+    """Return the dataclass of each table of the file, in the order of `Settings`; do not change."""
+    hints = get_type_hints(Settings)
+    return {field.name: hints[field.name] for field in fields(Settings)}
+
+
+def _describe(key: str, hint: object, default: object) -> KnownSetting:
+    if get_origin(hint) is not Annotated:
+        raise TypeError(f"{key} has no documentation: declare it as Annotated[type, Setting(...)]")
+    declared, setting = get_args(hint)
+    if not isinstance(setting, Setting):
+        raise TypeError(f"{key} is annotated with {setting!r}: it must be a Setting")
+    choices = get_args(declared) if get_origin(declared) is Literal else ()
+    kind = type(choices[0]) if choices else declared
+    return KnownSetting(key, kind, choices, default, setting.doc, setting.low, setting.high)

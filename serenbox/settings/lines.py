@@ -1,0 +1,96 @@
+"""On which line of a TOML file each key stands, which tomllib does not tell."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+KeyPath = tuple[str, ...]
+"""A key with the tables it is in, outermost first."""
+
+_TOKEN = re.compile(
+    r'''
+      (?P<key> """(?:\\.|[^\\])*?""""{0,2} | \'\'\'.*?\'\'\'\'{0,2}
+             | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | [^\s"'\#\[\]{}=,.]+ )
+    | (?P<comment> \#[^\n]* )
+    | (?P<newline> \n )
+    | (?P<sign> [\[\]{}=,] )
+    ''',
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def key_lines(text: str) -> dict[KeyPath, int]:
+    """Return the line, counted from 1, on which each key and each table is named first.
+
+    Args:
+        text: TOML that tomllib has read without complaint.
+
+    """
+    scanner = _Scanner()
+    for token in _TOKEN.finditer(text):
+        scanner.take(token.lastgroup or "", token.group())
+    return scanner.lines
+
+
+class _Scanner:
+    """Follows the tokens and remembers where it is: a name before `=`, or a value after it."""
+
+    def __init__(self) -> None:
+        self.lines: dict[KeyPath, int] = {}
+        self._line = 1
+        self._table: KeyPath = ()
+        self._value: KeyPath = ()  # whose value is being read
+        self._name: list[str] = []
+        self._naming = True
+        self._header = False
+        self._open: list[tuple[str, KeyPath, KeyPath]] = []  # brackets with what to come back to
+
+    def take(self, kind: str, token: str) -> None:
+        """Go on by one token."""
+        if kind == "key" and self._naming:
+            self._name.append(_unquoted(token))
+        elif kind == "newline" and not self._open:
+            self._begin_name()
+        elif kind == "sign":
+            self._take_sign(token)
+        self._line += token.count("\n")
+
+    def _take_sign(self, sign: str) -> None:
+        if sign == "[" and self._naming:
+            self._header = True
+        elif sign == "]" and self._header:
+            self._header = False
+            self._table = self._end_name(())
+        elif sign == "=":
+            self._value = self._end_name(self._table)
+        elif sign in "[{":
+            self._open_bracket(sign)
+        elif sign in "]}" and self._open:
+            _, self._table, self._value = self._open.pop()
+            self._naming = False
+        elif sign == "," and self._open[-1][0] == "{":
+            self._begin_name()
+
+    def _open_bracket(self, sign: str) -> None:
+        self._open.append((sign, self._table, self._value))
+        if sign == "{":
+            self._table = self._value
+            self._begin_name()
+
+    def _begin_name(self) -> None:
+        self._name = []
+        self._naming = True
+
+    def _end_name(self, table: KeyPath) -> KeyPath:
+        path = (*table, *self._name)
+        for length in range(1, len(path) + 1):
+            self.lines.setdefault(path[:length], self._line)
+        self._naming = False
+        return path
+
+
+def _unquoted(token: str) -> str:
+    if token[0] not in "\"'":
+        return token
+    return next(iter(tomllib.loads(f"{token} = 0")))

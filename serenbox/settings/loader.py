@@ -1,0 +1,196 @@
+"""Reads a configuration file; every problem in it is told at once, with its line."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serenbox.errors import SettingsError
+from serenbox.settings.check import Findings, check_document, check_rules, check_value
+from serenbox.settings.lines import key_lines
+from serenbox.settings.schema import Settings
+from serenbox.settings.values import shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SYSTEM_FILE = Path("/etc/serenbox/serenbox.toml")
+"""The configuration of the service."""
+
+MAX_BYTES = 256 * 1024
+"""The largest file that is read; the commented default has about 5 KiB."""
+
+_WHERE_IN_TOML = re.compile(r"(?P<reason>.*) \((?:at line (?P<line>\d+)|at end of document).*\)")
+_HOW_TOML_LOOKS = 'write KEY = VALUE, with text in "quotes" and true or false in small letters'
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """What a configuration file says.
+
+    Attributes:
+        settings: The settings, with the default of each one that the file leaves out.
+        path: The file; None if there is none.
+        lines: The line of each setting that the file gives, by its name such as `camera.width`.
+
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    path: Path | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+def user_file() -> Path:
+    """Return where a user's own configuration is looked for, whether it is there or not."""
+    folder = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    if not folder.is_absolute():  # one that is not is to be ignored, says the XDG specification
+        folder = Path(os.path.expanduser("~"), ".config")  # noqa: PTH111 - never raises
+    return folder / "serenbox" / "serenbox.toml"
+
+
+def find_settings_file(explicit: Path | None = None) -> Path | None:
+    """Return the file to read: the one named, else the system's, else the user's.
+
+    Args:
+        explicit: What the user named; it is returned whether it is there or not.
+
+    Returns:
+        The file; None if there is none, and the defaults apply. One that is there but cannot be
+        read is returned, too, so that nobody runs on defaults without knowing.
+
+    """
+    if explicit is not None:
+        return explicit
+    return next((path for path in (SYSTEM_FILE, user_file()) if _is_there(path)), None)
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Read a configuration file.
+
+    Args:
+        path: The file; None for the defaults.
+
+    Raises:
+        SettingsError: The file cannot be read, is not TOML, or holds something unknown or
+            impossible. Its `problems` has one sentence for each, with file, line and key.
+
+    """
+    return read_settings(path).settings
+
+
+def read_settings(path: Path | None) -> SettingsFile:
+    """Read a configuration file and remember what it gives; arguments and errors as above."""
+    if path is None:
+        return SettingsFile()
+    text = _read_text(path)
+    document = _parse(text, path)
+    lines = key_lines(text)
+    findings = check_document(document)
+    settings = _with_values(Settings(), findings.values)
+    check_rules(settings, findings)
+    if findings.problems:
+        found = sorted((lines[key], problem) for key, problem in findings.problems)
+        raise SettingsError(*(f"{_place(path, line)}: {problem}" for line, problem in found))
+    given = {f"{table}.{key}": lines[table, key] for table, key in findings.values}
+    return SettingsFile(settings, path, given)
+
+
+def with_overrides(settings: Settings, overrides: Mapping[str, object]) -> Settings:
+    """Return the settings with others put over them, for options of a command line.
+
+    Args:
+        settings: What to start from; it is not changed.
+        overrides: Values by their setting's name, such as `camera.width`; None leaves the setting
+            as it is.
+
+    Raises:
+        SettingsError: A name is unknown or a value impossible.
+
+    """
+    findings = Findings()
+    for name, value in overrides.items():
+        table, _, key = name.partition(".")
+        if value is not None:
+            check_value(table, key, value, findings)
+    changed = _with_values(settings, findings.values)
+    check_rules(changed, findings)
+    if findings.problems:
+        raise SettingsError(*(text for _, text in findings.problems))
+    return changed
+
+
+def _with_values(settings: Settings, values: Mapping[tuple[str, str], object]) -> Settings:
+    changes: dict[str, dict[str, Any]] = {}
+    for (table, key), value in values.items():
+        changes.setdefault(table, {})[key] = value
+    changed: dict[str, Any] = {
+        table: dataclasses.replace(getattr(settings, table), **keys)
+        for table, keys in changes.items()
+    }
+    return dataclasses.replace(settings, **changed)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except IsADirectoryError as error:
+        raise SettingsError(f"{path}: it is a folder: name a file in it") from error
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{path}: there is no such file: make one with `serenbox config > {path}`"
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that holds a null character
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise SettingsError(
+            f"{path}: it cannot be read ({reason}): check its name and its permissions"
+        ) from error
+    if len(content) > MAX_BYTES:
+        raise SettingsError(
+            f"{path}: it is larger than {MAX_BYTES // 1024} KiB, so it is no configuration: name "
+            "the right file"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"{_place(path, line)}: there is something that is not UTF-8: save the file as UTF-8"
+        ) from error
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = _WHERE_IN_TOML.fullmatch(str(error))
+        reason = found["reason"] if found else str(error)
+        line = int(found["line"] or text.rstrip().count("\n") + 1) if found else None
+        twice = reason.startswith("Cannot") and not reason.startswith("Cannot mutate")
+        hint = "name each key and each [table] once only" if twice else _HOW_TOML_LOOKS
+        raise SettingsError(
+            f"{_place(path, line)}: this is not TOML ({shortened(reason)}): {hint}"
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond Python's limits
+        raise SettingsError(
+            f"{path}: a number is too long or arrays are nested too deep: take it out"
+        ) from error
+
+
+def _place(path: Path, line: int | None) -> str:
+    return f"{path}, line {line}" if line else str(path)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # somebody may not look: reading it will tell
+        return True
+    return True

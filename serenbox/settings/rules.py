@@ -1,0 +1,70 @@
+"""What a kind and a range cannot say about settings: one table of rules."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serenbox.settings.schema import Settings
+
+_TOPIC = "parts of a topic: no +, #, $ or blank, and no / at either end"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Something that must hold.
+
+    Attributes:
+        keys: The settings it looks at; the first one is to be changed where it does not hold.
+        holds: Tells whether it does.
+        wanted: What the first one must be, in words that go on from `must be`.
+
+    """
+
+    keys: tuple[str, ...]
+    holds: Callable[[Settings], bool]
+    wanted: str
+
+
+def _is_topic(text: str) -> bool:
+    return bool(re.fullmatch(r"[^+#$\s/]+(/[^+#$\s/]+)*", text)) and len(text) <= 200
+
+
+def _is_host(text: str) -> bool:
+    # An address of the new kind has several colons; a single one is a port that went astray.
+    return bool(re.fullmatch(r"[^\s/@]+", text)) and text.count(":") != 1
+
+
+RULES = (
+    Rule(
+        ("device.name",),
+        lambda settings: bool(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", settings.device.name)),
+        "1 to 64 of the letters a to z and A to Z, digits, - and _",
+    ),
+    Rule(
+        ("camera.source",),
+        lambda settings: bool(settings.camera.source.strip()),
+        "auto, pi, usb, or the name of a device, file, folder or address",
+    ),
+    Rule(
+        ("mqtt.host",),
+        lambda settings: _is_host(settings.mqtt.host),
+        "a name or an address alone, such as localhost; the port goes to mqtt.port",
+    ),
+    Rule(("mqtt.prefix",), lambda settings: _is_topic(settings.mqtt.prefix), _TOPIC),
+    Rule(
+        ("mqtt.discovery_prefix",),
+        lambda settings: _is_topic(settings.mqtt.discovery_prefix),
+        _TOPIC,
+    ),
+    Rule(
+        ("mqtt.ca_file", "mqtt.tls"),
+        lambda settings: settings.mqtt.tls or not settings.mqtt.ca_file,
+        "empty where mqtt.tls is false: the connection would not be encrypted; set tls = true",
+    ),
+)
+"""Every rule. Files that are named are looked at where they are used."""

@@ -1,0 +1,55 @@
+"""The configuration as a commented TOML file."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from serenbox.settings.known import KnownSetting, describe, tables
+from serenbox.settings.values import as_toml, without_password
+
+if TYPE_CHECKING:
+    from serenbox.settings.loader import SettingsFile
+
+_HEAD = """\
+The configuration of SerenBox. Every setting is optional: each is shown with its default, and the \
+# before it makes it a comment. Take the # away to change one. `serenbox config --check` tells \
+whether all is right, and `systemctl reload serenbox` makes the service read it again.
+"""
+
+
+def render_settings() -> str:
+    """Return the default configuration: TOML in which each setting is explained and commented out.
+
+    Text has a blank after its `#`; a setting has none, so that taking the `#` away is all it needs.
+    """
+    parts = [_comment(_HEAD)]
+    for table, settings_class in tables().items():
+        parts.append(f"\n{_comment(settings_class.__doc__ or '')}[{table}]\n")
+        parts += [f"\n{_explained(known)}" for known in describe(settings_class)]
+    return "".join(parts)
+
+
+def render_effective(file: SettingsFile) -> str:
+    """Return every setting as TOML with where it comes from; passwords in addresses are hidden."""
+    origin = f"from {as_toml(str(file.path))}" if file.path else "no file: all defaults"
+    parts = [f"# {origin}\n"]
+    for table, settings_class in tables().items():
+        values = getattr(file.settings, table)
+        parts.append(f"\n[{table}]\n")
+        for known in describe(settings_class):
+            value = getattr(values, known.key)
+            shown = as_toml(without_password(value) if isinstance(value, str) else value)
+            line = file.lines.get(f"{table}.{known.key}")
+            source = f"line {line}" if line else "default"
+            parts.append(f"{f'{known.key} = {shown}':<40} # {source}\n")
+    return "".join(parts)
+
+
+def _explained(known: KnownSetting) -> str:
+    limits = f" ({known.limits})" if known.limits else ""
+    return f"{_comment(known.doc + limits)}#{known.key} = {as_toml(known.default)}\n"
+
+
+def _comment(text: str) -> str:
+    return "".join(f"# {line}\n" for line in textwrap.wrap(" ".join(text.split()), 86))

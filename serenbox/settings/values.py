@@ -1,0 +1,48 @@
+"""Values as TOML and in sentences."""
+
+from __future__ import annotations
+
+import json
+import re
+
+_LONGEST = 60  # characters of a value in a sentence
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*@")
+
+
+def as_toml(value: object) -> str:
+    """Write a bool, a number or a text without control characters as TOML does."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def in_words(value: object) -> str:
+    """Describe any value out of a TOML file, shortened, for a sentence that says `is`."""
+    if isinstance(value, str):
+        text = without_password(value)
+        return f"the text {json.dumps(shortened(text), ensure_ascii=False)}" if text else "empty"
+    if isinstance(value, (bool, float)):
+        return as_toml(value)
+    if isinstance(value, int):  # Python refuses to write out numbers of thousands of digits
+        return str(value) if value.bit_length() <= 128 else "a very large number"
+    if isinstance(value, (list, dict)):
+        return "a table" if isinstance(value, dict) else "an array"
+    return "a date or a time"
+
+
+def key_in_words(key: str) -> str:
+    """Write a key as it is, or in quotes and shortened where it is no plain word."""
+    return key if re.fullmatch(r"[\w-]{1,60}", key, re.ASCII) else json.dumps(shortened(key))
+
+
+def shortened(text: str) -> str:
+    """Return the text, cut where it is too long for a sentence."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def without_password(text: str) -> str:
+    """Return the text with stars for the password of an address such as `rtsp://user:password@host`.
+
+    Of anything else, the text itself.
+    """
+    return _URL_PASSWORD.sub(r"\1:***@", text)
