@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,10 +38,14 @@ def scores_from_logits(logits: npt.NDArray[Any], spec: ScoreSpec) -> npt.NDArray
         float32, (..., n); each row sums to 1.
 
     """
-    prior = np.log(np.asarray(spec.class_prior, np.float64))
-    scaled = (logits + spec.prior_exponent * prior) / spec.temperature
+    scaled = (logits + spec.prior_exponent * _log_prior(spec.class_prior)) / spec.temperature
     powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+
+
+@lru_cache(maxsize=8)
+def _log_prior(class_prior: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    return np.log(np.asarray(class_prior, np.float64))
 
 
 def name_emotion(scores: Mapping[str, float], thresholds: Mapping[str, float]) -> str:

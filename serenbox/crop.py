@@ -53,17 +53,18 @@ def crop_face(image: Image, location: FaceLocation, spec: CropSpec, *, grey: boo
     box = location.box
     side = (1 + 2 * spec.margin) * max(box.width, box.height, 1)
     angle = _eye_angle(location) if spec.level_eyes else 0.0
-    up = np.array((math.sin(angle), -math.cos(angle)))
-    centre = (box.x + box.width / 2, box.y + box.height / 2) + spec.lift * side * up
+    lift = spec.lift * side
+    x = box.x + box.width / 2 + lift * math.sin(angle)
+    y = box.y + box.height / 2 - lift * math.cos(angle)
     halvings = max(0, math.floor(math.log2(side / (_LARGEST * spec.resolution))) + 1)
-    region, origin = _region(image, centre, side, angle, 2**halvings)
+    region, left, top = _region(image, x, y, side, angle, 2**halvings)
     if grey and region.ndim == 3:
         region = np.asarray(cv2.cvtColor(region, cv2.COLOR_BGR2GRAY), np.uint8)
     for _ in range(halvings):
         region = _resize(region, max(1, region.shape[1] // 2), max(1, region.shape[0] // 2))
     samples = math.ceil(side / 2**halvings / spec.resolution)
     grid = spec.resolution * min(max(samples, 1), _SAMPLES)
-    matrix = _sampling(centre - origin, side, angle, 2**halvings, grid)
+    matrix = _sampling(x - left, y - top, side, angle, 2**halvings, grid)
     turned = cv2.warpAffine(
         region,
         matrix,
@@ -136,17 +137,17 @@ def _eye_angle(location: FaceLocation) -> float:
 
 
 def _region(
-    image: Image, centre: npt.NDArray[np.float64], side: float, angle: float, step: int
-) -> tuple[Image, npt.NDArray[np.float64]]:
-    """Return the part of the image under the turned square, and its top left corner (x, y).
+    image: Image, x: float, y: float, side: float, angle: float, step: int
+) -> tuple[Image, int, int]:
+    """Return the part of the image under the turned square around (x, y), and its left and top.
 
     Its width and height are multiples of `step` where the image is large enough.
     """
     # Two samples more than the turned square needs, for the bilinear neighbours.
     reach = side / 2 * (abs(math.cos(angle)) + abs(math.sin(angle))) + 2 * step
-    left, right = _span(centre[0] - reach, centre[0] + reach, image.shape[1], step)
-    top, bottom = _span(centre[1] - reach, centre[1] + reach, image.shape[0], step)
-    return image[top:bottom, left:right], np.array((left, top), np.float64)
+    left, right = _span(x - reach, x + reach, image.shape[1], step)
+    top, bottom = _span(y - reach, y + reach, image.shape[0], step)
+    return image[top:bottom, left:right], left, top
 
 
 def _span(low: float, high: float, size: int, step: int) -> tuple[int, int]:
@@ -160,18 +161,21 @@ def _span(low: float, high: float, size: int, step: int) -> tuple[int, int]:
 
 
 def _sampling(
-    centre: npt.NDArray[np.float64], side: float, angle: float, step: int, grid: int
+    x: float, y: float, side: float, angle: float, step: int, grid: int
 ) -> npt.NDArray[np.float64]:
     """Return the 2x3 matrix from pixels of the upright square to those of the reduced region.
 
     OpenCV counts from the centre of the first pixel, boxes from its corner: hence the halves.
     """
     scale = side / grid / step
-    turn = scale * np.array(
-        ((math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle)))
+    across, down = scale * math.cos(angle), scale * math.sin(angle)
+    corner = 0.5 - grid / 2
+    return np.array(
+        (
+            (across, -down, x / step - 0.5 + (across - down) * corner),
+            (down, across, y / step - 0.5 + (down + across) * corner),
+        )
     )
-    offset = centre / step - 0.5 + turn @ np.full(2, 0.5 - grid / 2)
-    return np.column_stack((turn, offset))
 
 
 def _resize(image: Image, width: int, height: int) -> Image:

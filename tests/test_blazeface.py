@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from serenbox.blazeface import decode, make_anchors, merge, overlaps
+from serenbox.blazeface import decode, followed, make_anchors, merge, overlaps
 
 Floats = npt.NDArray[np.float32]
 
@@ -87,3 +87,34 @@ def test_merge_of_nothing_and_of_empty_boxes() -> None:
 
     faces, _ = merge(boxes((1, 1, 1, 1), (2, 2, 2, 2)), np.array([0.5, 0.6], np.float32))
     assert len(faces) == 2
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_followed_is_what_decoding_and_merging_give(seed: int) -> None:
+    rng, anchors = np.random.default_rng(seed), make_anchors()
+    regressors = rng.normal(0, 2, (896, 16)).astype(np.float32)
+    regressors[:, 2:4] = rng.uniform(40, 48, (896, 2))
+    logits = rng.normal(-6, 1, 896).astype(np.float32)
+    centre = rng.uniform(0.4, 0.6, 2)
+    near = np.abs(anchors - centre).max(axis=1) < 0.08
+    far = np.abs(anchors - (0.1, 0.1)).max(axis=1) < 0.05
+    logits[near], logits[far] = rng.normal(1, 1, near.sum()), 5.0
+    known = boxes((*(centre - 0.17), *(centre + 0.17)))[0]
+    faces, scores = merge(*decode(regressors, logits, anchors, 0.5))
+    nearest = int(overlaps(known, faces).argmax())
+
+    left, top, right, bottom = known[:4].tolist()
+    found = followed(regressors, logits, anchors, 0.5, (left, top, right, bottom))
+
+    assert found is not None
+    assert found[0] == pytest.approx(faces[nearest].tolist(), abs=0.02)
+    assert found[1] == pytest.approx(float(scores[nearest]))
+
+
+def test_nothing_is_followed_to_another_place() -> None:
+    anchors, logits = make_anchors(), np.full(896, -9, np.float32)
+    regressors = np.full((896, 16), 30, np.float32)
+    logits[0] = 5.0
+
+    assert followed(regressors, logits, anchors, 0.5, (0.6, 0.6, 0.9, 0.9)) is None
+    assert followed(regressors, logits - 20, anchors, 0.5, (0.1, 0.1, 0.4, 0.4)) is None

@@ -211,3 +211,44 @@ def test_faces_of_photographs_are_found(finder: FaceFinder, photos: list[Path]) 
     ]
 
     assert len(missed) <= 0.02 * len(some), missed
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 2.5])
+def test_follows_a_face_that_moves(finder: FaceFinder, portrait: Image, scale: float) -> None:
+    image = np.asarray(cv2.resize(portrait, None, fx=scale, fy=scale), np.uint8)
+    (plain,) = finder.find(image)
+    shift = round(0.3 * plain.box.width)
+    moved = np.roll(image, (shift, -shift), (0, 1))
+
+    still, followed = finder.follow(image, plain), finder.follow(moved, plain)
+
+    assert still is not None
+    assert followed is not None
+    x, y = centre(plain)
+    near = 0.1 * plain.box.width
+    assert centre(still) == pytest.approx((x, y), abs=near)
+    assert centre(followed) == pytest.approx((x - shift, y + shift), abs=near)
+    assert followed.box.width == pytest.approx(plain.box.width, rel=0.12)
+    assert followed.keypoints[0][0] == pytest.approx(plain.keypoints[0][0] - shift, abs=near)
+    assert 0.5 <= followed.score <= 1
+
+
+def test_a_followed_face_does_not_drift(finder: FaceFinder, portrait: Image) -> None:
+    (plain,) = finder.find(portrait)
+    now = plain
+    for _ in range(50):
+        followed = finder.follow(portrait, now)
+        assert followed is not None
+        now = followed
+
+    assert centre(now) == pytest.approx(centre(plain), abs=0.1 * plain.box.width)
+    assert now.box.width == pytest.approx(plain.box.width, rel=0.15)
+
+
+def test_a_face_that_has_gone_is_not_followed(finder: FaceFinder, portrait: Image) -> None:
+    (plain,) = finder.find(portrait)
+    width = plain.box.width
+
+    assert finder.follow(np.full_like(portrait, 90), plain) is None
+    assert finder.follow(np.roll(portrait, 2 * width, 1), plain) is None
+    assert finder.follow(portrait[:50, :50], plain) is None

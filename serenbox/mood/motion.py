@@ -1,0 +1,60 @@
+"""Whether a scene without faces is worth a look: cheap, so that an idle box idles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from serenbox.cameras.base import Frame
+    from serenbox.settings.schema import SensingSettings
+
+_TINY = (32, 24)
+"""Width and height of the picture that is compared: averages so many pixels that a camera's noise
+is gone, and a person who comes in still changes many of its own."""
+
+
+class MotionGate:
+    """Lets frames pass while there are faces, when something moves, and now and then anyhow.
+
+    A frame is compared with the last one that passed, so slow changes add up. Use it from one
+    thread at a time.
+    """
+
+    def __init__(self, settings: SensingSettings) -> None:
+        self._settings = settings
+        self._tiny: npt.NDArray[np.uint8] | None = None
+        self._passed = 0.0
+
+    def wants(self, frame: Frame, *, faces_known: bool) -> bool:
+        """Tell whether to look for faces in a frame.
+
+        Args:
+            frame: Its picture has the size of the ones before, or it passes.
+            faces_known: Whether the last reading has faces: then every frame passes.
+
+        """
+        if faces_known or not self._settings.motion:
+            self._tiny = None  # the first frame without faces passes, too
+            return True
+        tiny = _tiny(frame.image)
+        if self._tiny is not None and not self._due(frame.time):
+            # The sum of absolute differences, without a copy in a wider type.
+            change = cv2.norm(tiny, self._tiny, cv2.NORM_L1) / tiny.size
+            if change < self._settings.motion:
+                return False
+        self._tiny, self._passed = tiny, frame.time
+        return True
+
+    def _due(self, time: float) -> bool:
+        return time - self._passed >= self._settings.heartbeat
+
+
+def _tiny(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the picture in grey, (24, 32) uint8, every pixel an average."""
+    small = cv2.resize(image, _TINY, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]

@@ -1,0 +1,111 @@
+"""From a frame to the faces in it: followed from frame to frame, numbered, and read."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from serenbox.mood.tracking import Tracker, overlap
+from serenbox.mood.types import Reading, TrackedFace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from serenbox.cameras.base import Frame
+    from serenbox.detector import EmotionDetector
+    from serenbox.results import FaceLocation
+    from serenbox.settings.schema import SensingSettings
+
+    Image = npt.NDArray[np.uint8]
+
+_SAME_FACE = 0.3
+"""Boxes of one frame whose intersection over union is larger show the same face."""
+
+
+class Sensor:
+    """Reads the faces of one frame after another. Use it from one thread at a time.
+
+    A known face costs one look of the face finder around its last place. The whole picture is
+    searched when there is no known face, when one has got out of sight, and every
+    `search_interval` seconds.
+
+    Args:
+        detector: Its face finder and its classifier are used.
+        settings: How to look.
+        primary_lead: See `serenbox.mood.tracking.Tracker`.
+
+    """
+
+    def __init__(
+        self, detector: EmotionDetector, settings: SensingSettings, primary_lead: float
+    ) -> None:
+        self._detector = detector
+        self._interval = settings.search_interval
+        self._tracker = Tracker(
+            max_faces=settings.max_faces, memory=settings.memory, primary_lead=primary_lead
+        )
+        self._known: list[FaceLocation] = []
+        self._searched = 0.0
+        self.find_seconds = 0.0
+        """How long the last reading looked for faces."""
+        self.classify_seconds = 0.0
+        """How long the last reading took to read them all."""
+
+    @property
+    def faces_known(self) -> bool:
+        """Whether the last reading has faces."""
+        return bool(self._known)
+
+    def read(self, frame: Frame) -> Reading:
+        """Return the faces in a frame, largest first, each with its number and its emotion.
+
+        Args:
+            frame: uint8 BGR; not older than the one before.
+
+        Raises:
+            ModelError: The face finder's model is missing, or a model failed to run.
+
+        """
+        began = time.perf_counter()
+        found = self._locate(frame)
+        assigned = self._tracker.update(frame.time, [location.box for location in found])
+        self._known = [found[one.index] for one in assigned]
+        located = time.perf_counter()
+        faces = tuple(
+            TrackedFace(one.id, self._detector.classify(frame.image, location), one.primary)
+            for one, location in zip(assigned, self._known, strict=True)
+        )
+        self.find_seconds = located - began
+        self.classify_seconds = time.perf_counter() - located
+        return Reading(frame.time, faces)
+
+    def _locate(self, frame: Frame) -> list[FaceLocation]:
+        """Return where the faces are, each once."""
+        due = not self._known or frame.time - self._searched >= self._interval
+        searched = self._search(frame) if due else []
+        # A small face is sometimes seen from near only: a search alone must not lose it.
+        unseen = [one for one in self._known if not any(_is_same(one, two) for two in searched)]
+        followed = [self._detector.finder.follow(frame.image, one) for one in unseen]
+        if None in followed and not due:
+            searched = self._search(frame)
+        return _distinct([*searched, *(location for location in followed if location)])
+
+    def _search(self, frame: Frame) -> list[FaceLocation]:
+        self._searched = frame.time
+        return self._detector.finder.find(frame.image)
+
+
+def _is_same(one: FaceLocation, other: FaceLocation) -> bool:
+    return overlap(one.box, other.box) > _SAME_FACE
+
+
+def _distinct(locations: Iterable[FaceLocation]) -> list[FaceLocation]:
+    """Return each face once, where two followed ones have become one or a search saw it, too."""
+    kept: list[FaceLocation] = []
+    for location in locations:
+        if not any(_is_same(location, other) for other in kept):
+            kept.append(location)
+    return kept

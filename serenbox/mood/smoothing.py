@@ -1,0 +1,205 @@
+"""From single readings to a mood that neither flickers nor lags. Pure: time comes with the frames.
+
+Scores are averaged as logarithms (a weighted geometric mean): independent looks at one face are
+evidence that multiplies, so the emotion that fits all of them wins over the one that is loudest in
+some. `python -m tests.benchmarks.flicker` measures what the settings do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from serenbox.mood.types import NO_FACE, Mood
+from serenbox.results import EMOTIONS, UNCERTAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serenbox.model_metadata import ModelMetadata
+    from serenbox.mood.types import Reading
+    from serenbox.settings.schema import MoodSettings
+
+_EARLY = 1e-6
+"""Seconds: frames come at sums of floats, and 0.1 + 0.2 must not miss 0.3."""
+
+_NOTHING = dict.fromkeys(EMOTIONS, 0.0)
+
+
+def prior_weights(metadata: ModelMetadata, exponent: float) -> dict[str, float]:
+    """Return the factors that bring a model's scores to another share of its class prior.
+
+    A score is proportional to exp(logit / T) * prior^(e / T), with the model's own temperature T
+    and exponent e, so prior^((exponent - e) / T) turns e into `exponent`, but for the sum.
+
+    Args:
+        metadata: The emotion model's.
+        exponent: 0 to 1, as `ScoreSpec.prior_exponent`.
+
+    """
+    scores = metadata.scores
+    power = (exponent - scores.prior_exponent) / scores.temperature
+    shares = dict(zip(metadata.labels, scores.class_prior, strict=True))
+    return {label: shares[label] ** power for label in EMOTIONS}
+
+
+class MoodFilter:
+    """Makes a mood of the primary face's readings.
+
+    The first reading decides at once. Later, an emotion replaces the mood when its smoothed score
+    reaches its threshold and leads the mood's by `margin`, for `dwell` seconds; `uncertain` when no
+    score has reached its threshold for `uncertain_after` seconds (`dwell` for somebody who has just
+    come); `no_face` after `no_face_after` seconds without a primary face. No mood is replaced
+    before it is `minimum` seconds old. When another face becomes the primary one, the average
+    begins again.
+
+    Args:
+        settings: The constants.
+        thresholds: The score that each emotion needs, 0 to 1, from the model.
+        weights: What each emotion's score is multiplied with first (then all are brought to a sum
+            of 1), such as `prior_weights`; all alike where None.
+
+    """
+
+    def __init__(
+        self,
+        settings: MoodSettings,
+        thresholds: Mapping[str, float],
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._thresholds = dict(thresholds)
+        self._average = ScoreAverage(settings.smoothing, settings.floor, weights)
+        self._face: int | None = None
+        self._face_seen = -math.inf
+        self._mood: Mood | None = None
+        self._wish: str | None = None
+        self._wished = 0.0
+
+    @classmethod
+    def for_model(cls, settings: MoodSettings, metadata: ModelMetadata) -> MoodFilter:
+        """Make a filter for the scores of an emotion model, with its thresholds and its prior."""
+        weights = prior_weights(metadata, settings.prior_exponent)
+        return cls(settings, metadata.scores.thresholds, weights)
+
+    def update(self, reading: Reading) -> Mood:
+        """Take in a reading and return the mood.
+
+        Args:
+            reading: Not older than the one before. For a frame that was not looked at because
+                nothing moves and nobody is there, a reading without faces.
+
+        """
+        primary = reading.primary
+        if primary is None:
+            mood = self._without_face(reading.time)
+        else:
+            if primary.id != self._face:
+                self._average.restart()
+            self._face, self._face_seen = primary.id, reading.time
+            scores = self._average.update(reading.time, primary.face.scores)
+            mood = self._with_face(reading.time, scores)
+        self._mood = mood
+        return mood
+
+    def _without_face(self, time: float) -> Mood:
+        self._wish = None
+        mood = self._mood
+        if mood is None:
+            return Mood(NO_FACE, 0.0, dict(_NOTHING), time)
+        gone = time - self._face_seen >= self._settings.no_face_after - _EARLY
+        if mood.label == NO_FACE or not gone or not self._old_enough(mood, time):
+            return mood
+        self._face = None
+        return Mood(NO_FACE, 0.0, dict(_NOTHING), time)
+
+    def _with_face(self, time: float, scores: dict[str, float]) -> Mood:
+        mood = self._mood
+        wish = self._best(mood.label if mood else NO_FACE, scores)
+        if mood is None:
+            return _mood(wish, scores, time)
+        if wish == mood.label:
+            self._wish = None
+        elif wish != self._wish:
+            self._wish, self._wished = wish, time
+        lasted = self._wish and self._lasted(time, self._patience(mood.label, wish))
+        if lasted and self._old_enough(mood, time):
+            self._wish = None
+            return _mood(wish, scores, time)
+        return mood if mood.label == NO_FACE else _mood(mood.label, scores, mood.since)
+
+    def _best(self, current: str, scores: dict[str, float]) -> str:
+        """Return what the mood should be, were it not for patience."""
+        leader = max(scores, key=scores.__getitem__)
+        if scores[leader] >= self._thresholds[leader]:
+            lead = scores[leader] - scores.get(current, 0.0)
+            return leader if current not in scores or lead >= self._settings.margin else current
+        sure = current in scores and scores[current] >= self._thresholds[current]
+        return current if sure else UNCERTAIN
+
+    def _patience(self, current: str, wish: str) -> float:
+        """Return for how many seconds a wish must last."""
+        waits = wish == UNCERTAIN and current != NO_FACE
+        return self._settings.uncertain_after if waits else self._settings.dwell
+
+    def _lasted(self, time: float, patience: float) -> bool:
+        return time - self._wished >= patience - _EARLY
+
+    def _old_enough(self, mood: Mood, time: float) -> bool:
+        return time - mood.since >= self._settings.minimum - _EARLY
+
+
+class ScoreAverage:
+    """Averages the logarithms of scores over time: exponentially, with a time constant.
+
+    Args:
+        smoothing: The time constant, seconds; 0 takes the newest scores alone.
+        floor: Lower scores count as this one; above 0.
+        weights: What each score is multiplied with first; None for nothing.
+
+    """
+
+    def __init__(
+        self, smoothing: float, floor: float, weights: Mapping[str, float] | None = None
+    ) -> None:
+        self._smoothing = smoothing
+        self._floor = floor
+        self._weights = [weights[label] if weights else 1.0 for label in EMOTIONS]
+        self._logs: list[float] = []
+        self._time = 0.0
+
+    def restart(self) -> None:
+        """Forget all scores."""
+        self._logs = []
+
+    def update(self, time: float, scores: Mapping[str, float]) -> dict[str, float]:
+        """Take in the scores of one moment and return the average's, which sum to 1.
+
+        Args:
+            time: Seconds, not before the last one. The scores count as what was to be seen since
+                then, so the average does not depend on the frame rate.
+            scores: Of each of `EMOTIONS`, 0 to 1.
+
+        """
+        weighted = [scores[label] * w for label, w in zip(EMOTIONS, self._weights, strict=True)]
+        lowest = self._floor * sum(weighted)
+        logs = [math.log(max(score, lowest)) for score in weighted]
+        part = self._part(time)
+        if part < 1:
+            logs = [old + part * (new - old) for old, new in zip(self._logs, logs, strict=True)]
+        self._logs, self._time = logs, time
+        top = max(logs)
+        powers = [math.exp(log - top) for log in logs]
+        total = sum(powers)
+        return {label: power / total for label, power in zip(EMOTIONS, powers, strict=True)}
+
+    def _part(self, time: float) -> float:
+        """Return how much the newest scores count, 0 to 1."""
+        if not self._logs or not self._smoothing:
+            return 1.0
+        return -math.expm1((self._time - time) / self._smoothing)
+
+
+def _mood(label: str, scores: dict[str, float], since: float) -> Mood:
+    confidence = scores[label] if label in scores else max(scores.values())
+    return Mood(label, confidence, scores, since)

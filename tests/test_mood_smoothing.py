@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from serenbox.classifier import scores_from_logits
+from serenbox.mood.smoothing import MoodFilter, ScoreAverage, prior_weights
+from serenbox.mood.types import MOODS, NO_FACE, Mood, Reading, TrackedFace
+from serenbox.results import EMOTIONS, UNCERTAIN, Box, Face
+from serenbox.settings.schema import MoodSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from serenbox.model_metadata import ModelMetadata
+
+THRESHOLDS = dict.fromkeys(EMOTIONS, 0.5)
+DEFAULTS = MoodSettings()
+
+
+def showing(emotion: str, score: float = 0.9) -> dict[str, float]:
+    rest = (1 - score) / (len(EMOTIONS) - 1)
+    return {label: score if label == emotion else rest for label in EMOTIONS}
+
+
+def reading(time: float, scores: Mapping[str, float] | None, number: int = 1) -> Reading:
+    if scores is None:
+        return Reading(time, ())
+    face = Face(Box(0, 0, 9, 9), max(scores, key=lambda s: scores[s]), 1.0, dict(scores))
+    return Reading(time, (TrackedFace(number, face, primary=True),))
+
+
+def play(
+    script: Callable[[float], Mapping[str, float] | None],
+    seconds: float,
+    fps: float = 10,
+    settings: MoodSettings = DEFAULTS,
+) -> list[tuple[float, Mood]]:
+    """Return the time and mood of each frame; the script says what is seen when."""
+    mood_filter = MoodFilter(settings, THRESHOLDS)
+    times = [n / fps for n in range(math.ceil(seconds * fps))]
+    return [(time, mood_filter.update(reading(time, script(time)))) for time in times]
+
+
+def changes(moods: Iterable[tuple[float, Mood]]) -> list[tuple[float, str]]:
+    found: list[tuple[float, str]] = []
+    for time, mood in moods:
+        if not found or mood.label != found[-1][1]:
+            found.append((time, mood.label))
+    return found
+
+
+def random_script(seed: int) -> Callable[[float], Mapping[str, float] | None]:
+    """Something else every 0.2 seconds, sometimes for longer; sometimes nobody."""
+    rng = np.random.default_rng(seed)
+    steps: list[dict[str, float] | None] = []
+    while len(steps) < 400:
+        raw = [float(rng.gamma(0.2)) + 1e-9 for _ in EMOTIONS]
+        scores = {label: share / sum(raw) for label, share in zip(EMOTIONS, raw, strict=True)}
+        steps += [None if rng.random() < 0.15 else scores] * int(rng.choice((1, 1, 1, 5, 20)))
+    return lambda time: steps[math.floor(time * 5 + 1e-6)]
+
+
+def test_the_first_reading_decides_at_once() -> None:
+    for scores, label in (
+        (showing("sad"), "sad"),
+        (showing("sad", 0.4), UNCERTAIN),
+        (None, NO_FACE),
+    ):
+        mood = MoodFilter(DEFAULTS, THRESHOLDS).update(reading(7.0, scores))
+
+        assert (mood.label, mood.since) == (label, 7.0)
+
+
+def test_a_new_emotion_comes_once_and_within_two_seconds() -> None:
+    moods = play(lambda time: showing("happy" if time < 5 else "fear"), 10)
+
+    (_, first), (when, second) = changes(moods)
+    assert (first, second) == ("happy", "fear")
+    assert 5 + DEFAULTS.dwell <= when <= 7
+    assert moods[-1][1].since == when
+    assert moods[-1][1].confidence == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_short_grimace_changes_nothing() -> None:
+    moods = play(lambda time: showing("angry" if 5 <= time < 5.4 else "happy"), 10)
+
+    assert changes(moods) == [(0, "happy")]
+
+
+def test_an_emotion_that_hardly_leads_does_not_replace_the_mood() -> None:
+    settings = dataclasses.replace(DEFAULTS, smoothing=0.0, margin=0.3)
+    close = dict.fromkeys(EMOTIONS, 0.01) | {"happy": 0.4, "sad": 0.55}
+    clear = dict.fromkeys(EMOTIONS, 0.01) | {"happy": 0.2, "sad": 0.75}
+
+    steady = play(lambda time: showing("happy") if time < 2 else close, 8, settings=settings)
+    changed = play(lambda time: showing("happy") if time < 2 else clear, 8, settings=settings)
+
+    assert [label for _, label in changes(steady)] == ["happy"]
+    assert [label for _, label in changes(changed)] == ["happy", "sad"]
+
+
+def test_nothing_clear_becomes_uncertain_after_a_while() -> None:
+    moods = play(lambda time: showing("happy", 0.9 if time < 4 else 0.3), 12)
+
+    (_, _), (when, label) = changes(moods)
+    assert label == UNCERTAIN
+    assert 4 + DEFAULTS.uncertain_after <= when <= 4 + DEFAULTS.uncertain_after + 1.5
+    assert moods[-1][1].confidence == max(moods[-1][1].scores.values())
+
+
+def test_who_leaves_is_gone_after_no_face_after() -> None:
+    moods = play(lambda time: showing("happy") if time < 3 else None, 8)
+
+    (_, first), (when, second) = changes(moods)
+    assert (first, second) == ("happy", NO_FACE)
+    assert when == pytest.approx(2.9 + DEFAULTS.no_face_after)
+    last = moods[-1][1]
+    assert last.confidence == 0
+    assert list(last.scores.values()) == [0] * 7
+    before = next(mood for time, mood in moods if time == 4.0)
+    assert before.label == "happy"
+    assert before.confidence == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_face_that_is_hidden_for_a_moment_keeps_its_mood() -> None:
+    moods = play(lambda time: None if 3 <= time < 4.5 else showing("happy"), 8)
+
+    assert changes(moods) == [(0, "happy")]
+
+
+def test_who_comes_is_seen_after_the_dwell() -> None:
+    sure = play(lambda time: None if time < 3 else showing("sad"), 6)
+    unsure = play(lambda time: None if time < 3 else showing("sad", 0.4), 6)
+
+    for moods, label in ((sure, "sad"), (unsure, UNCERTAIN)):
+        (_, first), (when, second) = changes(moods)
+        assert (first, second) == (NO_FACE, label)
+        assert when == pytest.approx(3 + DEFAULTS.dwell)
+
+
+def test_after_a_long_gap_old_scores_count_no_more() -> None:
+    mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
+    for n in range(50):
+        mood_filter.update(reading(n / 10, showing("happy")))
+
+    mood = mood_filter.update(reading(3600.0, showing("sad")))
+
+    assert mood.scores["sad"] == pytest.approx(0.9)
+
+
+def test_another_primary_face_begins_a_new_average() -> None:
+    mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
+    for n in range(50):
+        mood_filter.update(reading(n / 10, showing("happy"), number=1))
+
+    mood = mood_filter.update(reading(5.0, showing("sad"), number=2))
+
+    assert mood.label == "happy"
+    assert mood.scores["sad"] == pytest.approx(0.9)
+
+
+def test_faces_of_which_none_is_primary_hold_the_mood() -> None:
+    mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
+    first = mood_filter.update(reading(0.0, showing("happy")))
+    other = dataclasses.replace(reading(0.5, showing("sad"), 2).faces[0], primary=False)
+
+    assert mood_filter.update(Reading(0.5, (other,))) == first
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_properties_of_any_timeline(seed: int) -> None:
+    rng = np.random.default_rng(1000 + seed)
+    settings = MoodSettings(
+        smoothing=float(rng.choice((0.0, 0.3, 2.0))),
+        margin=float(rng.choice((0.0, 0.2))),
+        dwell=float(rng.choice((0.0, 0.4))),
+        minimum=float(rng.choice((0.0, 0.7, 3.0))),
+        no_face_after=float(rng.choice((0.0, 1.0))),
+        uncertain_after=float(rng.choice((0.0, 1.0))),
+    )
+    script = random_script(seed)
+
+    moods = play(lambda time: script(time) if time < 50 else None, 60, fps=10, settings=settings)
+
+    for (_, one), (time, other) in pairwise(moods):
+        if one.label != other.label:
+            assert time - one.since >= settings.minimum - 1e-5
+            assert other.since == time
+        else:
+            assert other.since == one.since
+    for _, mood in moods:
+        assert mood.label in MOODS
+        assert sum(mood.scores.values()) == pytest.approx(0 if mood.label == NO_FACE else 1)
+        assert 0 <= mood.confidence <= 1
+        assert list(mood.scores) == list(EMOTIONS)
+    assert moods[-1][1].label == NO_FACE
+    assert len(changes(moods)) > 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_timeline_does_not_depend_on_the_frame_rate(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    steps = [(str(rng.choice(EMOTIONS)), rng.uniform(0.7, 0.95)) for _ in range(6)]
+
+    def script(time: float) -> Mapping[str, float] | None:
+        step = math.floor(time / 5 + 1e-6)
+        return showing(*steps[step]) if step < len(steps) else None
+
+    slow, fast = (changes(play(script, 35, fps)) for fps in (5, 30))
+
+    assert [label for _, label in slow] == [label for _, label in fast]
+    for (one, _), (other, _) in zip(slow, fast, strict=True):
+        assert abs(one - other) <= 1 / 5 + 1e-6
+
+
+def test_the_average_depends_on_time_and_not_on_frames() -> None:
+    once, often = (ScoreAverage(0.5, 1e-3) for _ in range(2))
+    once.update(0.0, showing("happy"))
+    often.update(0.0, showing("happy"))
+
+    expected = once.update(1.0, showing("sad"))
+    for n in range(1, 11):
+        found = often.update(n / 10, showing("sad"))
+
+    assert found == pytest.approx(expected)
+
+
+def test_no_odd_frame_rules_an_emotion_out() -> None:
+    average = ScoreAverage(1.0, 0.001)
+    never = dict.fromkeys(EMOTIONS, 0.0) | {"sad": 1.0}
+    average.update(0.0, showing("happy", 0.99))
+    average.update(0.1, never)
+
+    scores = average.update(0.5, showing("happy", 0.99))
+
+    assert max(scores, key=lambda label: scores[label]) == "happy"
+
+
+def test_weights_put_back_as_much_prior_as_is_wanted(metadata: ModelMetadata) -> None:
+    """Weighted scores are those that a model with the other exponent would have given."""
+    labels = tuple(reversed(EMOTIONS))
+    prior = (0.3, 0.25, 0.2, 0.1, 0.08, 0.05, 0.02)
+    spec = dataclasses.replace(
+        metadata.scores, temperature=0.7, class_prior=prior, prior_exponent=0.9
+    )
+    model = dataclasses.replace(metadata, labels=labels, scores=spec)
+    logits = np.random.default_rng(2).normal(0, 2, len(labels))
+    given = dict(zip(labels, scores_from_logits(logits, spec).tolist(), strict=True))
+    wanted = scores_from_logits(logits, dataclasses.replace(spec, prior_exponent=0.3))
+
+    average = ScoreAverage(0.0, 1e-6, prior_weights(model, 0.3))
+
+    assert average.update(0.0, given) == pytest.approx(
+        dict(zip(labels, wanted.tolist(), strict=True)), rel=1e-3
+    )

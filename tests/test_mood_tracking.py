@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from serenbox.mood.tracking import Tracker, overlap
+from serenbox.results import Box
+
+
+def tracker(max_faces: int = 5, memory: float = 1.0, lead: float = 1.5) -> Tracker:
+    return Tracker(max_faces=max_faces, memory=memory, primary_lead=lead)
+
+
+def box(x: int, side: int = 100) -> Box:
+    return Box(x, 50, side, side)
+
+
+def test_a_face_keeps_its_number_while_it_moves() -> None:
+    faces = tracker()
+
+    ids = {faces.update(n / 10, [box(60 * n)])[0].id for n in range(20)}
+
+    assert ids == {1}
+
+
+def test_two_faces_that_come_in_any_order_are_not_exchanged() -> None:
+    faces, rng = tracker(), np.random.default_rng(3)
+    for n in range(50):
+        boxes = [box(3 * n), box(400 - 2 * n, 90)]
+        order = rng.permutation(2).tolist()
+
+        assigned = faces.update(n / 10, [boxes[index] for index in order])
+
+        assert {order[one.index]: one.id for one in assigned} == {0: 1, 1: 2}
+
+
+def test_a_lost_face_keeps_its_number_for_a_while_only() -> None:
+    faces = tracker(memory=1.0)
+    faces.update(0.0, [box(0)])
+
+    assert faces.update(0.5, []) == []
+    assert faces.update(1.0, [box(10)])[0].id == 1
+    assert faces.update(2.1, [box(10)])[0].id == 2
+
+
+def test_the_largest_face_is_primary_until_another_is_much_larger() -> None:
+    faces = tracker(lead=1.5)
+    assert [one.primary for one in faces.update(0.0, [box(0), box(400, 90)])] == [True, False]
+
+    nearly = faces.update(0.1, [box(0), box(400, 120)])
+    much = faces.update(0.2, [box(0), box(400, 130)])
+
+    assert [(one.index, one.primary) for one in nearly] == [(1, False), (0, True)]
+    assert [(one.index, one.primary) for one in much] == [(1, True), (0, False)]
+
+
+def test_a_blink_of_the_primary_face_makes_nobody_else_primary() -> None:
+    faces = tracker(memory=1.0)
+    faces.update(0.0, [box(0), box(400, 90)])
+
+    assert [one.primary for one in faces.update(0.5, [box(400, 90)])] == [False]
+    assert [one.primary for one in faces.update(0.9, [box(0), box(400, 90)])] == [True, False]
+    assert [one.primary for one in faces.update(2.0, [box(400, 90)])] == [True]
+
+
+def test_only_the_largest_are_kept_and_the_primary_one_is_not_crowded_out() -> None:
+    faces = tracker(max_faces=1)
+    faces.update(0.0, [box(0)])
+
+    for n in range(1, 10):
+        (only,) = faces.update(n / 10, [box(400, 110), box(0)])
+        assert (only.index, only.id, only.primary) == (1, 1, True)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_comes_numbers_are_unique_and_at_most_one_is_primary(seed: int) -> None:
+    faces, rng, time = tracker(max_faces=3), np.random.default_rng(seed), 0.0
+    known: set[int] = set()
+    for _ in range(300):
+        time += float(rng.choice((0.0, 0.03, 0.3, 2.0)))
+        boxes = [
+            Box(*rng.integers(600, size=2).tolist(), *rng.integers(1, 200, 2).tolist())
+            for _ in range(rng.integers(6))
+        ]
+
+        assigned = faces.update(time, boxes)
+
+        ids = [one.id for one in assigned]
+        areas = [boxes[one.index].width * boxes[one.index].height for one in assigned]
+        assert len(set(ids)) == len(ids) == min(3, len(boxes))
+        assert len({one.index for one in assigned}) == len(assigned)
+        assert sum(one.primary for one in assigned) <= 1
+        assert areas == sorted(areas, reverse=True)
+        new = sorted(set(ids) - known)
+        assert all(number > max(known, default=0) for number in new)
+        known |= set(ids)
+
+
+def test_overlap() -> None:
+    assert overlap(box(0), box(0)) == 1
+    assert overlap(box(0), box(50)) == pytest.approx(1 / 3)
+    assert overlap(box(0), box(100)) == 0
+    assert overlap(box(0), box(100), 2) == pytest.approx(1 / 3)
+    assert overlap(Box(10, 10, 5, 5), Box(0, 0, 100, 100)) == pytest.approx(25 / 10000)
