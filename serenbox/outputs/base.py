@@ -23,8 +23,10 @@ class Output(Protocol):
         """Begin; connections are made in the background and again whenever they break."""
 
     def mood(self, message: Mapping[str, Any]) -> None:
-        """Take the current state. Only the latest matters; comes with every change and, at most
-        once a second, with new scores.
+        """Take the current state, of which only the latest matters.
+
+        It comes with every change, with new scores at most once a second, and at least once a
+        minute.
         """
 
     def event(self, message: Mapping[str, Any]) -> None:
@@ -42,6 +44,7 @@ class Output(Protocol):
         """
 
     def health(self) -> dict[str, Any]:
-        """Return what is worth knowing about it, ready for JSON: `connected`, `published`,
-        `dropped`, and `problem`, a sentence or None.
+        """Return what is worth knowing about it, ready for JSON.
+
+        At least `connected`, `published`, `dropped`, and `problem`, a sentence or None.
         """

@@ -1,0 +1,297 @@
+"""Publishes over MQTT, whatever the broker does; topics and messages are in `docs/mqtt.md`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import select
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from serenbox.outputs.homeassistant import discovery_message
+from serenbox.outputs.mqtt_access import (
+    BrokerError,
+    Patience,
+    address,
+    denial,
+    taken_over,
+)
+from serenbox.outputs.mqtt_commands import CommandReader
+from serenbox.outputs.mqtt_retries import Retries
+from serenbox.outputs.mqtt_session import Session
+from serenbox.outputs.queueing import Mailbox, Waker
+from serenbox.outputs.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from serenbox.settings.schema import Settings
+
+_log = logging.getLogger("serenbox.outputs")
+
+_LONGEST_SLEEP = 5.0
+"""Seconds at most between looks at the keepalive, which may be as short as that."""
+
+
+class MqttOutput:
+    """Publishes to a broker, connecting in the background for as long as it takes.
+
+    Within one connection every event arrives once and in order. Events that come while there is
+    none are dropped: the retained mood, published anew with each connection, tells the present.
+
+    Args:
+        settings: The broker, the names of the topics, and what Home Assistant has to know.
+        commands: Called with `pause` or `resume` in this output's thread; must return at once.
+        version: SerenBox's.
+        patience: How long to wait for what.
+
+    Raises:
+        SettingsError: A prefix or the name of the box cannot be part of a topic.
+
+    """
+
+    name = "mqtt"
+
+    def __init__(
+        self,
+        settings: Settings,
+        commands: Callable[[str], None],
+        *,
+        version: str,
+        patience: Patience | None = None,
+    ) -> None:
+        self._settings = settings.mqtt
+        self._topics = Topics.of(settings.device.name, settings.mqtt)
+        discovery = discovery_message(
+            settings.device.name,
+            self._topics,
+            version=version,
+            stats_interval=settings.service.stats_interval,
+        )
+        self._discovery = json.dumps(discovery, separators=(",", ":"))
+        self._commands = CommandReader(commands)
+        self._patience = patience or Patience()
+        self._waker: Waker | None = None
+        self._mailbox = Mailbox(self._wake)
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._closing = False
+        self._deadline = 0.0
+        self._last_mood: Mapping[str, Any] | None = None
+        self._announcements: list[tuple[str, str]] = []
+        self._modern = True
+        self._connected_since: float | None = None
+        self._published = 0
+        self._published_before = 0
+        self._problem: str | None = None
+        self._retries = Retries(self._patience)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._waker = Waker()
+        self._thread.start()
+
+    def mood(self, message: Mapping[str, Any]) -> None:
+        """Publish the state, and again whenever there is a new connection."""
+        self._last_mood = message
+        self._mailbox.put("mood", message)
+
+    def event(self, message: Mapping[str, Any]) -> None:
+        """Publish a change, or drop it where there is no connection."""
+        self._mailbox.put("event", message)
+
+    def stats(self, message: Mapping[str, Any]) -> None:
+        """Publish how the box is doing."""
+        self._mailbox.put("stats", message)
+
+    def close(self, timeout: float) -> None:
+        """Publish what waits and `offline`, and disconnect.
+
+        Args:
+            timeout: Seconds; then the broker finds out by itself and publishes the last will.
+
+        """
+        self._deadline = time.monotonic() + 0.9 * timeout  # the rest is for ending the thread
+        self._closing = True
+        self._mailbox.shut(forget=False)
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def health(self) -> dict[str, Any]:
+        """Return how it is.
+
+        `connected`; how many messages were `published`, which is confirmed by the broker; how many
+        events were `dropped` and how many commands were ignored; `problem`, a sentence or None.
+        """
+        return {
+            "connected": self._connected_since is not None,
+            "published": self._published,
+            "dropped": self._mailbox.dropped,
+            "ignored_commands": self._commands.ignored,
+            "problem": self._problem,
+        }
+
+    def _wake(self) -> None:
+        if self._waker is not None:
+            self._waker.wake()
+
+    def _run(self) -> None:
+        assert self._waker is not None  # noqa: S101 - for the type checker
+        while not self._closing:
+            problem = self._hold_one_connection(self._waker)
+            if problem is None or self._closing:
+                break
+            if self._retries.suspicious and problem.fault == "unreachable":
+                problem = taken_over(self._settings, self._topics)
+            self._report(problem)
+            self._rest(self._waker, problem)
+        self._mailbox.shut()
+        self._waker.close()
+
+    def _hold_one_connection(self, waker: Waker) -> BrokerError | None:
+        """Connect and publish for as long as it holds; return what ended it, None for `close`."""
+        session = None
+        try:
+            session = Session(
+                self._settings,
+                self._topics,
+                modern=self._modern,
+                patience=self._patience,
+                waker=waker,
+                received=self._receive,
+            )
+            session.establish(lambda: self._closing)
+            self._begin()
+            self._publish_until_closed(session)
+        except BrokerError as problem:
+            # Mosquitto 2.0.11 hangs up after it has turned down a message.
+            denied = session is not None and session.denied
+            return denial(self._settings, self._topics) if denied else problem
+        except ImportError:
+            return BrokerError(
+                "setup", "MQTT needs paho-mqtt: install it with `pip install 'paho-mqtt>=2.1'`"
+            )
+        # A mistake of ours must not end the thread: publishing goes on with the next connection.
+        except Exception as error:  # noqa: BLE001
+            return BrokerError(
+                "mistake",
+                f"MQTT: unexpected {type(error).__name__}: {error}: a mistake in SerenBox",
+            )
+        finally:
+            self._finish(session)
+        return None
+
+    def _finish(self, session: Session | None) -> None:
+        self._mailbox.shut()
+        if session is not None:
+            self._mailbox.count_dropped(session.undelivered_events)
+            session.end()
+        since, self._connected_since = self._connected_since, None
+        if since is not None:
+            self._retries.held_for(time.monotonic() - since)
+
+    def _begin(self) -> None:
+        self._published_before = self._published
+        self._mailbox.open()
+        self._connected_since = time.monotonic()
+        self._problem = None
+        self._announce()
+        _log.info("connected to %s", address(self._settings))
+
+    def _announce(self) -> None:
+        """Prepare what a new connection and a Home Assistant that has just started need."""
+        self._announcements = [(self._topics.availability, "online")]
+        if self._settings.discovery:
+            self._announcements.append((self._topics.discovery, self._discovery))
+        mood = None if self._last_mood is None else self._text(self._last_mood)
+        if mood is not None:
+            self._announcements.append((self._topics.mood, mood))
+
+    def _publish_until_closed(self, session: Session) -> None:
+        while not self._closing:
+            self._publish_waiting(session)
+            self._step(session, min(_LONGEST_SLEEP, self._settings.keepalive / 4))
+        while not self._publish_waiting(session) or not session.settled:
+            self._step(session, self._left())
+            if not self._left():
+                return
+        session.publish(self._topics.availability, "offline", qos=1, retain=True)
+        while not session.settled and self._left():
+            session.step(self._left())
+        session.part(self._left())
+
+    def _step(self, session: Session, seconds: float) -> None:
+        session.step(seconds)
+        self._published = self._published_before + session.confirmed
+        if session.denied and self._problem is None:
+            self._report(denial(self._settings, self._topics))
+
+    def _publish_waiting(self, session: Session) -> bool:
+        """Send as much as the broker keeps up with; return whether nothing waits any more."""
+        waiting = True
+        while waiting and session.has_room:
+            waiting = self._publish_next(session)
+        return not waiting
+
+    def _publish_next(self, session: Session) -> bool:
+        if self._announcements:
+            topic, announcement = self._announcements.pop(0)
+            session.publish(topic, announcement, qos=1, retain=True)
+            return True
+        taken = self._mailbox.take()
+        if taken is None:
+            return False
+        kind, message = taken
+        text = self._text(message)
+        if text is None:
+            self._mailbox.count_dropped(kind == "event")
+            return True
+        topic = {"mood": self._topics.mood, "event": self._topics.event}.get(
+            kind, self._topics.stats
+        )
+        session.publish(
+            topic,
+            text,
+            qos=0 if kind == "stats" else 1,
+            retain=kind == "mood",
+            event=kind == "event",
+        )
+        return True
+
+    def _left(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
+
+    def _receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001
+        if topic == self._topics.command:
+            self._commands.receive(payload, retained=retained)
+        elif payload == b"online" and not retained:  # a retained birth was before this connection
+            self._announce()
+
+    def _text(self, message: Mapping[str, Any]) -> str | None:
+        try:
+            return json.dumps(message, separators=(",", ":"), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            self._report(
+                BrokerError(
+                    "mistake", f"MQTT: a message is no JSON ({error}): a mistake in SerenBox"
+                )
+            )
+            return None
+
+    def _report(self, problem: BrokerError) -> None:
+        """Remember a problem, and log it once per incident."""
+        self._problem = str(problem)
+        if self._retries.is_news(problem.fault):
+            _log.warning("%s", problem)
+
+    def _rest(self, waker: Waker, problem: BrokerError) -> None:
+        """Wait before the next attempt, unless it is time to close."""
+        # Older brokers do not know MQTT 5, and say so or just hang up.
+        self._modern = problem.fault != "protocol" or not self._modern
+        until = time.monotonic() + self._retries.next_pause(problem.fault)
+        poll = select.poll()
+        poll.register(waker, select.POLLIN)
+        while not self._closing and (left := until - time.monotonic()) > 0:
+            poll.poll(left * 1000)
+            waker.clear()

@@ -1,0 +1,184 @@
+"""How to get to a broker, and in plain sentences why it does not work."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import ssl
+
+    from serenbox.outputs.topics import Topics
+    from serenbox.settings.schema import MqttSettings
+
+CREDENTIAL = "mqtt-password"
+"""Name of the file in `$CREDENTIALS_DIRECTORY`, where systemd puts what a unit may know."""
+
+VARIABLE = "SERENBOX_MQTT_PASSWORD"
+
+Fault = Literal[
+    "unreachable", "silent", "refused", "denied", "tls", "protocol", "taken", "setup", "mistake"
+]
+"""What keeps the box from its broker; each is logged once per incident."""
+
+NEEDS_A_PERSON: frozenset[Fault] = frozenset(
+    {"refused", "denied", "tls", "taken", "setup", "mistake"}
+)
+"""Faults that do not go away by themselves, so that trying often is of no use."""
+
+
+class BrokerError(Exception):
+    """There is no connection, or no longer; the message says why and what to do."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an MQTT output waits, in seconds."""
+
+    connect: float = 5.0
+    """For the connection, and again for the broker's answer to it."""
+    first_pause: float = 1.0
+    """Before the second attempt; doubles with every further one."""
+    longest_pause: float = 30.0
+    """Between attempts, and at once where only a person can help."""
+    steady: float = 5.0
+    """A connection that held for so long starts all pauses afresh when it breaks."""
+
+
+def read_password() -> str | None:
+    """Return the broker's password, from the systemd credential or else the environment.
+
+    One line break at the end does not count. It is read at every attempt and kept nowhere.
+
+    Raises:
+        BrokerError: The credential is there, but cannot be read.
+
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return os.environ.get(VARIABLE) or None
+    path = Path(folder, CREDENTIAL)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return os.environ.get(VARIABLE) or None
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "not UTF-8 text"
+    else:
+        return text.removesuffix("\n").removesuffix("\r") or None
+    raise BrokerError(
+        "setup", f"the MQTT password in {path} cannot be read ({reason}): write it anew"
+    )
+
+
+def tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    """Return what checks the broker's certificate and name.
+
+    Raises:
+        BrokerError: `mqtt.ca_file` cannot be used.
+
+    """
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file or None)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BrokerError(
+            "tls",
+            f"mqtt.ca_file {settings.ca_file} cannot be used ({reason}): name a file with the "
+            "certificates to trust, in PEM format, that the user serenbox may read",
+        ) from error
+
+
+def connect_error(error: Exception, settings: MqttSettings) -> BrokerError:
+    """Say why no connection could be made.
+
+    Args:
+        error: What paho-mqtt raised.
+        settings: Where to.
+
+    """
+    import ssl
+
+    broker = address(settings)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return BrokerError(
+            "tls",
+            f"the certificate of {broker} is not trusted ({error.verify_message}): set "
+            "mqtt.ca_file to the authority that signed it, and mqtt.host to the name in it",
+        )
+    if isinstance(error, ssl.SSLError):
+        detail = getattr(error, "reason", None) or error
+        return BrokerError(
+            "tls",
+            f"{broker} speaks no TLS that works here ({detail}): set mqtt.port to "
+            "its TLS port, often 8883, or mqtt.tls to false",
+        )
+    if isinstance(error, (socket.gaierror, UnicodeError)):
+        return BrokerError(
+            "unreachable", f"{broker}: there is no such name in this network: check mqtt.host"
+        )
+    if isinstance(error, PermissionError):
+        return BrokerError(
+            "unreachable",
+            f"{broker} may not be reached ({error.strerror}): the service is confined to this "
+            "machine; docs/mqtt.md says how to open the broker's address",
+        )
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return BrokerError(
+        "unreachable",
+        f"{broker} cannot be reached ({reason}): check mqtt.host and mqtt.port and that the broker "
+        "runs",
+    )
+
+
+def refusal(reason: str, settings: MqttSettings) -> BrokerError:
+    """Say that the broker answered, and with no.
+
+    Args:
+        reason: Its own words.
+        settings: Where, and who was refused.
+
+    """
+    who = f"user {settings.username!r}" if settings.username else "a client without user name"
+    return BrokerError(
+        "refused",
+        f"{address(settings)} refuses {who} ({reason}): set mqtt.username and the password, in the "
+        f"systemd credential {CREDENTIAL} or the environment variable {VARIABLE}, then restart "
+        "SerenBox",
+    )
+
+
+def denial(settings: MqttSettings, topics: Topics) -> BrokerError:
+    """Say that the broker turned down a message or a subscription."""
+    return BrokerError(
+        "denied",
+        f"{address(settings)} does not let SerenBox use all its topics: allow "
+        f"{settings.username or 'anonymous clients'} in its access list to write {topics.own}/# "
+        f"and {topics.discovery}, and to read {topics.command} and {topics.birth}",
+    )
+
+
+def taken_over(settings: MqttSettings, topics: Topics) -> BrokerError:
+    """Say that another client of the same name drives this one out, or seems to."""
+    return BrokerError(
+        "taken",
+        f"{address(settings)} keeps ending the connection, as it does where another client has the "
+        f"name {topics.client}: give every box a device.name of its own",
+    )
+
+
+def address(settings: MqttSettings) -> str:
+    """Return `the broker at HOST:PORT`."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"the broker at {host}:{settings.port}"

@@ -1,0 +1,283 @@
+"""One connection to an MQTT broker, from the first packet to the last.
+
+A paho-mqtt client is used for one connection and thrown away with all it holds: what its queue
+still has can never be sent again on the next one. It runs in the thread that owns it, without one
+of its own, so that the reason of every failure is known and an idle box sleeps.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from serenbox.outputs.mqtt_access import (
+    BrokerError,
+    address,
+    connect_error,
+    read_password,
+    refusal,
+    taken_over,
+    tls_context,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from serenbox.outputs.mqtt_access import Patience
+    from serenbox.outputs.queueing import Waker
+    from serenbox.outputs.topics import Topics
+    from serenbox.settings.schema import MqttSettings
+
+WINDOW = 8
+"""Messages under way that the broker has not confirmed yet; the others wait in the mailbox. Below
+what brokers allow (HiveMQ 10, Mosquitto 20)."""
+
+_LARGEST = 4096
+"""Bytes of a packet that the broker may send us (MQTT 5); a command has fewer than 100."""
+
+_UNSPECIFIED = 128
+_PROTOCOL_UNKNOWN = 132
+_TAKEN_OVER = 142
+_REFUSALS = {134, 135, 138, 140}  # user or password, not authorised, banned, method
+
+
+class Session:
+    """A connection that is being made, holds, or has ended.
+
+    Every method belongs to one thread; each raises `BrokerError` once the connection has ended.
+
+    Args:
+        settings: Where to connect to and as whom.
+        topics: What to subscribe to and where the last will goes.
+        modern: Speak MQTT 5, else 3.1.1.
+        patience: How long to wait.
+        waker: Makes `step` return early.
+        received: Called with the topic, the payload and whether it was retained.
+
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        topics: Topics,
+        *,
+        modern: bool,
+        patience: Patience,
+        waker: Waker,
+        received: Callable[[str, bytes, bool], None],
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._modern = modern
+        self._patience = patience
+        self._waker = waker
+        self._received = received
+        self._under_way: dict[int, bool] = {}
+        self._window = WINDOW
+        self._established = False
+        self._failure: BrokerError | None = None
+        self._denied_events = 0
+        self.confirmed = 0
+        self.denied = False
+        self._client = self._make_client()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another message may be sent now."""
+        return len(self._under_way) < self._window and not self._client.want_write()
+
+    @property
+    def undelivered_events(self) -> int:
+        """Events that were sent, but were turned down or may not have arrived."""
+        return sum(self._under_way.values()) + self._denied_events
+
+    @property
+    def settled(self) -> bool:
+        """Whether the broker has confirmed everything."""
+        return not self._under_way and not self._client.want_write()
+
+    def establish(self, given_up: Callable[[], bool]) -> None:
+        """Connect and wait until the broker says yes, or until `given_up` is true after a wake."""
+        import paho.mqtt.client as paho
+
+        client = self._client
+        failure = self._connect()
+        if failure is not None:
+            raise failure
+        plain = client.socket()
+        if isinstance(plain, socket.socket):  # an event must not wait for the packet before it
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        deadline = time.monotonic() + self._patience.connect
+        while not self._established:
+            left = deadline - time.monotonic()
+            if left <= 0 or given_up():
+                raise BrokerError(
+                    "silent",
+                    f"{address(self._settings)} accepts connections but does not answer: "
+                    "restart it, and check that mqtt.port is an MQTT port",
+                )
+            self.step(left)
+        code, _ = client.subscribe([(self._topics.command, 1), (self._topics.birth, 1)])
+        if code != paho.MQTT_ERR_SUCCESS:
+            raise self._lost("it closed the connection")
+
+    def step(self, seconds: float) -> None:
+        """Wait for the network, or to be woken, and handle what came."""
+        client, connection = self._client, self._client.socket()
+        if connection is None:
+            raise self._failure or self._lost("the connection broke")
+        waiting = getattr(connection, "pending", int)()  # TLS has decrypted more than was asked for
+        poll = select.poll()
+        poll.register(self._waker, select.POLLIN)
+        poll.register(connection, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        ready = dict(poll.poll(0 if waiting else max(0.0, seconds) * 1000))
+        if ready.pop(self._waker.fileno(), 0):
+            self._waker.clear()
+        events = next(iter(ready.values()), 0)
+        if waiting or events & ~select.POLLOUT:
+            client.loop_read()
+        if events & select.POLLOUT:
+            client.loop_write()
+        client.loop_misc()
+        if self._failure is not None:
+            raise self._failure
+
+    def publish(
+        self, topic: str, payload: str, *, qos: int, retain: bool, event: bool = False
+    ) -> None:
+        """Send a message; `event` tells whether it counts among `unconfirmed_events`."""
+        import paho.mqtt.client as paho
+
+        sent = self._client.publish(topic, payload, qos, retain)
+        if qos:
+            self._under_way[sent.mid] = event
+        if sent.rc != paho.MQTT_ERR_SUCCESS:
+            raise self._failure or self._lost(paho.error_string(sent.rc))
+        if not qos:
+            self.confirmed += 1
+
+    def part(self, seconds: float) -> None:
+        """Say goodbye, so that the broker does not publish the last will."""
+        deadline = time.monotonic() + seconds
+        self._client.disconnect()
+        try:
+            while self._client.socket() is not None and time.monotonic() < deadline:
+                self.step(deadline - time.monotonic())
+        except BrokerError:
+            return
+
+    def end(self) -> None:
+        """Close the connection; nothing can be sent any more."""
+        connection = self._client.socket()
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> BrokerError | None:
+        """Connect; return what went wrong, without the exception, which would hold the socket."""
+        settings = self._settings
+        more: dict[str, Any] = {"keepalive": settings.keepalive}
+        if self._modern:
+            more |= {"clean_start": True, "properties": _connect_properties()}
+        try:
+            self._client.connect(settings.host, settings.port, **more)
+        except (OSError, ValueError) as error:
+            return connect_error(error, settings)
+        return None
+
+    def _make_client(self) -> Client:
+        import paho.mqtt.client as paho
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+        settings, topics = self._settings, self._topics
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=topics.client,
+            clean_session=None if self._modern else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._modern else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = self._patience.connect
+        client.will_set(topics.availability, "offline", qos=1, retain=True)
+        if settings.username:
+            client.username_pw_set(settings.username, read_password())
+        if settings.tls:
+            client.tls_set_context(tls_context(settings))
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    def _on_connect(
+        self, _client: Client, _data: object, _flags: object, reason: ReasonCode, properties: object
+    ) -> None:
+        if reason.value == _PROTOCOL_UNKNOWN and self._modern:
+            self._failure = BrokerError(
+                "protocol", f"{address(self._settings)} does not know MQTT 5: 3.1.1 is tried"
+            )
+        elif reason.value in _REFUSALS:
+            self._failure = refusal(str(reason), self._settings)
+        elif reason.is_failure:
+            self._failure = BrokerError(
+                "unreachable", f"{address(self._settings)} takes no connection now ({reason})"
+            )
+        else:
+            self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
+            self._established = True
+
+    def _on_disconnect(
+        self, _client: Client, _data: object, flags: DisconnectFlags, reason: ReasonCode, _: object
+    ) -> None:
+        if self._failure is not None:
+            return
+        if flags.is_disconnect_packet_from_server and reason.value == _TAKEN_OVER:
+            self._failure = taken_over(self._settings, self._topics)
+        elif not self._established:
+            self._failure = BrokerError(
+                "protocol",
+                f"{address(self._settings)} closes the connection without an answer: check that "
+                "mqtt.port is its MQTT port, and mqtt.tls, which a TLS port needs",
+            )
+        else:
+            vague = reason.value == _UNSPECIFIED
+            self._failure = self._lost("the connection broke" if vague else str(reason))
+
+    def _on_publish(
+        self, _client: Client, _data: object, mid: int, reason: ReasonCode, _: object
+    ) -> None:
+        if mid not in self._under_way:  # sent without asking for a confirmation
+            return
+        event = self._under_way.pop(mid)
+        self.denied |= reason.is_failure
+        self._denied_events += event and reason.is_failure
+        self.confirmed += not reason.is_failure
+
+    def _on_subscribe(
+        self, _client: Client, _data: object, _mid: int, reasons: list[ReasonCode], _: object
+    ) -> None:
+        self.denied |= any(reason.is_failure for reason in reasons)
+
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self._received(message.topic, bytes(message.payload), message.retain)
+
+    def _lost(self, reason: str) -> BrokerError:
+        return BrokerError(
+            "unreachable",
+            f"{address(self._settings)} is gone ({reason}): it is tried again until it is back",
+        )
+
+
+def _connect_properties() -> Properties:
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = _LARGEST
+    return properties

@@ -1,0 +1,44 @@
+"""Picks the outputs that the settings ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serenbox.outputs.base import Output
+    from serenbox.settings.schema import Settings
+
+
+def make_outputs(settings: Settings, commands: Callable[[str], None]) -> list[Output]:
+    """Return the outputs that are turned on, not started yet.
+
+    Args:
+        settings: The whole configuration.
+        commands: Called with `pause` or `resume`, from an output's thread, when somebody asks for
+            it; must return at once.
+
+    Raises:
+        SettingsError: A topic's name is impossible.
+
+    """
+    outputs: list[Output] = []
+    if settings.stdout.enabled:
+        from serenbox.outputs.stdout import StdoutOutput
+
+        outputs.append(StdoutOutput(moods=settings.stdout.moods))
+    if settings.mqtt.enabled:
+        from serenbox.outputs.mqtt import MqttOutput
+
+        outputs.append(MqttOutput(settings, commands, version=_version()))
+    return outputs
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("serenbox")
+    except PackageNotFoundError:  # running from a checkout
+        return "unknown"

@@ -1,0 +1,150 @@
+"""JSON lines on standard output: the output that needs nothing else."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import select
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from serenbox.outputs.queueing import Mailbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_log = logging.getLogger("serenbox.outputs")
+
+_GONE = {errno.EPIPE, errno.EBADF, errno.EIO}
+"""Errors after which nobody will ever read: a closed pipe, a closed file, a terminal hung up."""
+
+
+class StdoutOutput:
+    """Prints one line per event, and per mood if asked to.
+
+    A slow reader fills the queue, a full disk loses lines until there is space again, and a closed
+    pipe ends this output alone; each is logged once.
+
+    Args:
+        moods: Also print the state between events.
+        descriptor: The file to write to; None for standard output.
+
+    """
+
+    name = "stdout"
+
+    def __init__(self, *, moods: bool = False, descriptor: int | None = None) -> None:
+        self._moods = moods
+        self._descriptor = descriptor
+        self._wake = threading.Event()
+        self._mailbox = Mailbox(self._wake.set)
+        self._thread = threading.Thread(target=self._run, name="stdout", daemon=True)
+        self._closing = False
+        self._torn = False
+        self._published = 0
+        self._problem: str | None = None
+
+    def start(self) -> None:
+        """Begin to print."""
+        if self._descriptor is None:
+            try:
+                self._descriptor = sys.stdout.fileno()
+            except (AttributeError, OSError, ValueError):  # none, replaced, or closed
+                self._report("standard output is closed: no events are printed there")
+                return
+        self._mailbox.open()
+        self._thread.start()
+
+    def mood(self, message: Mapping[str, Any]) -> None:
+        """Print the state, where that is wanted."""
+        if self._moods:
+            self._mailbox.put("mood", message)
+
+    def event(self, message: Mapping[str, Any]) -> None:
+        """Print a change."""
+        self._mailbox.put("event", message)
+
+    def stats(self, message: Mapping[str, Any]) -> None:
+        """Do nothing: lines are for moods."""
+
+    def close(self, timeout: float) -> None:
+        """Print what waits and stop.
+
+        Args:
+            timeout: Seconds; what a reader has not taken by then is lost.
+
+        """
+        self._mailbox.shut(forget=False)
+        self._closing = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def health(self) -> dict[str, Any]:
+        """Return whether somebody reads, and how many lines were printed and dropped."""
+        return {
+            "connected": self._thread.is_alive(),
+            "published": self._published,
+            "dropped": self._mailbox.dropped,
+            "problem": self._problem,
+        }
+
+    def _run(self) -> None:
+        while True:
+            taken = self._mailbox.take()
+            if taken is not None:
+                if not self._print(*taken):
+                    self._mailbox.shut()
+                    return
+            elif self._closing:
+                return
+            else:
+                self._wake.wait()
+                self._wake.clear()
+
+    def _print(self, kind: str, message: Mapping[str, Any]) -> bool:
+        """Write one line; return whether it makes sense to write another one later."""
+        try:
+            self._write(
+                json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+            )
+        except (TypeError, ValueError) as error:
+            self._report(f"a message cannot be written as JSON ({error}): a mistake in SerenBox")
+        except OSError as error:
+            if error.errno in _GONE:
+                self._report("whoever read standard output has gone: events go elsewhere only")
+                self._mailbox.count_dropped(kind == "event")
+                return False
+            self._report(
+                f"standard output: events cannot be written ({error.strerror}) and are lost until "
+                "they can: free some space or write them elsewhere"
+            )
+        else:
+            self._published += 1
+            self._problem = None
+            return True
+        self._mailbox.count_dropped(kind == "event")
+        return True
+
+    def _write(self, line: bytes) -> None:
+        assert self._descriptor is not None  # noqa: S101 - for the type checker
+        # What is left of a line that could not be finished must not spoil this one.
+        rest = memoryview(b"\n" + line if self._torn else line)
+        while rest:
+            try:
+                written = os.write(self._descriptor, rest)
+            except BlockingIOError:  # somebody made the shared terminal non-blocking
+                writable = select.poll()
+                writable.register(self._descriptor, select.POLLOUT)
+                writable.poll()
+                continue
+            rest = rest[written:]
+            self._torn = bool(rest)
+
+    def _report(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            _log.warning("%s", problem)

@@ -1,0 +1,72 @@
+"""The names under which a box publishes over MQTT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from serenbox.errors import SettingsError
+from serenbox.outputs.homeassistant import identifier
+
+if TYPE_CHECKING:
+    from serenbox.settings.schema import MqttSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Every topic of one box; see `docs/mqtt.md`."""
+
+    own: str
+    """What all of the box's own topics begin with."""
+    availability: str
+    mood: str
+    event: str
+    stats: str
+    command: str
+    discovery: str
+    """Where Home Assistant looks for devices."""
+    birth: str
+    """Where Home Assistant says that it has started."""
+
+    @property
+    def client(self) -> str:
+        """The box's name as a client of the broker.
+
+        Always the same, so that a box that comes back ends its own old connection at once, whose
+        last will would otherwise say offline later on.
+        """
+        return self.own.replace("/", "-")
+
+    @classmethod
+    def of(cls, device: str, settings: MqttSettings) -> Topics:
+        """Return the topics of a box.
+
+        Args:
+            device: Its name.
+            settings: The prefixes; a slash at their ends does not matter.
+
+        Raises:
+            SettingsError: A name cannot be part of a topic.
+
+        """
+        own = f"{_part('mqtt.prefix', settings.prefix)}/{_part('device.name', device)}"
+        home = _part("mqtt.discovery_prefix", settings.discovery_prefix)
+        return cls(
+            own=own,
+            availability=f"{own}/availability",
+            mood=f"{own}/mood",
+            event=f"{own}/event",
+            stats=f"{own}/stats",
+            command=f"{own}/command",
+            discovery=f"{home}/device/{identifier(device)}/config",
+            birth=f"{home}/status",
+        )
+
+
+def _part(key: str, text: str) -> str:
+    part = text.strip("/")
+    if not part or not part.isprintable() or {"+", "#"} & set(part):
+        raise SettingsError(
+            f"{key} = {text!r} cannot be part of an MQTT topic: use letters, digits, - and _"
+        )
+    return part

@@ -1,0 +1,269 @@
+"""A real Mosquitto for tests: on a free port of the loopback, started and stopped at will."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATIENCE = 30.0
+"""Seconds within which something must happen; on a busy machine it takes long."""
+
+
+def wait_for(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Return as soon as the condition holds; fail if it does not for too long."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {PATIENCE:.0f} s in vain for {what}")
+        time.sleep(0.01)
+
+
+def required_program(name: str) -> str:
+    """Return the path of a program that comes with Mosquitto; skip the test where it is missing.
+
+    Where SERENBOX_REQUIRE_ALL is 1, a missing one is a failure.
+    """
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if path is None:
+        package = "mosquitto-clients" if name in {"mosquitto_sub", "mosquitto_pub"} else "mosquitto"
+        package = "openssl" if name == "openssl" else package
+        sentence = f"{name}, which this test needs, is not installed: apt install {package}"
+        if os.environ.get("SERENBOX_REQUIRE_ALL") == "1":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    return path
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A certificate for `localhost` that signs itself, in PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Make a certificate for `localhost` and no other name."""
+    made = Certificates(folder / "broker.crt", folder / "broker.key")
+    subprocess.run(
+        [
+            *(required_program("openssl"), "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"),
+            *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", str(made.key), "-out", str(made.certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return made
+
+
+class Mosquitto:
+    """A broker with a configuration of its own.
+
+    Args:
+        folder: For its configuration, log and database.
+        users: Passwords by user name; None lets everybody in.
+        tls: What to encrypt with; None for plain TCP.
+        access: Lines of an access list; None allows everything.
+        persistence: Keep retained messages over a restart.
+
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        users: dict[str, str] | None = None,
+        tls: Certificates | None = None,
+        access: list[str] | None = None,
+        persistence: bool = False,
+    ) -> None:
+        self._program = required_program("mosquitto")
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self.log = folder / "mosquitto.log"
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "user root",  # started as root it would become a user who may not write to the folder
+            f"persistence {'true' if persistence else 'false'}",
+            f"persistence_location {folder}/",
+            f"allow_anonymous {'true' if users is None else 'false'}",
+            "log_type all",
+            "set_tcp_nodelay true",
+            "max_queued_messages 0",  # no limit, so that none of a burst is lost here
+        ]
+        if users is not None:
+            lines.append(f"password_file {self._write_passwords(users)}")
+        if tls is not None:
+            lines += [f"certfile {tls.certificate}", f"keyfile {tls.key}"]
+        if access is not None:
+            (folder / "access").write_text("\n".join(access) + "\n")
+            lines.append(f"acl_file {folder / 'access'}")
+        self._configuration = folder / "mosquitto.conf"
+        self._configuration.write_text("\n".join(lines) + "\n")
+
+    @property
+    def pid(self) -> int:
+        """The process; it must run."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start and wait until it takes connections."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._program, "-c", str(self._configuration), "-v"],
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(self._takes_connections, f"Mosquitto to start; see {self.log}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it and wait for that; does nothing where it does not run."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, how)
+            os.kill(self._process.pid, signal.SIGCONT)  # a frozen one would never end
+        self._process.wait(PATIENCE)
+        self._process = None
+
+    def restart(self) -> None:
+        """Stop and start it on the same port."""
+        self.stop()
+        self.start()
+
+    def freeze(self) -> None:
+        """Make it silent: the system still accepts connections for it, and nobody answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _write_passwords(self, users: dict[str, str]) -> Path:
+        file = self._folder / "passwords"
+        file.touch(mode=0o600)
+        tool = required_program("mosquitto_passwd")
+        for user, password in users.items():
+            subprocess.run([tool, "-b", str(file), user, password], check=True, capture_output=True)
+        return file
+
+    def _takes_connections(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def running_mosquitto(
+    folder: Path,
+    *,
+    users: dict[str, str] | None = None,
+    tls: Certificates | None = None,
+    access: list[str] | None = None,
+    persistence: bool = False,
+) -> Iterator[Mosquitto]:
+    """Run a broker; the arguments are those of `Mosquitto`."""
+    broker = Mosquitto(folder, users=users, tls=tls, access=access, persistence=persistence)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as a subscriber gets it."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    qos: int
+
+    @property
+    def text(self) -> str:
+        """The payload."""
+        return self.payload.decode()
+
+
+class Listener:
+    """A client that keeps every message of all topics, and publishes; reconnects by itself."""
+
+    def __init__(
+        self, broker: Mosquitto, user: str = "", password: str = "", topic: str = "#"
+    ) -> None:
+        self.received: list[Received] = []
+        self.subscribed = threading.Event()
+        self._topic = topic
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.reconnect_delay_set(1, 1)
+        if user:
+            self._client.username_pw_set(user, password)
+        self._client.on_connect = lambda client, *_: client.subscribe(self._topic, 1) and None
+        self._client.on_subscribe = lambda *_: self.subscribed.set()
+        self._client.on_disconnect = lambda *_: self.subscribed.clear()
+        self._client.on_message = lambda _client, _data, message: self.received.append(
+            Received(message.topic, bytes(message.payload), message.retain, message.qos)
+        )
+        self._client.connect_async("127.0.0.1", broker.port)
+        self._client.loop_start()
+        wait_for(self.subscribed.is_set, "the listener's subscription")
+
+    def of(self, topic: str) -> list[Received]:
+        """Return what came under a topic, or under all that end like it."""
+        return [message for message in list(self.received) if message.topic.endswith(topic)]
+
+    def wait(self, topic: str, count: int = 1) -> list[Received]:
+        """Wait for so many messages under a topic, and return them."""
+        wait_for(lambda: len(self.of(topic)) >= count, f"{count} messages under {topic}")
+        return self.of(topic)
+
+    def publish(self, topic: str, payload: bytes | str, *, retain: bool = False) -> None:
+        """Publish and wait until the broker has it."""
+        self._client.publish(topic, payload, 1, retain).wait_for_publish(PATIENCE)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@contextlib.contextmanager
+def listening(
+    broker: Mosquitto, user: str = "", password: str = "", topic: str = "#"
+) -> Iterator[Listener]:
+    """Listen to a broker; the arguments are those of `Listener`."""
+    listener = Listener(broker, user, password, topic)
+    try:
+        yield listener
+    finally:
+        listener.close()

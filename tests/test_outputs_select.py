@@ -1,0 +1,55 @@
+"""Tests of which outputs there are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from serenbox.errors import SettingsError
+from serenbox.outputs.mqtt import MqttOutput
+from serenbox.outputs.select import make_outputs
+from serenbox.outputs.stdout import StdoutOutput
+from serenbox.settings.schema import MqttSettings, Settings, StdoutSettings
+
+
+def ignore(_: str) -> None:
+    pass
+
+
+def test_the_settings_decide() -> None:
+    assert [type(output) for output in make_outputs(Settings(), ignore)] == [StdoutOutput]
+    both = Settings(mqtt=MqttSettings(enabled=True))
+    assert [output.name for output in make_outputs(both, ignore)] == ["stdout", "mqtt"]
+    neither = Settings(stdout=StdoutSettings(enabled=False))
+    assert make_outputs(neither, ignore) == []
+    only = Settings(stdout=StdoutSettings(enabled=False), mqtt=MqttSettings(enabled=True))
+    assert [type(output) for output in make_outputs(only, ignore)] == [MqttOutput]
+
+
+def test_an_impossible_topic_is_refused_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"mqtt\.prefix"):
+        make_outputs(Settings(mqtt=MqttSettings(enabled=True, prefix="a+")), ignore)
+
+
+def test_an_output_that_was_never_started_can_be_closed() -> None:
+    for output in make_outputs(Settings(mqtt=MqttSettings(enabled=True)), ignore):
+        output.event({})
+        output.close(1)
+        assert output.health()["connected"] is False
+        assert output.health()["dropped"] == 1
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+    program = (
+        "import sys\n"
+        "from serenbox.outputs.select import make_outputs\n"
+        "from serenbox.settings.schema import MqttSettings, Settings\n"
+        "make_outputs(Settings(mqtt=MqttSettings(enabled=True)), print)\n"
+        "print([name for name in ('paho', 'ssl', 'cv2', 'numpy') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
