@@ -103,9 +103,9 @@ def check_integers(structure: Structure) -> None:
                 f"the finished model is not int8 throughout: {tensor.name!r} is {tensor.dtype}"
             )
     (pixels,) = structure.inputs
-    # Exactly these make the integer of a pixel its value: black is 0, white is 255.
+    # A step of 1 makes the integer of a pixel its value; which one the model calls 0 is its affair.
     step = pixels.scale[0] if pixels.scale else 0.0
-    if (pixels.dtype, pixels.zero_point) != ("uint8", (0,)) or abs(step - 1) > _TOLERANCE:
+    if pixels.dtype != "uint8" or abs(step - 1) > _TOLERANCE:
         raise RefusedError(
             f"the input of the finished model is {pixels.dtype} with scale {step:g} and zero point "
             f"{pixels.zero_point}, not raw uint8 pixels: give the right --scale"

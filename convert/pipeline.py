@@ -29,7 +29,7 @@ from convert.verify import (
     read_back,
 )
 from serenbox.model_file import append_metadata
-from training.data import load_faces
+from training.data import load_faces, training_faces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,8 @@ class Material:
     """The whole data set."""
     calibration: NDArray[np.uint8]
     """(n, 48, 48) faces to calibrate on."""
+    training: NDArray[np.uint8]
+    """(m, 48, 48) faces to fine-tune on."""
     exam: Exam
     """The faces to fit and measure on."""
     run: dict[str, Any]
@@ -99,7 +101,7 @@ def convert(options: Options, say: Callable[[str], None]) -> Converted:
     """
     check_writable(options.out, options.model)
     material = gather(options, say)
-    tflite = _quantize(material, say)
+    tflite = _quantize(options, material, say)
     say(f"comparing float and int8 on {len(material.exam.images)} faces of {SPLIT}")
     measured = _measure(options, material, tflite)
     _doubt(measured.comparison, say)
@@ -125,15 +127,18 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
         model=model,
         faces=faces,
         calibration=calibration_faces(faces, options.label_set, options.calibration_images),
+        training=training_faces(faces, options.label_set).images,
         exam=make_exam(faces, options.label_set, options.labels),
         run=run,
     )
 
 
-def _quantize(material: Material, say: Callable[[str], None]) -> bytes:
+def _quantize(options: Options, material: Material, say: Callable[[str], None]) -> bytes:
     count = len(material.calibration)
     say(f"converting to int8, calibrating on {count} faces of the Training split (takes a while)")
-    tflite = quantize(material.model, material.calibration)
+    tflite = quantize(
+        material.model, material.calibration, material.training, options.fine_tune, say
+    )
     structure = read_structure(tflite)
     check_operators(structure)
     check_integers(structure)

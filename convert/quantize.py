@@ -1,46 +1,98 @@
-"""From the float Keras model to an int8 .tflite, by TensorFlow's post-training quantisation."""
+"""From the float Keras model to an int8 .tflite.
+
+TensorFlow's converter calibrates and, at the end, quantises. In between the graph is made easier to
+quantise: the scaling of pixels goes into the first convolution, ranges are tightened, and the
+weights are trained for what int8 does to them.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
+from tensorflow.lite.python.util import modify_model_io_type
 
 from convert.calibrate import representative
 from convert.errors import RefusedError
+from convert.finetune import fine_tune
+from convert.graph import Graph, fold_scaling
+from convert.ranges import tighten_ranges
+from convert.simulate import obstacle
 from training.quiet import quiet
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from convert.source import FloatModel
 
+_FACES_FOR_RANGES = 120
+"""Enough for stable ranges: each gives tens of thousands of values of every activation."""
 
-def quantize(model: FloatModel, faces: NDArray[np.uint8]) -> bytes:
+
+def quantize(
+    model: FloatModel,
+    calibration: NDArray[np.uint8],
+    training: NDArray[np.uint8],
+    steps: int,
+    say: Callable[[str], None],
+) -> bytes:
     """Convert to full int8: uint8 raw pixels in, int8 logits out.
 
     Args:
         model: What to convert.
-        faces: (n, 48, 48) grey faces to calibrate on.
+        calibration: (n, 48, 48) grey faces to calibrate on.
+        training: (m, 48, 48) grey faces to fine-tune on.
+        steps: Batches of them to fine-tune for; 0 leaves the weights as they are.
+        say: Called with lines of progress.
 
     Returns:
         The .tflite, without metadata.
 
     Raises:
-        RefusedError: TensorFlow cannot convert it to int8.
+        RefusedError: TensorFlow cannot convert it to int8, or it cannot be fine-tuned.
 
     """
     try:
         with quiet():
-            return bytes(_converter(model, faces).convert())
+            graph = Graph(_calibrated(model, calibration))
     except Exception as error:  # the converter raises almost anything
-        reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
-        raise RefusedError(f"TensorFlow cannot convert the model to int8: {reason}") from error
+        raise _refused(error) from error
+    fold_scaling(graph)
+
+    def to_input(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        channels = model.network.inputs[0].shape[3]
+        return np.repeat(pixels, channels, axis=3) + np.float32(graph.range(graph.input)[0])
+
+    with quiet():
+        seen = model.inputs(calibration[:_FACES_FOR_RANGES])[..., :1].astype(np.float32)
+        tighten_ranges(graph, to_input(seen))
+    if steps:
+        blocking = obstacle(graph)
+        if blocking:
+            raise RefusedError(
+                f"the model has {blocking}, which cannot be fine-tuned: convert without --fine-tune"
+            )
+        fine_tune(graph, training, to_input, steps, say)
+    try:
+        with quiet():
+            content = mlir_quantize(graph.to_bytes())
+            return bytes(modify_model_io_type(content, tf.uint8, tf.int8))
+    except Exception as error:  # likewise
+        raise _refused(error) from error
 
 
-def _converter(model: FloatModel, faces: NDArray[np.uint8]) -> tf.lite.TFLiteConverter:
+def _refused(error: Exception) -> RefusedError:
+    reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+    return RefusedError(f"TensorFlow cannot convert the model to int8: {reason}")
+
+
+def _calibrated(model: FloatModel, faces: NDArray[np.uint8]) -> bytes:
+    """Return a float .tflite whose activations carry the ranges that the faces gave."""
     # A batch of exactly one keeps shape arithmetic, which a free batch needs, out of the result.
     pixels = keras.Input(batch_shape=(1, *model.network.inputs[0].shape[1:]), name="pixels")
     single = keras.Model(pixels, model.network(pixels))
@@ -49,6 +101,6 @@ def _converter(model: FloatModel, faces: NDArray[np.uint8]) -> tf.lite.TFLiteCon
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: representative(model, faces)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    converter.inference_output_type = tf.int8
-    return converter
+    # There is no public way to stop between calibration and quantisation.
+    converter._experimental_calibrate_only = True  # noqa: SLF001
+    return bytes(converter.convert())

@@ -58,6 +58,7 @@ def _training(options: Options, material: Material) -> dict[str, Any]:
             "faces": len(material.calibration),
             "balanced_by": TRUTHS[options.label_set],
         },
+        "fine_tuning": {"split": "Training", "steps": options.fine_tune},
         "scores_fitted": {
             "split": SPLIT,
             "truth": TRUTHS[options.label_set],

@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -265,11 +266,11 @@ def test_a_real_drop_is_noticed(
     from convert import pipeline, quantize
     from convert.source import FloatModel, load_float_model
 
-    def converts_another_model(_: FloatModel, faces: NDArray[np.uint8]) -> bytes:
+    def converts_another_model(_: FloatModel, *arguments: Any) -> bytes:
         folder = tmp_path / "other"
         folder.mkdir()
         other = load_float_model(save_network(folder, wrong=2), "0..255", 7)
-        return quantize.quantize(other, faces)
+        return quantize.quantize(other, *arguments)
 
     monkeypatch.setattr(pipeline, "quantize", converts_another_model)
     assert convert(save_network(tmp_path), "--data", data) == 1

@@ -135,7 +135,7 @@ def test_a_float_tensor_is_refused() -> None:
     [
         replace(PIXELS, dtype="int8"),
         replace(PIXELS, scale=(0.98,)),
-        replace(PIXELS, zero_point=(1,)),
+        replace(PIXELS, scale=(1 / 255,)),
         replace(PIXELS, scale=(), zero_point=()),
     ],
 )

@@ -1,0 +1,76 @@
+"""Chooses the range of values that each activation is quantised for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convert.graph import Graph
+
+_SHARES = np.linspace(0.3, 1.0, 15)
+"""Parts of the whole range that are tried."""
+
+_SAMPLES = 2_000
+"""Values of one activation and face that are looked at, at most."""
+
+LEVELS = 255
+"""Steps of an int8."""
+
+
+def tighten_ranges(graph: Graph, pixels: NDArray[np.float32]) -> None:
+    """Give every activation between input and output the range of least squared error.
+
+    Calibration notes the extremes, which a handful of values in millions reach: cutting these off
+    makes the steps finer for all others.
+
+    Args:
+        graph: Changed in place.
+        pixels: (n, size, size, channels) inputs of the graph as it is.
+
+    """
+    for tensor, values in _activations(graph, pixels).items():
+        graph.set_range(tensor, *best_range(values))
+
+
+def best_range(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the range for which quantising `values` to int8 has the least squared error."""
+    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    lows = [low] if low == 0 else [low * share for share in _SHARES]
+    highs = [high] if high == 0 else [high * share for share in _SHARES]
+    candidates = [(a, b) for a in lows for b in highs]
+    return min(candidates, key=lambda ends: squared_error(values, *ends), default=(low, high))
+
+
+def squared_error(values: NDArray[np.float32], low: float, high: float) -> float:
+    """Return the mean squared error of quantising to int8 for low..high, which holds 0."""
+    if high <= low:
+        return float(np.square(values).mean())
+    step = (high - low) / LEVELS
+    zero = round(-low / step)
+    whole = np.clip(np.round(values / step) + zero, 0, LEVELS)
+    return float(np.square((whole - zero) * step - values).mean())
+
+
+def _activations(graph: Graph, pixels: NDArray[np.float32]) -> dict[int, NDArray[np.float32]]:
+    """Return values of every activation but the last for some inputs."""
+    interpreter = Interpreter(
+        model_content=graph.to_bytes(),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    (entry,) = interpreter.get_input_details()
+    tensors = [node.output for node in graph.nodes if node.output != graph.output]
+    seen: dict[int, list[NDArray[np.float32]]] = {tensor: [] for tensor in tensors}
+    for one in pixels:
+        interpreter.set_tensor(entry["index"], one[np.newaxis])
+        interpreter.invoke()
+        for tensor in tensors:
+            values = interpreter.get_tensor(tensor).ravel()
+            seen[tensor].append(values[:: max(1, len(values) // _SAMPLES)].copy())
+    return {tensor: np.concatenate(parts) for tensor, parts in seen.items()}

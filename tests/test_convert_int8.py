@@ -1,0 +1,164 @@
+"""What happens between calibration and quantisation, on a small network with a residual path."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+if importlib.util.find_spec("tensorflow") is None:
+    pytest.skip("TensorFlow is not installed", allow_module_level=True)
+
+import keras
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from convert.finetune import fine_tune
+from convert.graph import Graph, fold_scaling
+from convert.quantize import _calibrated, quantize
+from convert.ranges import best_range, squared_error, tighten_ranges
+from convert.simulate import Simulation, obstacle
+from convert.source import FloatModel, load_float_model
+from serenbox.runtime import open_model
+from training.augment import Augmentation, TrainingBatches
+from training.quiet import quiet
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+FACES = np.random.default_rng(1).integers(0, 256, (40, 48, 48)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> FloatModel:
+    """A network like ours but tiny; one channel is far larger than the others."""
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    pixels = keras.Input((48, 48, 1))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.ReLU(6)(layers.BatchNormalization()(x))
+    y = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    y = layers.ReLU(6)(layers.BatchNormalization()(y))
+    y = layers.Conv2D(8, 1)(y)
+    x = layers.GlobalAveragePooling2D()(layers.Add()([x, y]))
+    network = keras.Model(pixels, layers.Dense(7)(x))
+    kernel, bias = network.layers[-1].get_weights()
+    kernel[3] *= 30
+    network.layers[-1].set_weights([kernel, bias + np.linspace(-1, 1, 7)])
+    path: Path = tmp_path_factory.mktemp("int8") / "model.keras"
+    network.save(path)
+    return load_float_model(path, "0..255", 7)
+
+
+def inputs(graph: Graph, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What a graph takes for (n, 48, 48) faces."""
+    pixels = faces[..., np.newaxis].astype(np.float32)
+    return pixels + np.float32(min(0.0, graph.range(graph.input)[0]))
+
+
+def run_float(graph: Graph, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    interpreter = Interpreter(model_content=graph.to_bytes())
+    interpreter.allocate_tensors()
+    (entry,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    rows = []
+    for one in inputs(graph, faces):
+        interpreter.set_tensor(entry["index"], one[np.newaxis])
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(out["index"])[0].copy())
+    return np.stack(rows)
+
+
+def run_int8(content: bytes, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    loaded = open_model(content)
+    rows = [loaded.run(face[np.newaxis, ..., np.newaxis])[0] for face in faces]
+    return loaded.outputs[0].dequantize(np.concatenate(rows))
+
+
+def calibrated(model: FloatModel, faces: NDArray[np.uint8] = FACES) -> Graph:
+    with quiet():
+        return Graph(_calibrated(model, faces))
+
+
+def quantized(model: FloatModel, steps: int) -> bytes:
+    return quantize(model, FACES, FACES, steps, lambda _: None)
+
+
+def test_the_scaling_of_pixels_becomes_part_of_the_first_convolution(model: FloatModel) -> None:
+    graph = calibrated(model)
+    assert graph.nodes[0].kind in ("MUL", "ADD")
+    before = run_float(graph, FACES)
+    assert fold_scaling(graph)
+    assert graph.nodes[0].kind == "CONV_2D"
+    low, high = graph.range(graph.input)
+    assert low in (-128, -127)
+    assert high - low == 255
+    # What is padded with is half a grey level off.
+    assert np.abs(run_float(graph, FACES) - before).max() < 0.03 * before.std()
+    assert not fold_scaling(graph)
+
+
+def test_the_range_of_least_error_cuts_a_rare_extreme_off() -> None:
+    values = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
+    values[0] = 60
+    low, high = best_range(values)
+    assert high < 60
+    assert squared_error(values, low, high) < 0.95 * squared_error(values, low, 60)
+    positive = np.abs(values[1:])
+    assert best_range(positive)[0] == 0
+    assert best_range(np.zeros(5, np.float32)) == (0, 0)
+
+
+def test_the_simulation_answers_as_the_graph_does_and_rounds_as_int8_does(
+    model: FloatModel,
+) -> None:
+    graph = calibrated(model)
+    fold_scaling(graph)
+    tighten_ranges(graph, inputs(graph, FACES))
+    assert obstacle(graph) is None
+    simulation = Simulation(graph)
+    pixels = tf.constant(inputs(graph, FACES))
+    exact = simulation.exact(pixels).numpy()
+    np.testing.assert_allclose(exact, run_float(graph, FACES), atol=1e-3)
+    rounded, real = simulation.rounded(pixels).numpy(), run_int8(quantized(model, 0), FACES)
+    error = np.abs(real - exact).mean()
+    assert np.abs(real - rounded).mean() < 0.25 * error
+
+
+def test_fine_tuning_brings_int8_nearer_to_the_float_model(model: FloatModel) -> None:
+    graph = calibrated(model)
+    fold_scaling(graph)
+    for node in graph.nodes[:-1]:  # coarse steps, for which the weights were not made
+        low, high = graph.range(node.output)
+        graph.set_range(node.output, 12 * low, 12 * high)
+    unused = np.zeros((len(FACES), 7), np.float32)
+    settings = {"augmentation": Augmentation(), "size": 48, "batch_size": 40}
+    batch = TrainingBatches(FACES, unused, **settings, seed=9, epoch=0)[0][0]  # type: ignore[arg-type]
+    pixels = tf.constant(batch - 128)
+    wanted = Simulation(graph).exact(pixels).numpy()
+    errors = []
+    for steps in (0, 150):
+        if steps:
+            fine_tune(graph, FACES, lambda faces: faces - 128, steps, lambda _: None)
+        errors.append(np.abs(Simulation(graph).rounded(pixels).numpy() - wanted).mean())
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_what_cannot_be_simulated_is_named(tmp_path: Path) -> None:
+    pixels = keras.Input((48, 48, 1))
+    x = keras.layers.Conv2D(4, 3, activation="sigmoid")(pixels)
+    network = keras.Model(pixels, keras.layers.Dense(7)(keras.layers.Flatten()(x)))
+    network.save(tmp_path / "model.keras")
+    graph = calibrated(load_float_model(tmp_path / "model.keras", "0..255", 7), FACES[:4])
+    assert obstacle(graph) == "LOGISTIC"
+
+
+def test_fine_tuning_leaves_the_ranges_alone(model: FloatModel) -> None:
+    graph = calibrated(model)
+    fold_scaling(graph)
+    ranges = [graph.range(node.output) for node in graph.nodes]
+    said: list[str] = []
+    fine_tune(graph, FACES, lambda pixels: pixels - 128, 2, said.append)
+    assert [graph.range(node.output) for node in graph.nodes] == ranges
+    assert said
+    assert "2 of 2" in said[-1]
