@@ -266,7 +266,7 @@ def test_a_real_drop_is_noticed(
     from convert import pipeline, quantize
     from convert.source import FloatModel, load_float_model
 
-    def converts_another_model(_: FloatModel, *arguments: Any) -> bytes:
+    def converts_another_model(_: FloatModel, *arguments: Any) -> bytes:  # noqa: ANN401
         folder = tmp_path / "other"
         folder.mkdir()
         other = load_float_model(save_network(folder, wrong=2), "0..255", 7)
