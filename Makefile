@@ -17,12 +17,19 @@ WEIGHTS ?= imagenet
 RUN ?= runs/emotion
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format model bench clean
+.PHONY: help demo photo test test-pi check format model bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## set up and find the emotion of a real portrait
+demo: $(VENV)/.demo ## run the service on a camera or a short film, until Ctrl-C or for SECONDS=20
+	@camera=$$($(BIN)/python -m tests.demo_clip --unless-camera demo/portrait.mkv) \
+	  && echo "Watching $$camera; every line is a change of mood." \
+	  && RUNTIME_DIRECTORY=$(CURDIR)/demo/run STATE_DIRECTORY=$(CURDIR)/demo/state \
+	  exec $(BIN)/serenbox run --config /dev/null --camera "$$camera" --set camera.loop=true \
+	  $(if $(SECONDS),--seconds $(SECONDS))
+
+photo: $(VENV)/.demo ## find the emotion of a real portrait and draw it
 	@rm -f demo/astronaut.png
 	$(BIN)/serenbox-detect --annotate demo $(PORTRAIT)
 	@echo "The annotated picture is demo/astronaut.png"
@@ -30,6 +37,9 @@ demo: $(VENV)/.demo ## set up and find the emotion of a real portrait
 test: $(VENV)/.dev $(if $(PYTHON311),.venv-tflite/.ready) ## set up and pass the tests
 	$(if $(PYTHON311),.venv-tflite/bin/python -m pytest --quiet $(DEVICE_TESTS))
 	SERENBOX_TFLITE_PYTHON=$(if $(PYTHON311),.venv-tflite/bin/python) $(BIN)/python -m pytest
+
+test-pi: $(VENV)/.demo ## try the service on root file systems like a Pi's: as root, on Debian
+	tests/pi/run.sh $(BIN)/python $(PORTRAIT)
 
 check: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,0 +1,150 @@
+"""`serenbox pause`, `serenbox resume` and `serenbox status`: talk to the service that runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from serenbox.cli.common import EXIT_FAILED, EXIT_OK, Tool, write_line
+from serenbox.daemon.control import ask_service
+from serenbox.daemon.paths import socket_candidates
+from serenbox.errors import ServiceError
+
+if TYPE_CHECKING:
+    import argparse
+
+_PATIENCE = 15.0
+"""Seconds within which a camera closes, even one that hangs in a read."""
+
+_STATES = {
+    "sensing": "sensing",
+    "paused": "paused, the camera is closed",
+    "no_camera": "no camera, waiting for one",
+}
+
+
+class ControlTool(Tool):
+    """What the three have in common."""
+
+    prog: ClassVar[str]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare no arguments."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Talk to the service."""
+        try:
+            self.talk(args)
+        except ServiceError as error:
+            self.error(str(error))
+            return EXIT_FAILED
+        return EXIT_OK
+
+    def talk(self, args: argparse.Namespace) -> None:
+        """Send the request and print what came of it.
+
+        Raises:
+            ServiceError: It failed.
+
+        """
+        raise NotImplementedError
+
+
+class PauseTool(ControlTool):
+    """Close the camera until `serenbox resume`, also over restarts.
+
+    Returns when the camera is closed. Exit code: 0 if it is; 1 if no service runs or it fails.
+    """
+
+    prog: ClassVar[str] = "serenbox pause"
+
+    def talk(self, args: argparse.Namespace) -> None:
+        """Pause, and wait for the camera to be closed."""
+        del args
+        answer = _ask("pause")
+        deadline = time.monotonic() + _PATIENCE
+        while answer["state"] != "paused":
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    f"the camera is still not closed after {_PATIENCE:g} s: end the service to be "
+                    "sure, with `sudo systemctl stop serenbox`"
+                )
+            time.sleep(0.05)
+            answer = _ask("status")
+        write_line("paused: the camera is closed until `serenbox resume`")
+
+
+class ResumeTool(ControlTool):
+    """Open the camera again.
+
+    Exit code: 0 if the service was told to; 1 if no service runs.
+    """
+
+    prog: ClassVar[str] = "serenbox resume"
+
+    def talk(self, args: argparse.Namespace) -> None:
+        """Resume."""
+        del args
+        _ask("resume")
+        write_line("resumed: the camera is being opened")
+
+
+class StatusTool(ControlTool):
+    """Say what the service is doing.
+
+    With --json one object is printed, the statistics that are also published, with "mood",
+    "confidence", "pid" and "problem".
+
+    Exit code: 0 if a service runs, whatever it does; 1 if none does.
+    """
+
+    prog: ClassVar[str] = "serenbox status"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def talk(self, args: argparse.Namespace) -> None:
+        """Ask and print."""
+        answer = _ask("status")
+        write_line(json.dumps(answer) if args.json else describe(answer))
+
+
+def describe(status: dict[str, Any]) -> str:
+    """Return the status as lines for a person."""
+    hours, seconds = divmod(int(status["uptime"]), 3600)
+    minutes, seconds = divmod(seconds, 60)
+    rows = [
+        ("state", _STATES.get(status["state"], status["state"])),
+        ("mood", _mood(status)),
+        ("camera", status["camera"] or "none"),
+        ("problem", status["problem"]),
+        ("frames", f"{status['frames']}, {status['fps']:.1f} per second"),
+        ("latency", _latency(status["latency_ms"])),
+        ("running", f"{hours} h {minutes} min {seconds} s, process {status['pid']}"),
+        ("memory", f"{status['memory_mb']:.0f} MB"),
+    ]
+    rows += [(name, _output(health)) for name, health in status["outputs"].items()]
+    return "\n".join(f"{name:<8}  {text}" for name, text in rows if text)
+
+
+def _ask(request: str) -> dict[str, Any]:
+    return ask_service(request, socket_candidates())
+
+
+def _mood(status: dict[str, Any]) -> str | None:
+    if status["state"] != "sensing":
+        return None
+    return f"{status['mood']} ({status['confidence']:.0%})"
+
+
+def _latency(stages: dict[str, dict[str, float]]) -> str | None:
+    total = stages.get("total")
+    return f"{total['p50']:.1f} ms, one in 100 over {total['p99']:.1f} ms" if total else None
+
+
+def _output(health: dict[str, Any]) -> str:
+    state = "connected" if health.get("connected") else "not connected"
+    problem = health.get("problem")
+    return f"{state}: {problem}" if problem else state

@@ -1,0 +1,161 @@
+"""`serenbox run`: the service itself."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import math
+import os
+import signal
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from serenbox.cli.common import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Tool, flush_output, write_line
+from serenbox.daemon.lock import ServiceLock
+from serenbox.daemon.logs import set_up_logging
+from serenbox.daemon.paths import make_runtime_folder, service_paths
+from serenbox.daemon.wakeup import ENDING, Signals, Wakeup
+from serenbox.errors import SerenBoxError, ServiceError
+
+if TYPE_CHECKING:
+    from serenbox.daemon.paths import Paths
+    from serenbox.daemon.service import Service
+    from serenbox.settings.schema import Settings
+
+_log = logging.getLogger("serenbox.run")
+
+
+class RunTool(Tool):
+    """Sense the mood of whoever is before the camera and publish it, until told to stop.
+
+    SIGTERM and SIGINT (Ctrl-C) end it; SIGHUP makes it read the configuration and the model again,
+    and keep the old ones if the new are bad. `serenbox pause` closes the camera. Events go to
+    standard output as JSON lines and, where the configuration says so, to an MQTT broker; the log
+    goes to standard error.
+
+    Under systemd (Type=notify) it is ready when a frame went through the models. Paused, or while
+    the camera is missing, an empty picture does, so that a box may wait for its camera.
+
+    The configuration is FILE, else /etc/serenbox/serenbox.toml, else serenbox/serenbox.toml in
+    $XDG_CONFIG_HOME or ~/.config, else the defaults; `serenbox config` prints all there is to set.
+
+    Exit code: 0 after SIGTERM, SIGINT, --seconds, or the end of a recording; 1 if the camera is
+    given up, the models fail, or another service runs; 2 if the call, the configuration or a model
+    is wrong.
+    """
+
+    prog: ClassVar[str] = "serenbox run"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        add = parser.add_argument
+        add("--config", metavar="FILE", type=Path, help="configuration (TOML)")
+        add("--camera", metavar="SOURCE", help="the same as --set camera.source=SOURCE")
+        add(
+            "--set",
+            metavar="TABLE.KEY=VALUE",
+            type=_assignment,
+            action="append",
+            default=[],
+            dest="overrides",
+            help="a setting that counts more than the configuration's; may be repeated",
+        )
+        add("--seconds", metavar="N", type=_seconds, help="end after so many seconds")
+        add(
+            "--check-config",
+            action="store_true",
+            help="only tell whether the configuration is right",
+        )
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Check or serve."""
+        if args.check_config:
+            _load(args)
+            write_line("the configuration is right")
+            return EXIT_OK
+        # NumPy would start a thread for every core, and none of them would ever have work.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        wakeup = Wakeup()
+        # First of all, so that from here on whoever ends the service ends it in good order.
+        signals = Signals(wakeup, (*ENDING, signal.SIGHUP))
+        set_up_logging(debug=self.debug)
+        service = None
+        try:
+            settings = _load(args)
+            paths = service_paths()
+            make_runtime_folder(paths.runtime)
+            with ServiceLock(paths.lock):
+                service = _make_service(args, settings, paths, wakeup, signals)
+                service.run()
+        except SerenBoxError as error:
+            code = _report(error)
+        else:
+            code = EXIT_OK
+        if service is not None and service.hangs:
+            _end_process(code)
+        return code
+
+
+def _make_service(
+    args: argparse.Namespace, settings: Settings, paths: Paths, wakeup: Wakeup, signals: Signals
+) -> Service:
+    from serenbox.daemon.service import Service
+
+    return Service(settings, lambda: _load(args), paths, wakeup, signals, seconds=args.seconds)
+
+
+def _load(args: argparse.Namespace) -> Settings:
+    """Read the configuration, put the options over it, and log what it says is to be logged."""
+    from serenbox.settings import find_settings_file, load_settings, with_overrides
+
+    overrides = dict(args.overrides)
+    if args.camera is not None:
+        overrides["camera.source"] = args.camera
+    settings = with_overrides(load_settings(find_settings_file(args.config)), overrides)
+    if not args.debug:
+        logging.getLogger("serenbox").setLevel(settings.service.log_level.upper())
+    return settings
+
+
+def _report(error: SerenBoxError) -> int:
+    """Log what ended the service and return the exit code."""
+    _log.debug("the service ends", exc_info=True)
+    for problem in error.problems:
+        _log.error("%s", problem)
+    return EXIT_FAILED if isinstance(error, ServiceError) else EXIT_USAGE
+
+
+def _end_process(code: int) -> NoReturn:
+    """End without waiting for the thread that hangs, and without taking its libraries from it."""
+    logging.shutdown()
+    with contextlib.suppress(SerenBoxError, BrokenPipeError):
+        flush_output()
+    os._exit(code)
+
+
+def _assignment(text: str) -> tuple[str, object]:
+    """Return the key and the value of `TABLE.KEY=VALUE`; the value is TOML, or else plain text."""
+    key, equals, value = text.partition("=")
+    if not equals or "." not in key:
+        raise argparse.ArgumentTypeError(f"must be TABLE.KEY=VALUE, not '{text}'")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not '{text}'")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(RunTool().main())

@@ -1,0 +1,131 @@
+"""What is told to the outputs, and when."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from serenbox.outputs.messages import HEARTBEAT, State, event_message, mood_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from serenbox.mood.types import Mood, TrackedFace
+    from serenbox.outputs.base import Output
+
+_SHORTEST = 1.0
+"""Seconds between two messages about the same mood, whose scores change with every frame."""
+
+_JUMP = 0.5
+"""Seconds by which the two clocks must disagree for the wall clock to have been set."""
+
+
+class Announcer:
+    """Hands every output the mood: changes at once, new scores once a second, else a heartbeat.
+
+    Args:
+        device: The name of the box.
+        outputs: Who is told.
+        clock: Seconds; never jumps.
+        wall: Seconds since 1970; somebody may set it at any moment.
+
+    """
+
+    def __init__(
+        self,
+        device: str,
+        outputs: Sequence[Output],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._device = device
+        self._outputs = outputs
+        self._clock = clock
+        self._wall = wall
+        self.state: State = "no_camera"
+        """What the box does. It begins without a camera; a change to anything else is an event."""
+        self.label = "no_camera"
+        """What the last message gave as `mood`."""
+        self._mood: Mood | None = None
+        self._faces: Sequence[TrackedFace] = ()
+        self._began = clock()
+        self._wall_began: float | None = None
+        self._told_at: float | None = None
+
+    @property
+    def due(self) -> float:
+        """When the last message is to be repeated, seconds on the clock; infinity before one."""
+        return float("inf") if self._told_at is None else self._told_at + HEARTBEAT
+
+    @property
+    def confidence(self) -> float:
+        """How sure the mood is, 0 to 1; 0 where there is none."""
+        return self._mood.confidence if self._mood else 0.0
+
+    def sensed(self, mood: Mood, faces: Sequence[TrackedFace], age: float) -> None:
+        """Tell what a frame showed.
+
+        Args:
+            mood: The mood after it.
+            faces: Everybody in it.
+            age: Seconds since the mood began, on the frames' clock.
+
+        """
+        changed = (mood, *faces) != (self._mood, *self._faces)
+        self._mood, self._faces = mood, faces
+        if self.state != "sensing" or mood.label != self.label:
+            self._change("sensing", mood.label, age)
+        elif changed and (self._told_at is None or self._clock() - self._told_at >= _SHORTEST):
+            self.repeat()
+
+    def became(self, state: State) -> None:
+        """Tell that nothing is sensed, and why."""
+        self._mood, self._faces = None, ()
+        if state != self.state:
+            self._change(state, state, 0.0)
+        elif self._told_at is None:
+            self.repeat()
+
+    def repeat(self) -> None:
+        """Tell the present once more."""
+        self._tell_mood(self._message())
+
+    def tell(self, stats: dict[str, Any]) -> None:
+        """Tell how the box is doing."""
+        for output in self._outputs:
+            output.stats(stats)
+
+    def renew(self, device: str, outputs: Sequence[Output]) -> None:
+        """Tell others from now on, and them what was told last."""
+        self._device, self._outputs = device, outputs
+        if self._told_at is not None:
+            self.repeat()
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        """Return each output's health by its name."""
+        return {output.name: output.health() for output in self._outputs}
+
+    def _change(self, state: State, label: str, age: float) -> None:
+        previous, self.state, self.label = self.label, state, label
+        self._began, self._wall_began = self._clock() - age, None
+        message = self._message()
+        self._tell_mood(message)
+        if label != previous:
+            event = event_message(message, previous)
+            for output in self._outputs:
+                output.event(event)
+
+    def _tell_mood(self, message: dict[str, Any]) -> None:
+        self._told_at = self._clock()
+        for output in self._outputs:
+            output.mood(message)
+
+    def _message(self) -> dict[str, Any]:
+        wall, age = self._wall(), self._clock() - self._began
+        # The two clocks are read one after the other: without this, `since` would differ by a
+        # millisecond from message to message.
+        if self._wall_began is None or abs(wall - age - self._wall_began) > _JUMP:
+            self._wall_began = wall - age
+        age = wall - self._wall_began
+        return mood_message(self._device, wall, self.state, self._mood, age, self._faces)

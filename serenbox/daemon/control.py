@@ -1,0 +1,185 @@
+"""The Unix socket over which `serenbox pause`, `resume` and `status` talk to the service.
+
+A client sends a word and gets one JSON object: sockets of the kind SEQPACKET keep messages whole,
+so neither side ever waits for the rest of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import selectors
+import socket
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from serenbox.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+_log = logging.getLogger("serenbox.control")
+
+_LONGEST_REQUEST = 64
+_LONGEST_ANSWER = 65536
+_CLIENTS = 8
+"""Clients at a time; when another comes, the one that has been silent longest is sent away."""
+
+_QUEUEING = 0.02
+"""Seconds between two attempts to get in."""
+
+_START = "start it with `sudo systemctl start serenbox` or `serenbox run`"
+
+
+class ControlServer:
+    """Answers requests in the thread that runs the selector; waits for nobody.
+
+    The socket's owner and group may talk to it.
+
+    Args:
+        path: Where to listen. A socket that a killed service left behind is replaced.
+        selector: Each key's data is a function to call when its file is ready.
+        answer: Takes a request and returns an object ready for JSON.
+
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        selector: selectors.BaseSelector,
+        answer: Callable[[str], dict[str, Any]],
+    ) -> None:
+        self._path = path
+        self._selector = selector
+        self._answer = answer
+        self._clients: OrderedDict[socket.socket, None] = OrderedDict()
+        self._listener: socket.socket | None = None
+
+    def open(self) -> None:
+        """Listen; where that is impossible, warn and go on without."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        try:
+            self._path.unlink(missing_ok=True)
+            listener.bind(str(self._path))
+            self._path.chmod(0o660)
+            listener.listen(_CLIENTS)
+        except OSError as error:
+            listener.close()
+            reason = error.strerror or error
+            _log.warning(
+                "%s: the control socket cannot be opened (%s), so `serenbox pause`, `resume` and "
+                "`status` will not work",
+                self._path,
+                reason,
+            )
+            return
+        self._listener = listener
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket."""
+        for client in list(self._clients):
+            self._dismiss(client)
+        if self._listener is not None:
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            self._listener = None
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def _accept(self) -> None:
+        assert self._listener is not None  # noqa: S101 - for the type checker
+        try:
+            client, _ = self._listener.accept()
+        except OSError:  # it has gone again, or there are too many files open
+            return
+        client.settimeout(0)
+        if len(self._clients) >= _CLIENTS:
+            self._dismiss(next(iter(self._clients)))
+        self._clients[client] = None
+        self._selector.register(client, selectors.EVENT_READ, lambda: self._serve(client))
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # it has gone
+            request = client.recv(_LONGEST_REQUEST).decode(errors="replace").strip()
+            if request:
+                client.send(json.dumps(self._answer(request)).encode())
+        self._dismiss(client)
+
+    def _dismiss(self, client: socket.socket) -> None:
+        if client in self._clients:
+            del self._clients[client]
+            self._selector.unregister(client)
+            client.close()
+
+
+def ask_service(request: str, paths: Sequence[Path], timeout: float = 5.0) -> dict[str, Any]:
+    """Send a request to the service that runs and return its answer.
+
+    Args:
+        request: A word that the service knows.
+        paths: Where it may listen; the first that answers is taken.
+        timeout: Seconds to wait for the answer.
+
+    Raises:
+        ServiceError: No service runs, it may not be talked to, does not answer, or refuses.
+
+    """
+    for path in paths:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.settimeout(timeout)
+            try:
+                _connect(connection, path, timeout)
+                connection.send(request.encode())
+                answer = connection.recv(_LONGEST_ANSWER)
+            except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+                continue
+            except PermissionError as error:
+                raise ServiceError(
+                    f"the service at {path} may not be talked to by you: use sudo"
+                ) from error
+            except OSError as error:
+                reason = error.strerror or "it took too long"
+                raise ServiceError(
+                    f"the service at {path} does not answer ({reason}): see its log with "
+                    "`journalctl -u serenbox`, and restart it if it hangs"
+                ) from error
+            return _read_answer(answer, path)
+    places = " and ".join(str(path) for path in paths)
+    raise ServiceError(f"no serenbox service is running (looked at {places}): {_START}")
+
+
+def _connect(connection: socket.socket, path: Path, timeout: float) -> None:
+    """Connect, also where others wait to be let in: Linux refuses that at once instead of waiting.
+
+    Raises:
+        OSError: There is nobody, or no room for too long.
+
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_QUEUEING)
+        else:
+            return
+
+
+def _read_answer(answer: bytes, path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ServiceError(
+            f"what answers at {path} is no serenbox service, or is ending: try again"
+        )
+    if "error" in found:
+        raise ServiceError(str(found["error"]))
+    return found

@@ -1,0 +1,47 @@
+"""How the box itself is doing, as far as Linux tells: heat, throttling, memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
+_THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+_MEMORY = Path("/proc/self/statm")
+
+_SLOWED_NOW = 0b1111
+"""The Raspberry Pi firmware's bits for what holds now: low voltage, frequency capped, throttled,
+soft temperature limit. The upper half tells what happened since it started."""
+
+
+def temperature_c(path: Path = _TEMPERATURE) -> float | None:
+    """Return the processor's temperature, degrees Celsius; None where nobody tells."""
+    text = _read(path)
+    try:
+        return int(text) / 1000
+    except ValueError:
+        return None
+
+
+def throttled(path: Path = _THROTTLED) -> bool | None:
+    """Tell whether heat or low voltage slows the processor now; None where nobody tells."""
+    text = _read(path)
+    try:
+        return bool(int(text, 16) & _SLOWED_NOW)
+    except ValueError:
+        return None
+
+
+def memory_mb(path: Path = _MEMORY) -> float:
+    """Return the resident memory of this process, millions of bytes; 0 where nobody tells."""
+    fields = _read(path).split()
+    if len(fields) < 2 or not fields[1].isdecimal():
+        return 0.0
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

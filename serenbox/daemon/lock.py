@@ -1,0 +1,71 @@
+"""One service at a time: the lock that the running one holds."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from typing import TYPE_CHECKING, Self
+
+from serenbox.errors import ServiceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ServiceLock:
+    """A lock on a file, held until `release` or the end of the process, however that comes.
+
+    Args:
+        path: The file; made where it is missing, and left behind, for removing it would let two
+            services in at once. It names the process that holds it and since when.
+
+    Raises:
+        ServiceError: Another service holds it, or the file cannot be opened.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ServiceError(
+                f"the lock {path} cannot be opened ({error.strerror}): make its folder writable"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = _holder(self._file)
+            os.close(self._file)
+            raise ServiceError(
+                f"another serenbox{holder} runs already and has the camera: ask it with `serenbox "
+                "status`, or end it first"
+            ) from error
+        with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+            os.ftruncate(self._file, 0)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            os.pwrite(self._file, f"process {os.getpid()}, since {since}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let go of it; further calls do nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Self:
+        """Return the lock, which is held already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of it."""
+        self.release()
+
+
+def _holder(file: int) -> str:
+    """Return what the lock says of its holder, in brackets, or nothing."""
+    with contextlib.suppress(OSError):
+        text = os.pread(file, 100, 0).decode(errors="replace").strip()
+        if text.isprintable() and text:
+            return f" ({text})"
+    return ""

@@ -1,0 +1,78 @@
+"""Telling systemd how the service does: sd_notify's protocol, in a few lines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Notifier:
+    """Sends states to the socket in NOTIFY_SOCKET; without one, as in a terminal, does nothing.
+
+    See sd_notify(3) for the states and sd_watchdog_enabled(3) for the watchdog.
+
+    Args:
+        environment: In place of the process's own.
+
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        environment = os.environ if environment is None else environment
+        self._socket: socket.socket | None = None
+        self._status = ""
+        self.watchdog_interval = _watchdog_interval(environment)
+        """Seconds between signs of life, half of what systemd waits; None where it does not."""
+        address = environment.get("NOTIFY_SOCKET", "")
+        if address.startswith(("/", "@")):
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.settimeout(0)  # the service waits for nobody
+            # A leading @ stands for the zero byte of an abstract address.
+            self._address = f"\0{address[1:]}" if address.startswith("@") else address
+
+    def ready(self) -> None:
+        """Say that the service is up, or that a reload is over."""
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        """Say that the configuration is being read again; `ready` must follow."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """Say that the service ends."""
+        self._send("STOPPING=1")
+
+    def alive(self) -> None:
+        """Give a sign of life to the watchdog."""
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """Say in one line what the service does; a repetition is not sent."""
+        if text != self._status:
+            self._status = text
+            self._send("STATUS=" + text.replace("\n", " "))
+
+    def close(self) -> None:
+        """Give the socket back; nothing is sent any more."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, state: str) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # who does not listen need not be told
+                self._socket.sendto(state.encode(), self._address)
+
+
+def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None  # meant for another process
+    if not microseconds.isdecimal() or not int(microseconds):
+        return None
+    return int(microseconds) / 1e6 / 2

@@ -1,0 +1,106 @@
+"""Where the service keeps its lock, its control socket and the one thing it remembers."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serenbox.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SYSTEM_RUNTIME = Path("/run/serenbox")
+"""The runtime directory of the system's service, `RuntimeDirectory=serenbox`."""
+
+_PRIVATE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The files of one service."""
+
+    runtime: Path
+    """The folder of what is gone after a restart of the machine."""
+    state: Path
+    """The folder of what is kept."""
+
+    @property
+    def lock(self) -> Path:
+        """Held by the running service; says which process that is."""
+        return self.runtime / "lock"
+
+    @property
+    def socket(self) -> Path:
+        """Where `serenbox pause`, `resume` and `status` reach the service."""
+        return self.runtime / "control"
+
+    @property
+    def paused(self) -> Path:
+        """There while the service is paused, so that it stays so after a restart."""
+        return self.state / "paused"
+
+
+def service_paths(environment: Mapping[str, str] | None = None) -> Paths:
+    """Return where this process would keep its files as a service; nothing is made.
+
+    Args:
+        environment: In place of the process's own.
+
+    """
+    environment = os.environ if environment is None else environment
+    return Paths(_runtime(environment), _state(environment))
+
+
+def socket_candidates(environment: Mapping[str, str] | None = None) -> list[Path]:
+    """Return where a running service may listen: this user's first, then the system's."""
+    environment = os.environ if environment is None else environment
+    folders = (_runtime(environment), SYSTEM_RUNTIME)
+    return list(dict.fromkeys(Paths(folder, folder).socket for folder in folders))
+
+
+def make_runtime_folder(folder: Path) -> None:
+    """Make the folder, for this user alone, where it is missing.
+
+    Raises:
+        ServiceError: It cannot be made, or it is somebody else's, who could then pretend to be the
+            service.
+
+    """
+    try:
+        folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise ServiceError(
+            f"the runtime folder {folder} cannot be made ({error.strerror}): make it writable, or "
+            "name another one in the environment variable RUNTIME_DIRECTORY"
+        ) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), 0}:
+        raise ServiceError(
+            f"the runtime folder {folder} belongs to another user or is no folder: remove it, or "
+            "name another one in the environment variable RUNTIME_DIRECTORY"
+        )
+
+
+def _runtime(environment: Mapping[str, str]) -> Path:
+    if given := _first(environment.get("RUNTIME_DIRECTORY")):
+        return given
+    if session := environment.get("XDG_RUNTIME_DIR"):
+        return Path(session) / "serenbox"
+    return Path(f"/tmp/serenbox-{os.getuid()}")  # noqa: S108 - the owner is checked
+
+
+def _state(environment: Mapping[str, str]) -> Path:
+    if given := _first(environment.get("STATE_DIRECTORY")):
+        return given
+    if home := environment.get("XDG_STATE_HOME"):
+        return Path(home) / "serenbox"
+    return Path(environment.get("HOME") or "/") / ".local" / "state" / "serenbox"
+
+
+def _first(folders: str | None) -> Path | None:
+    """Return the first of the folders that systemd lists, separated by colons."""
+    return Path(folders.split(":", 1)[0]) if folders else None

@@ -1,0 +1,99 @@
+"""From a frame to a mood: everything of a service that the models are needed for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from serenbox.detector import EmotionDetector
+from serenbox.errors import ModelError
+from serenbox.mood.motion import MotionGate
+from serenbox.mood.sensor import Sensor
+from serenbox.mood.smoothing import MoodFilter
+from serenbox.mood.types import Mood, Reading, TrackedFace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from serenbox.cameras.base import Frame
+    from serenbox.settings.schema import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one frame showed."""
+
+    mood: Mood
+    faces: tuple[TrackedFace, ...]
+    seconds: Mapping[str, float]
+    """How long `find` and `classify` took; empty where nothing moved and no model ran."""
+
+
+class Pipeline:
+    """The way from a frame to a mood. Use it from one thread at a time.
+
+    Args:
+        settings: Which models, and how single frames become a mood.
+
+    Raises:
+        ModelError: A model cannot be read, is damaged, or is of another kind.
+        RuntimeUnavailableError: The runtime is not installed or cannot run here.
+
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        sensing = settings.sensing
+        # OpenCV's own threads would gain nothing on pictures this small.
+        cv2.setNumThreads(sensing.threads)
+        self._detector = EmotionDetector(
+            sensing.model or None, runtime=sensing.runtime, threads=sensing.threads
+        )
+        _ = self._detector.finder  # loaded now, so that what is wrong with it shows now
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget everybody: what comes next is another scene, or later."""
+        settings = self._settings
+        self._sensor = Sensor(self._detector, settings.sensing, settings.mood.primary_lead)
+        self._filter = MoodFilter.for_model(settings.mood, self._detector.classifier.metadata)
+        self._gate = MotionGate(settings.sensing)
+        self._faces_known = False
+
+    def look(self, frame: Frame) -> Look:
+        """Take the next frame.
+
+        Raises:
+            ModelError: A model fails or answers with something impossible.
+
+        """
+        if not self._gate.wants(frame, faces_known=self._faces_known):
+            # Nothing moved since nobody was there, so still nobody is.
+            return Look(self._filter.update(Reading(frame.time, ())), (), {})
+        reading = self._sensor.read(frame)
+        _check(reading)
+        self._faces_known = bool(reading.faces)
+        seconds = {"find": self._sensor.find_seconds}
+        if reading.faces:
+            seconds["classify"] = self._sensor.classify_seconds
+        return Look(self._filter.update(reading), reading.faces, seconds)
+
+    def rehearse(self) -> None:
+        """Run both models on an empty picture, to see that they can; raises like `look`."""
+        empty: npt.NDArray[np.uint8] = np.zeros((128, 128, 3), np.uint8)
+        self._detector.finder.find(empty)
+        self._detector.classify_cropped(empty)
+
+
+def _check(reading: Reading) -> None:
+    for tracked in reading.faces:
+        if not math.isfinite(sum(tracked.face.scores.values())):
+            raise ModelError(
+                "the emotion model answers with scores that are no numbers: replace the model"
+            )

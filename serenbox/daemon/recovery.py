@@ -1,0 +1,79 @@
+"""How long a camera that fails is put up with. Pure: no clock, no camera."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serenbox.settings.schema import CameraSettings
+
+_LONGEST = 10
+"""The pause between reopenings doubles up to this many times the first one."""
+
+
+class Recovery:
+    """Counts what went wrong since the last good frame.
+
+    Args:
+        settings: How much of it is too much.
+
+    """
+
+    def __init__(self, settings: CameraSettings) -> None:
+        self._settings = settings
+        self._misses = 0
+        self.failures = 0
+        """Openings in a row that failed or gave no frame."""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether as many reopenings failed as may: the first opening is not one of them."""
+        return self.failures > self._settings.reopens
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the camera is opened again."""
+        doublings = min(max(0, self.failures - 1), _LONGEST)
+        return self._settings.reopen_pause * min(1 << doublings, _LONGEST)
+
+    def frame_came(self) -> None:
+        """Take a good frame: all is well again."""
+        self._misses = self.failures = 0
+
+    def frame_missed(self) -> bool:
+        """Take a read without a good frame; tell whether the camera must be opened again."""
+        self._misses += 1
+        if self._misses < self._settings.misses:
+            return False
+        self.opening_failed()
+        return True
+
+    def opening_failed(self) -> None:
+        """Take a camera that cannot be opened, or gives nothing after it was."""
+        self._misses = 0
+        self.failures += 1
+
+
+class Pacer:
+    """Picks frames of a camera that gives more than are looked at.
+
+    Args:
+        fps: Frames to look at per second.
+
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._period = 1 / fps
+        self._due: float | None = None
+
+    def wants(self, time: float) -> bool:
+        """Tell whether the frame of that time (seconds) is due.
+
+        A frame a quarter of the period early is, so that a camera of just the wanted rate whose
+        frames come a little unevenly loses none.
+        """
+        due = time if self._due is None else self._due
+        if time < due - self._period / 4:
+            return False
+        self._due = max(due + self._period, time + self._period / 2)
+        return True

@@ -1,0 +1,73 @@
+"""What the service says of itself: statistics, and one line for systemd."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from serenbox.daemon import health
+from serenbox.outputs.messages import stats_message
+
+if TYPE_CHECKING:
+    from serenbox.daemon.announcer import Announcer
+    from serenbox.daemon.capture import Capture
+    from serenbox.daemon.stats import FrameStats
+
+
+def make_stats(
+    device: str,
+    announcer: Announcer,
+    capture: Capture,
+    stats: FrameStats,
+    *,
+    started: float,
+    now: float,
+    wall: float,
+) -> dict[str, Any]:
+    """Return the statistics message.
+
+    Args:
+        device: The name of the box.
+        announcer: What is told.
+        capture: The camera.
+        stats: The frames.
+        started: When the service started, on the clock of `now`.
+        now: Seconds on a clock that never jumps.
+        wall: Seconds since 1970.
+
+    """
+    return stats_message(
+        device,
+        wall,
+        announcer.state,
+        version=_version(),
+        uptime=now - started,
+        camera=capture.camera or "",
+        frames=stats.frames,
+        fps=stats.fps(now),
+        latency_ms=stats.latency_ms(),
+        temperature_c=health.temperature_c(),
+        throttled=health.throttled(),
+        memory_mb=health.memory_mb(),
+        outputs=announcer.health(),
+    )
+
+
+def status_line(announcer: Announcer, capture: Capture) -> str:
+    """Return what the service does, for `systemctl status`."""
+    if announcer.state == "paused":
+        return "Paused, the camera is closed"
+    if announcer.state == "no_camera":
+        return f"No camera: {capture.problem}" if capture.problem else "Opening the camera"
+    mood = announcer.label.replace("_", " ")
+    return f"Sensing: {mood} before {capture.camera or 'the camera'}"
+
+
+@cache
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("serenbox")
+    except PackageNotFoundError:
+        return "unknown"  # running from a checkout

@@ -1,0 +1,295 @@
+"""The service: takes frames, tells moods, obeys signals and commands, until it is ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from serenbox.cameras.select import open_camera
+from serenbox.daemon.announcer import Announcer
+from serenbox.daemon.capture import CameraState, Capture
+from serenbox.daemon.control import ControlServer
+from serenbox.daemon.notify import Notifier
+from serenbox.daemon.report import make_stats, status_line
+from serenbox.daemon.state import PausedFlag
+from serenbox.daemon.wakeup import ENDING
+from serenbox.errors import SerenBoxError, ServiceError
+from serenbox.outputs.select import make_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serenbox.daemon.observer import Observer
+    from serenbox.daemon.paths import Paths
+    from serenbox.daemon.pipeline import Pipeline
+    from serenbox.daemon.wakeup import Signals, Wakeup
+    from serenbox.settings.schema import Settings
+
+_log = logging.getLogger("serenbox.service")
+
+_CLOSING = 3.0
+"""Seconds that an output gets to say goodbye, and the capture thread beyond its timeout."""
+
+_SILENCE = 10.0
+"""Seconds without a frame, beyond what the camera may miss, after which something hangs."""
+
+_NEVER = float("inf")
+
+
+class Service:
+    """Everything together. Runs in the main thread.
+
+    Args:
+        settings: What to begin with.
+        load: Reads the settings again, for SIGHUP; raises SettingsError.
+        paths: Where the control socket and the state are.
+        wakeup: What the main thread sleeps on.
+        signals: The signals that come.
+        seconds: How long to run; None for as long as nobody ends it.
+
+    Raises:
+        SettingsError: The outputs cannot be what the settings say.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Settings],
+        paths: Paths,
+        wakeup: Wakeup,
+        signals: Signals,
+        *,
+        seconds: float | None = None,
+    ) -> None:
+        self._settings = settings
+        self._load = load
+        self._wakeup = wakeup
+        self._signals = signals
+        self._started = time.monotonic()
+        self._end_at = _NEVER if seconds is None else self._started + seconds
+        self._notifier = Notifier()
+        self._flag = PausedFlag(paths.paused)
+        self._paused = self._flag.read()
+        self._command: str | None = None
+        self._outputs = make_outputs(settings, self.command)
+        self._announcer = Announcer(settings.device.name, self._outputs)
+        self._capture = Capture(settings.camera, open_camera, wakeup.set, paused=self._paused)
+        self._selector = selectors.DefaultSelector()
+        self._control = ControlServer(paths.socket, self._selector, self._answer)
+        self._observer: Observer  # made when everything else has begun
+        self._ready = False
+        self._over = False
+        self._stats_at = self._started + settings.service.stats_interval
+        self._sign_at = self._started if self._notifier.watchdog_interval else _NEVER
+        self.hangs = False
+        """Whether a thread could not be ended, so that the process must be."""
+
+    def command(self, name: str) -> None:
+        """Obey `pause` or `resume` soon; may be called from any thread and returns at once."""
+        self._command = name  # of several, the latest counts
+        self._wakeup.set()
+
+    def run(self) -> None:
+        """Run until the service is ended or the recording is over.
+
+        Raises:
+            ServiceError: The camera was given up, or the models fail on every frame.
+            ModelError: The models cannot be loaded.
+            RuntimeUnavailableError: There is nothing to run them with.
+
+        """
+        try:
+            self._start()
+            while not self._ending():
+                for key, _ in self._selector.select(self._until_due()):
+                    key.data()
+                self._obey()
+                self._follow_camera()
+                self._keep_time()
+        finally:
+            self._close()
+
+    def _start(self) -> None:
+        """Begin everything; what takes long in threads of their own comes first."""
+        self._capture.start()
+        for output in self._outputs:
+            output.start()
+        self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.clear)
+        self._notifier.status("Loading the models")
+        self._observer = _make_observer(self._settings, self._announcer)
+        self._control.open()
+        self._wakeup.set()  # much may have happened meanwhile
+
+    def _ending(self) -> bool:
+        ended = self._signals.pending(*ENDING) or time.monotonic() >= self._end_at
+        return self._over or ended
+
+    def _until_due(self) -> float:
+        """Return the seconds until something must be done without being woken."""
+        due = min(self._end_at, self._stats_at, self._sign_at, self._announcer.due)
+        return max(0.0, due - time.monotonic())
+
+    def _obey(self) -> None:
+        if self._signals.came(signal.SIGHUP):
+            self._reload()
+        command, self._command = self._command, None
+        if command in {"pause", "resume"}:
+            self._set_paused(paused=command == "pause")
+
+    def _set_paused(self, *, paused: bool) -> None:
+        if paused == self._paused:
+            return
+        self._paused = paused
+        if paused:
+            _log.info("paused: the camera is being closed")
+            self._capture.pause()
+        else:
+            _log.info("resumed: the camera is being opened")
+            self._capture.resume()
+        self._flag.write(paused=paused)
+
+    def _follow_camera(self) -> None:
+        """Take the newest frame, and notice what else the camera does."""
+        captured, state = self._capture.take()
+        if captured is not None and self._observer.take(captured):
+            self._become_ready()
+        if state is CameraState.ENDED:
+            _log.info("the recording is over")
+            self._over = True
+        if state is CameraState.FAILED:
+            raise ServiceError(str(self._capture.problem))
+        if state in {CameraState.PAUSED, CameraState.LOST}:
+            self._announcer.became("paused" if state is CameraState.PAUSED else "no_camera")
+            if not self._ready:
+                self._observer.pipeline.rehearse()
+                self._become_ready()
+        elif state is CameraState.OPENING and self._announcer.state == "paused":
+            self._announcer.became("no_camera")  # it is not closed any more
+        if self._ready:
+            self._notifier.status(status_line(self._announcer, self._capture))
+
+    def _become_ready(self) -> None:
+        """Tell systemd, once, that the models work.
+
+        That is when a frame went through them. Without a camera or paused it is when an empty
+        picture did: else systemd would kill a box that waits for its camera.
+        """
+        if not self._ready:
+            self._ready = True
+            self._notifier.ready()
+
+    def _keep_time(self) -> None:
+        now = time.monotonic()
+        if now >= self._announcer.due:
+            self._announcer.repeat()
+        if now >= self._stats_at:
+            self._stats_at = now + self._settings.service.stats_interval
+            self._announcer.tell(self._stats())
+        if now >= self._sign_at and self._notifier.watchdog_interval:
+            self._sign_at = now + self._notifier.watchdog_interval
+            if self._alive(now):
+                self._notifier.alive()
+
+    def _alive(self, now: float) -> bool:
+        """Tell whether frames come, or it is known why not. The loop lives: it asks."""
+        if not self._capture.alive():
+            return False
+        camera = self._settings.camera
+        patience = camera.timeout * camera.misses + 3 / camera.fps + _SILENCE
+        frames_due = self._capture.state is CameraState.OPEN and not self._paused
+        return not frames_due or now - self._observer.last_frame < patience
+
+    def _stats(self) -> dict[str, Any]:
+        return make_stats(
+            self._settings.device.name,
+            self._announcer,
+            self._capture,
+            self._observer.stats,
+            started=self._started,
+            now=time.monotonic(),
+            wall=time.time(),
+        )
+
+    def _answer(self, request: str) -> dict[str, Any]:
+        """Answer a request over the control socket."""
+        if request in {"pause", "resume"}:
+            self._set_paused(paused=request == "pause")
+            # What was true a moment ago may not be any more.
+            waiting = request == "pause" and self._capture.state is not CameraState.PAUSED
+            return {"state": "pausing" if waiting else self._announcer.state}
+        if request == "status":
+            return {
+                **self._stats(),
+                "mood": self._announcer.label,
+                "confidence": round(self._announcer.confidence, 4),
+                "problem": self._capture.problem,
+                "pid": os.getpid(),
+            }
+        return {"error": f"the service knows no '{request}': it may be of another version"}
+
+    def _reload(self) -> None:
+        """Read the configuration and the models again; keep the old ones if the new are bad."""
+        if self._ready:
+            self._notifier.reloading()
+        old = self._settings
+        try:
+            new = self._load()
+            pipeline = _load_pipeline(new)
+            told_as_before = (old.device, old.stdout, old.mqtt) == (
+                new.device,
+                new.stdout,
+                new.mqtt,
+            )
+            outputs = self._outputs if told_as_before else make_outputs(new, self.command)
+        except SerenBoxError as error:
+            _log.error("the old configuration stays, for the new one is bad: %s", error)
+        else:
+            self._settings = new
+            self._observer.pipeline = pipeline
+            if outputs is not self._outputs:
+                self._exchange(outputs)
+            if new.camera != old.camera:
+                self._capture.renew(new.camera)
+            _log.info("the configuration was read again")
+        if self._ready:
+            self._notifier.ready()
+
+    def _exchange(self, outputs: list[Any]) -> None:
+        """Close the outputs and start others."""
+        for output in self._outputs:
+            output.close(_CLOSING)
+        self._outputs = outputs
+        for output in outputs:
+            output.start()
+        self._announcer.renew(self._settings.device.name, outputs)
+
+    def _close(self) -> None:
+        """End everything, the slowest first, each within its time."""
+        self._notifier.stopping()
+        self._capture.stop()
+        self._control.close()
+        for output in self._outputs:
+            output.close(_CLOSING)
+        self.hangs = not self._capture.join(self._settings.camera.timeout + _CLOSING)
+        if self.hangs:
+            _log.warning("the camera hangs: it is released by ending the process")
+        self._selector.close()
+        self._notifier.close()
+
+
+def _make_observer(settings: Settings, announcer: Announcer) -> Observer:
+    from serenbox.daemon.observer import Observer
+
+    return Observer(_load_pipeline(settings), announcer)
+
+
+def _load_pipeline(settings: Settings) -> Pipeline:
+    # Imported here: meanwhile the camera is being opened, and the broker called.
+    from serenbox.daemon.pipeline import Pipeline
+
+    return Pipeline(settings)

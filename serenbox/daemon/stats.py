@@ -1,0 +1,69 @@
+"""How fast frames go through, over a limited time. Pure: no clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_SAMPLES = 512
+"""Frames of which the latencies are kept."""
+
+_MOMENTS = 4096
+"""Frames of which the time is kept, to count them per second."""
+
+_OF_LATE = 10.0
+"""Seconds over which frames per second are counted."""
+
+PERCENTILES = (50, 95, 99)
+
+
+class FrameStats:
+    """Counts frames and remembers the latest latencies; its memory does not grow."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        """Frames since the beginning."""
+        self._latencies: dict[str, deque[float]] = {}
+        self._moments: deque[float] = deque(maxlen=_MOMENTS)
+
+    def add(self, now: float, seconds: Mapping[str, float]) -> None:
+        """Take one frame.
+
+        Args:
+            now: Seconds on a clock that never goes back.
+            seconds: How long each stage took, by name; a stage left out was not gone through.
+
+        """
+        self.frames += 1
+        self._moments.append(now)
+        for stage, latency in seconds.items():
+            if stage not in self._latencies:
+                self._latencies[stage] = deque(maxlen=_SAMPLES)
+            self._latencies[stage].append(latency)
+
+    def fps(self, now: float) -> float:
+        """Return frames per second over the last ten seconds."""
+        recent = [moment for moment in self._moments if moment > now - _OF_LATE]
+        if len(recent) < 2 or now <= recent[0]:
+            return 0.0
+        # What has not come yet counts, too: after a stall the figure falls at once.
+        return (len(recent) - 1) / max(recent[-1] - recent[0], now - recent[-1], 1e-6)
+
+    def latency_ms(self) -> dict[str, dict[str, float]]:
+        """Return the percentiles of each stage's latency, milliseconds, as `p50` and so on."""
+        return {
+            stage: {f"p{rank}": 1e3 * value for rank, value in percentiles(latencies).items()}
+            for stage, latencies in self._latencies.items()
+        }
+
+
+def percentiles(values: Iterable[float]) -> dict[int, float]:
+    """Return the 50th, 95th and 99th percentile, by nearest rank; of no values, nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return {}
+    # Nearest rank: the smallest value that at least so many percent do not exceed.
+    return {rank: ordered[-(-rank * len(ordered) // 100) - 1] for rank in PERCENTILES}

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from serenbox.daemon.announcer import Announcer
+from serenbox.mood.types import Mood, TrackedFace
+from serenbox.results import EMOTIONS, Box, Face
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DAY = 86400.0
+
+
+class Recorder:
+    """An output that keeps what it is told."""
+
+    name = "recorder"
+
+    def __init__(self) -> None:
+        self.moods: list[Mapping[str, Any]] = []
+        self.events: list[Mapping[str, Any]] = []
+        self.told: list[Mapping[str, Any]] = []
+
+    def start(self) -> None: ...
+
+    def mood(self, message: Mapping[str, Any]) -> None:
+        self.moods.append(message)
+
+    def event(self, message: Mapping[str, Any]) -> None:
+        self.events.append(message)
+
+    def stats(self, message: Mapping[str, Any]) -> None:
+        self.told.append(message)
+
+    def close(self, timeout: float) -> None: ...
+
+    def health(self) -> dict[str, Any]:
+        return {"connected": True}
+
+
+class Clocks:
+    """A clock that goes on, and one that somebody sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.wall_offset = 1.7e9
+
+    def clock(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now + self.wall_offset
+
+
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks()
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def announcer(clocks: Clocks, recorder: Recorder) -> Announcer:
+    return Announcer("box", [recorder], clock=clocks.clock, wall=clocks.wall)
+
+
+def mood(label: str, confidence: float = 0.9) -> Mood:
+    return Mood(label, confidence, dict.fromkeys(EMOTIONS, confidence / 7), 0.0)
+
+
+def seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+def test_a_change_is_told_at_once(announcer: Announcer, recorder: Recorder, clocks: Clocks) -> None:
+    announcer.sensed(mood("happy"), (), 0.5)
+    clocks.now += 0.1
+    announcer.sensed(mood("sad"), (), 0.0)
+    assert [message["mood"] for message in recorder.moods] == ["happy", "sad"]
+    assert [(event["previous"], event["mood"]) for event in recorder.events] == [
+        ("no_camera", "happy"),
+        ("happy", "sad"),
+    ]
+    event = recorder.events[0]
+    assert seconds(event["time"]) - seconds(event["since"]) == pytest.approx(0.5, abs=0.002)
+    assert event["device"] == "box"
+    assert announcer.label == "sad"
+    assert announcer.confidence == 0.9
+
+
+def test_new_scores_are_told_once_a_second(
+    announcer: Announcer, recorder: Recorder, clocks: Clocks
+) -> None:
+    for number in range(100):
+        announcer.sensed(mood("happy", 0.5 + number / 1000), (), 0.0)
+        clocks.now += 0.1
+    assert len(recorder.moods) == 10
+    assert len(recorder.events) == 1
+    assert recorder.moods[-1]["confidence"] > recorder.moods[0]["confidence"]
+    assert len({message["since"] for message in recorder.moods}) == 1
+
+
+def test_what_does_not_change_is_told_once_a_minute(
+    announcer: Announcer, recorder: Recorder, clocks: Clocks
+) -> None:
+    assert announcer.due == float("inf")  # there is nothing to repeat
+    for _ in range(3000):
+        announcer.sensed(mood("no_face", 0.0), (), 0.0)
+        if clocks.now >= announcer.due:
+            announcer.repeat()
+        clocks.now += 0.1
+    assert len(recorder.moods) == 5
+    assert len(recorder.events) == 1
+
+
+def test_a_face_that_moves_is_news(
+    announcer: Announcer, recorder: Recorder, clocks: Clocks
+) -> None:
+    for left in range(3):
+        face = Face(Box(left, 0, 9, 9), "happy", 0.9, dict.fromkeys(EMOTIONS, 0.1), None)
+        announcer.sensed(mood("happy"), (TrackedFace(1, face, primary=True),), 0.0)
+        clocks.now += 2
+    assert [message["faces"][0]["box"][0] for message in recorder.moods] == [0, 1, 2]
+
+
+def test_pausing_and_a_lost_camera_are_events(
+    announcer: Announcer, recorder: Recorder, clocks: Clocks
+) -> None:
+    announcer.sensed(mood("happy"), (), 0.0)
+    for _ in range(3):
+        announcer.became("no_camera")
+    announcer.became("paused")
+    clocks.now += 30
+    announcer.repeat()
+    announcer.sensed(mood("happy"), (), 0.0)
+    changes = [(event["previous"], event["mood"], event["state"]) for event in recorder.events]
+    assert changes == [
+        ("no_camera", "happy", "sensing"),
+        ("happy", "no_camera", "no_camera"),
+        ("no_camera", "paused", "paused"),
+        ("paused", "happy", "sensing"),
+    ]
+    repeated = recorder.moods[-2]
+    assert repeated["mood"] == "paused"
+    assert seconds(repeated["time"]) - seconds(repeated["since"]) == pytest.approx(30, abs=0.002)
+    assert repeated["confidence"] == 0
+    assert not repeated["faces"]
+
+
+def test_missing_from_the_start_is_told_but_is_no_change(
+    announcer: Announcer, recorder: Recorder
+) -> None:
+    announcer.became("no_camera")
+    announcer.became("no_camera")
+    assert [message["mood"] for message in recorder.moods] == ["no_camera"]
+    assert recorder.events == []
+    assert announcer.confidence == 0
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+def test_a_clock_that_is_set_changes_nothing_but_the_times(
+    announcer: Announcer, recorder: Recorder, clocks: Clocks, jump: float
+) -> None:
+    announcer.sensed(mood("happy", 0.80), (), 0.0)
+    clocks.now += 20
+    clocks.wall_offset += jump
+    assert announcer.due - clocks.now == pytest.approx(40)
+    announcer.sensed(mood("happy", 0.81), (), 20.0)
+    clocks.now += 0.5
+    announcer.sensed(mood("happy", 0.82), (), 20.5)
+    clocks.now += 0.5
+    announcer.sensed(mood("happy", 0.83), (), 21.0)
+    assert len(recorder.events) == 1
+    first, second, third = recorder.moods
+    assert seconds(second["time"]) - seconds(first["time"]) == pytest.approx(jump + 20, abs=0.01)
+    for message, age in ((second, 20), (third, 21)):
+        assert seconds(message["time"]) - seconds(message["since"]) == pytest.approx(age, abs=0.01)
+    assert second["since"] == third["since"]
+
+
+def test_the_two_clocks_drift_apart_in_small_steps_only(
+    announcer: Announcer, recorder: Recorder, clocks: Clocks
+) -> None:
+    announcer.sensed(mood("happy", 0.1), (), 0.0)
+    for number in range(10):
+        clocks.now += 1
+        clocks.wall_offset += 0.001 * (-1) ** number  # read one after the other
+        announcer.sensed(mood("happy", number / 20), (), 0.0)
+    assert len({message["since"] for message in recorder.moods}) == 1
+
+
+def test_other_outputs_are_told_what_holds(announcer: Announcer, recorder: Recorder) -> None:
+    other = Recorder()
+    announcer.renew("cupboard", [other])
+    assert other.moods == []  # nothing is known yet
+    announcer.sensed(mood("happy"), (), 0.0)
+    announcer.renew("box", [recorder])
+    assert [message["device"] for message in other.moods + recorder.moods] == ["cupboard", "box"]
+    assert recorder.events == []
+
+
+def test_statistics_and_health(announcer: Announcer, recorder: Recorder) -> None:
+    announcer.tell({"frames": 3})
+    assert recorder.told == [{"frames": 3}]
+    assert announcer.health() == {"recorder": {"connected": True}}

@@ -1,0 +1,125 @@
+"""The service before cameras that fail in every way."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.daemon_process import Daemon, write_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FACE = {"frames": "face.png", "count": 1_000_000}
+SOME = {"frames": "face.png", "count": 10}
+
+
+@pytest.fixture
+def script(tmp_path: Path, portrait_file: Path) -> Path:
+    shutil.copy(portrait_file, tmp_path / "face.png")
+    return tmp_path / "script.json"
+
+
+def test_a_face(tmp_path: Path, script: Path) -> None:
+    with Daemon(tmp_path, write_script(script, [FACE])) as daemon:
+        daemon.wait_mood("happy")
+        daemon.wait_state("READY=1")
+        assert daemon.end() == 0
+    assert daemon.events == [("no_camera", "happy")]
+    assert daemon.warnings() == []
+    assert daemon.states.index("READY=1") < daemon.states.index("STOPPING=1")
+    assert any(state.startswith("STATUS=Sensing: happy before script") for state in daemon.states)
+    event = next(message for message in daemon.messages if "event" in message)
+    assert event["faces"][0]["emotion"] == "happy"
+    assert event["state"] == "sensing"
+
+
+def test_a_recording_that_ends(tmp_path: Path, script: Path) -> None:
+    quick = ("--set", "camera.real_time=false")
+    with Daemon(tmp_path, write_script(script, [SOME]), arguments=quick) as daemon:
+        assert daemon.wait() == 0
+    assert daemon.events == [("no_camera", "happy")]
+    assert "the recording is over" in daemon.log[-1]
+
+
+def test_missing_at_the_start(tmp_path: Path, script: Path) -> None:
+    camera = write_script(script, [{"open_error": "it is not there", "count": 1_000_000}])
+    with Daemon(tmp_path, camera, arguments=("--set", "camera.reopens=1000")) as daemon:
+        daemon.wait_state("READY=1")  # else systemd would kill it while it waits
+        daemon.wait_mood("no_camera")
+        write_script(script, [FACE])
+        daemon.wait_events("happy")
+    (warning,) = daemon.warnings()
+    assert "it is not there; trying again, up to 1000 times" in warning
+    assert any(state.startswith("STATUS=No camera: script") for state in daemon.states)
+
+
+def test_never_there(tmp_path: Path, script: Path) -> None:
+    steps = [{"open_error": "it is not there", "count": 99}]
+    with Daemon(tmp_path, write_script(script, steps)) as daemon:
+        assert daemon.wait() == 1
+    assert len(daemon.warnings()) == 2
+    assert "the camera did not come back in 3 attempts" in daemon.warnings()[1]
+
+
+def test_unplugged_and_back(tmp_path: Path, script: Path) -> None:
+    steps = [SOME, {"error": "it has gone"}, {"open_error": "it is not there", "count": 2}, FACE]
+    with Daemon(tmp_path, write_script(script, steps)) as daemon:
+        daemon.wait_events("happy", "no_camera", "happy")
+        assert daemon.end() == 0
+    (warning,) = daemon.warnings()
+    assert "it has gone; trying again" in warning
+    assert sum("gives frames again after" in line for line in daemon.log) == 1
+    lost = next(message for message in daemon.messages if message["mood"] == "no_camera")
+    assert (lost["state"], lost["confidence"], lost["faces"]) == ("no_camera", 0, [])
+
+
+def test_frozen(tmp_path: Path, script: Path) -> None:
+    steps = [SOME, {"stall": 1.2}, FACE]
+    with Daemon(tmp_path, write_script(script, steps)) as daemon:
+        daemon.wait_events("happy", "no_camera", "happy")
+    (warning,) = daemon.warnings()
+    assert "no picture came within 0.3 s" in warning
+
+
+def test_a_short_stall_is_put_up_with(tmp_path: Path, script: Path) -> None:
+    steps = [SOME, {"stall": 0.4}, {"frames": "face.png", "count": 3}, {"black": 1000}]
+    with Daemon(tmp_path, write_script(script, steps)) as daemon:
+        daemon.wait_events("happy", "no_face")
+    assert "no picture" not in "".join(daemon.log)
+
+
+def test_black(tmp_path: Path, script: Path) -> None:
+    with Daemon(tmp_path, write_script(script, [SOME, {"black": 60}, FACE])) as daemon:
+        daemon.wait_events("happy", "no_face", "happy")
+        daemon.wait_logged("no longer black")
+    (warning,) = daemon.warnings()
+    assert "the picture is black: is the lens covered" in warning
+
+
+def test_garbage(tmp_path: Path, script: Path) -> None:
+    steps = [SOME, {"garbage": 1}, SOME, {"garbage": 5}, FACE]
+    with Daemon(tmp_path, write_script(script, steps)) as daemon:
+        daemon.wait_events("happy", "no_camera", "happy")
+        assert daemon.end() == 0
+    (warning,) = daemon.warnings()
+    assert "instead of a colour picture" in warning
+
+
+def test_nothing_but_garbage(tmp_path: Path, script: Path) -> None:
+    with Daemon(tmp_path, write_script(script, [{"garbage": 1_000_000}])) as daemon:
+        assert daemon.wait() == 1
+    assert len(daemon.warnings()) == 2
+
+
+def test_signs_of_life_also_while_the_camera_is_away(tmp_path: Path, script: Path) -> None:
+    steps = [SOME, {"stall": 2.0}, FACE]
+    watched = {"WATCHDOG_USEC": "100000"}
+    with Daemon(tmp_path, write_script(script, steps), environment=watched) as daemon:
+        daemon.wait_events("happy", "no_camera")
+        before = daemon.states.count("WATCHDOG=1")
+        assert before
+        daemon.wait_events("happy", "no_camera", "happy")
+        assert daemon.states.count("WATCHDOG=1") - before > 5

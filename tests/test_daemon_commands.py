@@ -1,0 +1,114 @@
+"""The service that is paused, resumed and asked, and what it does where it cannot write."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.daemon_process import PROGRAM, Daemon, write_script
+
+
+@pytest.fixture
+def camera(tmp_path: Path, portrait_file: Path) -> str:
+    shutil.copy(portrait_file, tmp_path / "face.png")
+    steps = [{"frames": "face.png", "count": 1_000_000}]
+    return write_script(tmp_path / "script.json", steps)
+
+
+def test_paused_and_resumed(tmp_path: Path, camera: str) -> None:
+    with Daemon(tmp_path, camera) as daemon:
+        daemon.wait_mood("happy")
+        paused = daemon.command("pause")
+        assert (paused.returncode, paused.stderr) == (0, "")
+        assert "the camera is closed" in paused.stdout
+        daemon.wait_mood("paused")
+        assert (tmp_path / "state" / "paused").exists()
+        assert daemon.messages[-1]["state"] == "paused"
+        assert daemon.messages[-1]["faces"] == []
+        status = json.loads(daemon.command("status", "--json").stdout)
+        assert (status["state"], status["mood"], status["camera"]) == ("paused", "paused", "")
+        assert status["pid"] == daemon.pid
+        frames = status["frames"]
+        assert json.loads(daemon.command("status", "--json").stdout)["frames"] == frames
+        assert daemon.command("pause").returncode == 0  # it is already
+        assert daemon.command("resume").returncode == 0
+        daemon.wait_mood("happy")
+        assert not (tmp_path / "state" / "paused").exists()
+        assert daemon.end() == 0
+    # While the camera is being opened there is none yet; a quick one is there before that is told.
+    moods = [mood for _, mood in daemon.events if mood != "no_camera"]
+    assert moods == ["happy", "paused", "happy"]
+    assert "STATUS=Paused, the camera is closed" in daemon.states
+    assert daemon.warnings() == []
+
+
+def test_what_was_paused_stays_so_after_a_restart(tmp_path: Path, camera: str) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "paused").touch()
+    with Daemon(tmp_path, camera) as daemon:
+        daemon.wait_state("READY=1")
+        daemon.wait_mood("paused")
+        assert daemon.end() == 0
+    assert {message["mood"] for message in daemon.messages} == {"paused"}
+    assert not any("camera: script" in line for line in daemon.log)  # it was never opened
+
+
+def test_status_for_a_person(tmp_path: Path, camera: str) -> None:
+    with Daemon(tmp_path, camera) as daemon:
+        daemon.wait_mood("happy")
+        text = daemon.command("status").stdout
+    lines = dict(line.split(maxsplit=1) for line in text.splitlines())
+    assert lines["state"] == "sensing"
+    assert lines["mood"].startswith("happy (")
+    assert lines["camera"].startswith("script ")
+    assert lines["stdout"] == "connected"
+    assert lines["running"].endswith(f"process {daemon.pid}")
+    assert "problem" not in lines
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "status"])
+def test_no_service_runs(tmp_path: Path, camera: str, command: str) -> None:
+    with Daemon(tmp_path, camera, arguments=("--seconds", "0.01")) as daemon:
+        daemon.wait()
+        done = daemon.command(command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"serenbox {command}: error: no serenbox service is running" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["/sys/serenbox", "/proc/serenbox"])
+def test_a_state_folder_that_nobody_may_write_to(tmp_path: Path, camera: str, folder: str) -> None:
+    with Daemon(tmp_path, camera, environment={"STATE_DIRECTORY": folder}) as daemon:
+        daemon.wait_mood("happy")
+        for _ in range(2):
+            assert daemon.command("pause").returncode == 0
+            daemon.wait_mood("paused")
+            assert daemon.command("resume").returncode == 0
+            daemon.wait_mood("happy")
+        assert daemon.end() == 0
+    (warning,) = daemon.warnings()
+    assert "after a restart it will be forgotten" in warning
+
+
+def test_a_full_disk(tmp_path: Path, camera: str) -> None:
+    no_file_may_grow = ("/bin/sh", "-c", 'ulimit -f 0; exec "$0" "$@"')
+    with Daemon(tmp_path, camera, program=(*no_file_may_grow, *PROGRAM)) as daemon:
+        daemon.wait_mood("happy")
+        assert daemon.command("pause").returncode == 0
+        daemon.wait_mood("paused")
+        assert daemon.end() == 0
+    assert (tmp_path / "run" / "lock").stat().st_size == 0
+    assert (tmp_path / "state" / "paused").exists()  # it is empty, so there is room for it
+    assert daemon.warnings() == []
+
+
+def test_events_that_find_no_room(tmp_path: Path, camera: str) -> None:
+    with Path("/dev/full").open("wb") as full, Daemon(tmp_path, camera, stdout=full) as daemon:
+        daemon.wait_logged("standard output: events cannot be written (No space left on device)")
+        daemon.wait_state("READY=1")
+        status = json.loads(daemon.command("status", "--json").stdout)
+        assert status["mood"] == "happy"
+        assert daemon.end() == 0
+    assert len(daemon.warnings()) == 1

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+import threading
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from serenbox.daemon.control import ControlServer, ask_service
+from serenbox.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def answer(request: str) -> dict[str, Any]:
+    if request == "status":
+        return {"state": "sensing", "padding": "x" * 30_000}
+    return {"error": f"the service knows no '{request}'"}
+
+
+class Loop:
+    """A thread that runs a selector, as the service's main thread does."""
+
+    def __init__(self, path: Path) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._thread = threading.Thread(target=self._run)
+        self._over = False
+        self.server = ControlServer(path, self._selector, answer)
+        self.server.open()
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over:
+            for key, _ in self._selector.select(0.01):
+                key.data()
+
+    def close(self) -> None:
+        self._over = True
+        self._thread.join()
+        self.server.close()
+        self._selector.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "control"
+
+
+@pytest.fixture
+def loop(path: Path) -> Iterator[Loop]:
+    made = Loop(path)
+    yield made
+    made.close()
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("loop")
+def test_a_request_is_answered(path: Path) -> None:
+    assert ask_service("status", [path.parent / "none", path])["state"] == "sensing"
+    assert path.stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.usefixtures("loop")
+def test_a_refusal_is_an_error(path: Path) -> None:
+    with pytest.raises(ServiceError, match="knows no 'dance'"):
+        ask_service("dance", [path])
+
+
+def test_no_service_runs(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match=r"no serenbox service is running \(looked at .*control"):
+        ask_service("status", [path, tmp_path / "none" / "control"])
+
+
+def test_a_killed_services_socket_is_in_nobodys_way(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dead:
+        dead.bind(str(path))
+    assert path.exists()
+    with pytest.raises(ServiceError, match="no serenbox service is running"):
+        ask_service("status", [path])
+    loop = Loop(path)
+    assert ask_service("status", [path])["state"] == "sensing"
+    loop.close()
+
+
+@pytest.mark.usefixtures("loop")
+def test_silent_and_rude_clients_hold_up_nobody(path: Path) -> None:
+    with ExitStack() as clients:
+        for number in range(100):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            client.connect(str(path))
+            with suppress(BrokenPipeError):  # it was sent away before it said anything
+                if number % 3 == 1:
+                    client.send(bytes(range(256)) * 100)  # far longer than any request
+                if number % 3 == 2:
+                    client.send(b"status")
+                    client.close()  # does not wait for the answer
+        assert ask_service("status", [path])["state"] == "sensing"
+    assert ask_service("status", [path])["state"] == "sensing"
+
+
+def test_nobody_lets_anybody_in(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, ExitStack() as clients:
+        listener.bind(str(path))
+        listener.listen(1)
+        for _ in range(2):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            client.connect(str(path))
+        with pytest.raises(ServiceError, match="does not answer"):
+            ask_service("status", [path], timeout=0.05)
+
+
+def serve_once(path: Path, reply: bytes | None) -> threading.Thread:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as client:
+            client.recv(100)
+            if reply is None:
+                client.recv(100)  # until the other side has gone
+            else:
+                client.send(reply)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+def test_a_service_that_hangs(path: Path) -> None:
+    thread = serve_once(path, None)
+    with pytest.raises(ServiceError, match=r"does not answer \(it took too long\): see its log"):
+        ask_service("status", [path], timeout=0.05)
+    thread.join()
+
+
+@pytest.mark.parametrize("reply", [b"hello", json.dumps([1]).encode()])
+def test_something_else_answers(path: Path, reply: bytes) -> None:
+    thread = serve_once(path, reply)
+    with pytest.raises(ServiceError, match="is no serenbox service"):
+        ask_service("status", [path])
+    thread.join()
+
+
+def test_where_no_socket_can_be_the_service_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in (tmp_path / "none" / "control", tmp_path / ("long" * 50)):
+        caplog.clear()
+        loop = Loop(path)
+        loop.close()
+        (record,) = caplog.records
+        assert "`serenbox pause`, `resume` and `status` will not work" in record.getMessage()

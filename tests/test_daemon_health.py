@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from serenbox.daemon import health
+
+
+def test_what_a_raspberry_pi_tells(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("48312\n")
+    assert health.temperature_c(file) == 48.312
+    file.write_text("50005\n")  # low voltage and throttled, now and before
+    assert health.throttled(file) is True
+    file.write_text("50000\n")  # before, not now
+    assert health.throttled(file) is False
+
+
+def test_nobody_tells(tmp_path: Path) -> None:
+    assert health.temperature_c(tmp_path / "none") is None
+    assert health.throttled(tmp_path / "none") is None
+    assert health.memory_mb(tmp_path / "none") == 0
+    (tmp_path / "odd").write_text("what?")
+    assert health.temperature_c(tmp_path / "odd") is None
+    assert health.throttled(tmp_path / "odd") is None
+    assert health.memory_mb(tmp_path / "odd") == 0
+
+
+def test_the_memory_is_this_processs() -> None:
+    before = health.memory_mb()
+    block = np.ones(50_000_000, np.uint8)
+    assert 45 < health.memory_mb() - before < 60
+    assert block.size
+    with Path("/proc/self/status").open() as file:
+        resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    assert abs(health.memory_mb() - resident * 1024 / 1e6) < 5
+    assert os.getpid()

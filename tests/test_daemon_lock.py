@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.daemon.lock import ServiceLock
+from serenbox.errors import ServiceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with ServiceLock(path):
+        holder = rf"process {os.getpid()}, since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d"
+        with pytest.raises(ServiceError, match=rf"another serenbox \({holder}\) .* has the camera"):
+            ServiceLock(path)
+    ServiceLock(path).release()
+
+
+def test_releasing_twice_is_harmless(tmp_path: Path) -> None:
+    lock = ServiceLock(tmp_path / "lock")
+    lock.release()
+    with ServiceLock(tmp_path / "lock"):
+        lock.release()
+        with pytest.raises(ServiceError):
+            ServiceLock(tmp_path / "lock")
+
+
+def test_nothing_that_could_steer_a_terminal_is_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with ServiceLock(path):
+        path.write_bytes(b"\x1b[31m" + bytes(range(256)))
+        with pytest.raises(ServiceError, match="another serenbox runs already"):
+            ServiceLock(path)
+
+
+def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    message = f"{re.escape(str(tmp_path))}/none/lock cannot be opened"
+    with pytest.raises(ServiceError, match=message):
+        ServiceLock(tmp_path / "none" / "lock")

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.daemon.notify import Notifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(5)
+        yield listener
+
+
+def test_states_are_sent(systemd: socket.socket) -> None:
+    with closing(Notifier({"NOTIFY_SOCKET": systemd.getsockname()})) as notifier:
+        notifier.ready()
+        notifier.alive()
+        notifier.stopping()
+        notifier.reloading()
+        assert [systemd.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
+        assert systemd.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+
+
+def test_a_status_is_one_line_and_sent_once(systemd: socket.socket) -> None:
+    with closing(Notifier({"NOTIFY_SOCKET": systemd.getsockname()})) as notifier:
+        notifier.status("happy\nbirthday")
+        notifier.status("happy\nbirthday")
+        notifier.status("sad")
+        assert systemd.recv(100) == b"STATUS=happy birthday"
+        assert systemd.recv(100) == b"STATUS=sad"
+
+
+def test_an_abstract_address() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"\0serenbox-test-{os.getpid()}")
+        listener.settimeout(5)
+        with closing(Notifier({"NOTIFY_SOCKET": f"@serenbox-test-{os.getpid()}"})) as notifier:
+            notifier.ready()
+        assert listener.recv(100) == b"READY=1"
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "none")}, {"NOTIFY_SOCKET": "tcp"}):
+        with closing(Notifier(environment)) as notifier:
+            notifier.ready()
+            notifier.status("fine")
+            assert notifier.watchdog_interval is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "interval"),
+    [
+        ({"WATCHDOG_USEC": "20000000"}, 10.0),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": str(os.getpid())}, 10.0),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_twice_as_often_as_the_watchdog_looks(
+    environment: dict[str, str], interval: float | None
+) -> None:
+    assert Notifier(environment).watchdog_interval == interval
+
+
+def test_a_full_socket_holds_up_nobody(systemd: socket.socket) -> None:
+    with closing(Notifier({"NOTIFY_SOCKET": systemd.getsockname()})) as notifier:
+        for _ in range(100_000):  # far more than any queue holds: would block for ever
+            notifier.alive()
+        assert systemd.recv(100) == b"WATCHDOG=1"

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pytest
+
+from serenbox.cameras.base import Frame
+from serenbox.daemon.announcer import Announcer
+from serenbox.daemon.capture import Captured
+from serenbox.daemon.observer import Observer
+from serenbox.daemon.pipeline import Look, Pipeline
+from serenbox.errors import ModelError, ServiceError
+from serenbox.mood.types import Mood
+from serenbox.results import EMOTIONS
+from serenbox.settings.schema import SensingSettings, Settings
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class Script:
+    """A pipeline that fails as it is told to."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.forgot = 0
+
+    def look(self, frame: Frame) -> Look:
+        if self.error:
+            raise self.error
+        scores = dict.fromkeys(EMOTIONS, 0.0) | {"happy": 1.0}
+        return Look(Mood("happy", 1.0, scores, frame.time - 3), (), {"find": 0.001})
+
+    def forget(self) -> None:
+        self.forgot += 1
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def announcer() -> Announcer:
+    return Announcer("box", [])
+
+
+@pytest.fixture
+def observer(script: Script, announcer: Announcer) -> Observer:
+    return Observer(cast("Pipeline", script), announcer)
+
+
+def captured(opening: int = 1) -> Captured:
+    now = time.monotonic()
+    return Captured(Frame(np.full((48, 64, 3), 90, np.uint8), now), now, opening)
+
+
+def test_a_frame_is_announced_and_counted(observer: Observer, announcer: Announcer) -> None:
+    assert observer.take(captured())
+    assert announcer.label == "happy"
+    assert observer.stats.frames == 1
+    assert set(observer.stats.latency_ms()) == {"capture", "find", "total"}
+
+
+def test_after_another_opening_everybody_is_forgotten(observer: Observer, script: Script) -> None:
+    for opening in (1, 1, 1, 2, 2, 5):
+        observer.take(captured(opening))
+    assert script.forgot == 3
+
+
+def test_bad_frames_are_left_out_and_told_once(
+    observer: Observer, script: Script, announcer: Announcer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    script.error = RuntimeError("invoke failed")
+    assert not any(observer.take(captured()) for _ in range(9))
+    script.error = None
+    assert announcer.label == "no_camera"
+    assert observer.take(captured())
+    assert announcer.label == "happy"
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "left out" in caplog.text
+    assert "RuntimeError: invoke failed" in caplog.text
+    assert "after 9 bad frames" in caplog.text
+
+
+def test_too_many_bad_frames_end_the_service(observer: Observer, script: Script) -> None:
+    script.error = ModelError("it is damaged")
+    for _ in range(9):
+        assert not observer.take(captured())
+    with pytest.raises(ServiceError, match=r"10 frames in a row \(ModelError: it is damaged\)"):
+        observer.take(captured())
+
+
+@pytest.mark.usefixtures("face_model")
+def test_the_real_models(portrait: npt.NDArray[np.uint8], announcer: Announcer) -> None:
+    pipeline = Pipeline(Settings())
+    pipeline.rehearse()
+    observer = Observer(pipeline, announcer)
+    assert observer.take(Captured(Frame(portrait, 1.0), time.monotonic(), 1))
+    assert announcer.label == "happy"
+    assert set(observer.stats.latency_ms()) == {"capture", "find", "classify", "total"}
+
+
+@pytest.mark.usefixtures("face_model")
+def test_while_nothing_moves_and_nobody_is_there_no_model_runs() -> None:
+    pipeline = Pipeline(Settings(sensing=SensingSettings(heartbeat=100)))
+    empty = np.full((48, 64, 3), 90, np.uint8)
+    looks = [pipeline.look(Frame(empty, number / 10)) for number in range(10)]
+    assert looks[0].seconds
+    assert not any(look.seconds for look in looks[1:])
+    assert {look.mood.label for look in looks} == {"no_face"}
+
+
+@pytest.mark.usefixtures("face_model")
+def test_scores_that_are_no_numbers_are_refused(
+    portrait: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "serenbox.classifier.scores_from_logits",
+        lambda logits, _: np.full(logits.shape, np.nan, np.float32),
+    )
+    with pytest.raises(ModelError, match="no numbers"):
+        Pipeline(Settings()).look(Frame(portrait, 1.0))

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from serenbox.daemon.recovery import Pacer, Recovery
+from serenbox.settings.schema import CameraSettings
+
+
+def test_the_camera_is_reopened_after_so_many_misses() -> None:
+    recovery = Recovery(CameraSettings(misses=3))
+    assert [recovery.frame_missed() for _ in range(3)] == [False, False, True]
+    assert recovery.failures == 1
+    recovery.frame_came()
+    assert recovery.failures == 0
+    assert [recovery.frame_missed() for _ in range(2)] == [False, False]
+    recovery.frame_came()
+    assert [recovery.frame_missed() for _ in range(3)] == [False, False, True]
+
+
+def test_pauses_grow_to_ten_times_the_first() -> None:
+    recovery = Recovery(CameraSettings(reopen_pause=0.5, reopens=1000))
+    pauses = []
+    for _ in range(1000):
+        recovery.opening_failed()
+        pauses.append(recovery.pause)
+    assert pauses[:6] == [0.5, 1, 2, 4, 5, 5]
+    assert pauses[-1] == 5
+
+
+def test_it_is_hopeless_when_as_many_reopenings_failed() -> None:
+    recovery = Recovery(CameraSettings(reopens=2, misses=1))
+    recovery.opening_failed()
+    recovery.opening_failed()
+    assert not recovery.hopeless
+    assert recovery.frame_missed()  # opened, but nothing came: that has failed, too
+    assert recovery.hopeless
+
+
+@pytest.mark.parametrize(("camera_fps", "fps"), [(30, 10), (15, 10), (25, 10), (60, 1), (30, 7)])
+def test_of_a_fast_camera_so_many_frames_are_wanted(camera_fps: float, fps: float) -> None:
+    pacer = Pacer(fps)
+    wanted = [pacer.wants(number / camera_fps) for number in range(round(100 * camera_fps))]
+    assert sum(wanted) == pytest.approx(100 * fps, rel=0.03)
+
+
+@pytest.mark.parametrize("camera_fps", [10, 9, 3])
+def test_of_a_camera_that_is_not_too_fast_all(camera_fps: float) -> None:
+    pacer = Pacer(10)
+    # They come a little early and a little late in turns.
+    times = [number / camera_fps + 0.01 * (-1) ** number for number in range(100)]
+    assert all(pacer.wants(time) for time in times)
+
+
+def test_after_a_stall_there_is_no_burst() -> None:
+    pacer = Pacer(10)
+    assert pacer.wants(0)
+    wanted = [pacer.wants(100 + number / 30) for number in range(30)]
+    assert sum(wanted) <= 11

@@ -1,0 +1,119 @@
+"""The service that is told to read its configuration and its model again."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.models import EMOTION_MODEL
+from tests.daemon_process import QUICK, Daemon, write_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def camera(tmp_path: Path, portrait_file: Path) -> str:
+    shutil.copy(portrait_file, tmp_path / "face.png")
+    steps = [{"frames": "face.png", "count": 1_000_000}]
+    return write_script(tmp_path / "script.json", steps)
+
+
+def goes_on(daemon: Daemon) -> None:
+    """Wait for messages that are made from now on."""
+    count = len(daemon.messages)
+    daemon.wait_until(lambda: len(daemon.messages) > count + 1, "further messages")
+    assert daemon.messages[-1]["mood"] == "happy"
+
+
+def test_a_broken_configuration_changes_nothing(tmp_path: Path, camera: str) -> None:
+    with Daemon(tmp_path, camera) as daemon:
+        daemon.wait_mood("happy")
+        daemon.configuration.write_text(QUICK + '\n[device]\nnaem = "den"\n')
+        daemon.send(signal.SIGHUP)
+        daemon.wait_logged("the old configuration stays, for the new one is bad")
+        assert "naem" in daemon.log[-1]
+        assert "serenbox.toml, line 16" in daemon.log[-1]
+        goes_on(daemon)
+        daemon.configuration.write_text(QUICK + '\n[device]\nname = "den"\n')
+        daemon.send(signal.SIGHUP)
+        daemon.wait_logged("the configuration was read again")
+        daemon.wait_until(lambda: daemon.messages[-1]["device"] == "den", "the new name")
+        assert daemon.end() == 0
+    assert len(daemon.warnings()) == 1
+    assert daemon.events == [("no_camera", "happy")]
+    assert daemon.states.count("RELOADING=1") == 2
+    assert daemon.states.count("READY=1") == 3
+
+
+def test_a_model_replaced_by_garbage_changes_nothing(tmp_path: Path, camera: str) -> None:
+    model = tmp_path / "mine.tflite"
+    shutil.copy(EMOTION_MODEL, model)
+    with Daemon(tmp_path, camera, arguments=("--set", f"sensing.model={model}")) as daemon:
+        daemon.wait_mood("happy")
+        content = model.read_bytes()
+        for garbage in (b"", b"garbage" * 1000, content[:-1000], content[1000:]):
+            model.write_bytes(garbage)
+            failures = len(daemon.warnings())
+            daemon.send(signal.SIGHUP)
+            daemon.wait_logged("the old configuration stays", failures + 1)
+            assert "mine.tflite" in daemon.log[-1]
+        goes_on(daemon)
+        model.write_bytes(content)
+        daemon.send(signal.SIGHUP)
+        daemon.wait_logged("the configuration was read again")
+        goes_on(daemon)
+        assert daemon.end() == 0
+    assert len(daemon.warnings()) == 4
+
+
+def test_another_camera(tmp_path: Path, camera: str) -> None:
+    dark = write_script(tmp_path / "dark.json", [{"black": 1_000_000}])
+    named = QUICK.replace("[camera]", '[camera]\nsource = "{}"')
+    daemon = Daemon(
+        tmp_path, camera, configuration=named.format(camera), arguments=(), name_camera=False
+    )
+    with daemon:
+        daemon.wait_mood("happy")
+        daemon.configuration.write_text(named.format(dark))
+        daemon.send(signal.SIGHUP)
+        daemon.wait_mood("no_face")
+        assert daemon.end() == 0
+
+
+def test_a_model_that_is_garbage_from_the_start(tmp_path: Path, camera: str) -> None:
+    model = tmp_path / "mine.tflite"
+    model.write_bytes(b"garbage")
+    with Daemon(tmp_path, camera, arguments=("--set", f"sensing.model={model}")) as daemon:
+        assert daemon.wait() == 2
+    (line,) = daemon.warnings()
+    assert "mine.tflite" in line
+
+
+def test_a_configuration_that_is_broken_from_the_start(tmp_path: Path, camera: str) -> None:
+    broken = "[camera]\nfps = 'fast'\n[mood]\ndwel = 1\n"
+    with Daemon(tmp_path, camera, configuration=broken) as daemon:
+        assert daemon.wait() == 2
+    assert ["line 2" in daemon.log[0], "line 4" in daemon.log[1]] == [True, True]
+    assert len(daemon.log) == 2
+
+
+def test_checking_the_configuration(tmp_path: Path, camera: str) -> None:
+    with Daemon(tmp_path, camera, arguments=("--seconds", "0.01")) as daemon:
+        path = str(daemon.configuration)
+        right = daemon.command("run", "--check-config", "--config", path)
+        assert (right.returncode, right.stderr) == (0, "")
+        daemon.configuration.write_text("[camera]\nfps = 0\n")
+        wrong = daemon.command("run", "--check-config", "--config", path)
+    assert wrong.returncode == 2
+    assert "camera.fps" in wrong.stderr
+
+
+@pytest.mark.parametrize("given", ["fps=3", "camera.fps", "camera.fps=fast", "camera.fsp=3"])
+def test_a_setting_that_is_none(tmp_path: Path, camera: str, given: str) -> None:
+    with Daemon(tmp_path, camera, arguments=("--set", given)) as daemon:
+        assert daemon.wait() == 2
+    assert "fps" in daemon.log[-1]
