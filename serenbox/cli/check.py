@@ -1,0 +1,90 @@
+"""`serenbox check`: look at everything sensing needs, and say how to mend what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from serenbox.cli.common import (
+    EXIT_FAILED,
+    EXIT_OK,
+    Tool,
+    is_terminal,
+    native_messages_hidden,
+    printable,
+    write_line,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from serenbox.doctor.result import Result
+
+_COLORS = {"ok": "\x1b[32m", "warn": "\x1b[33m", "fail": "\x1b[31m"}
+_PLAIN = "\x1b[0m"
+_NAME_WIDTH = 13
+
+
+class CheckTool(Tool):
+    """Look at everything that sensing needs, and say how to mend what is wrong.
+
+    One line for each thing: ok, warn or fail; what was seen; and the command that mends it. Nothing
+    is changed, no camera is opened, and nothing is sent beyond a connection to the broker, if one
+    is used. Run with sudo it looks with the eyes of the service, otherwise with yours.
+
+    With --json one object is printed:
+      {"ok": true, "checks": [{"name", "state", "seen", "mend"}, ...]}
+
+    Exit code: 0 if nothing failed (warnings do not count), 1 otherwise.
+    """
+
+    prog: ClassVar[str] = "serenbox check"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument(
+            "--config",
+            metavar="FILE",
+            type=Path,
+            help="configuration to look at (default: /etc/serenbox/serenbox.toml, then your own)",
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Run all checks and print their answers as they come."""
+        results = []
+        color = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+        for result in _answers(args):
+            results.append(result)
+            if not args.json:
+                write_line(table_line(result, color=color))
+        well = all(result.state != "fail" for result in results)
+        if args.json:
+            checks = [result.as_dict() for result in results]
+            write_line(json.dumps({"ok": well, "checks": checks}, ensure_ascii=False))
+        return EXIT_OK if well else EXIT_FAILED
+
+
+def _answers(args: argparse.Namespace) -> Iterator[Result]:
+    from serenbox.doctor import examine
+
+    answers = examine(args.config)
+    while True:
+        with native_messages_hidden(show=args.debug):  # a runtime tells about itself
+            answer = next(answers, None)
+        if answer is None:
+            return
+        yield answer
+
+
+def table_line(result: Result, *, color: bool = False) -> str:
+    """Lay out an answer as one line of the table."""
+    state = f"{result.state:<4}"
+    if color:
+        state = f"{_COLORS[result.state]}{state}{_PLAIN}"
+    line = f"{state}  {result.name:<{_NAME_WIDTH}}  {printable(result.seen)}"
+    return f"{line}; mend it with: {printable(result.mend)}" if result.mend else line

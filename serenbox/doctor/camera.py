@@ -1,0 +1,185 @@
+"""Checks of the camera: its nodes, who may open them, and the memory its buffers come from."""
+
+from __future__ import annotations
+
+import grp
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from serenbox.cameras.listing import import_picamera2, usb_cameras
+from serenbox.doctor.result import Result
+from serenbox.errors import CameraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from serenbox.doctor.roots import Person, Roots
+
+_PI_CAMERAS = ("unicam", "rp1-cfe")
+"""How the receivers of the Raspberry Pi's camera connector call themselves; their nodes are there
+only where a sensor answered. The many other nodes of a Pi are its codecs'."""
+
+_SMALL_CMA = 64 * 1024
+"""KiB. Enough for a handful of 640 x 480 buffers beside the sensor's own."""
+_LITTLE_CMA = 16 * 1024
+_DMA_HEAPS = ("vidbuf_cached", "linux,cma", "reserved", "default_cma_region")
+"""The heaps of which picamera2 takes the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraNode:
+    """A video node that is a camera."""
+
+    path: Path
+    name: str
+    kind: Literal["pi", "usb"]
+
+
+def find_cameras(roots: Roots) -> list[CameraNode]:
+    """Return the cameras that the kernel has nodes of: those of the Raspberry Pi first."""
+    folder = roots.sys / "class" / "video4linux"
+    names = {path.parent.name: _text(path) for path in sorted(folder.glob("video*/name"))}
+    found = [
+        CameraNode(roots.dev / node, name, "pi")
+        for node, name in names.items()
+        if name.startswith(_PI_CAMERAS)
+    ]
+    return found + [
+        CameraNode(roots.dev / Path(camera.source).name, camera.name, "usb")
+        for camera in usb_cameras(folder)
+    ]
+
+
+def check_camera(source: str, cameras: Sequence[CameraNode], roots: Roots) -> Result:
+    """Look whether the camera that the settings name is there.
+
+    Args:
+        source: The setting `camera.source`.
+        cameras: Those that are there.
+        roots: Where the nodes are.
+
+    """
+    name = "camera"
+    if source.startswith("/dev/"):
+        node = roots.dev / source.removeprefix("/dev/")
+        if node.exists():
+            return Result(name, "ok", f"{source} is there")
+        return Result(name, "fail", f"{source} is not there", "ls -l /dev/video*")
+    if not is_device(source):
+        return _check_recording(source)
+    kind = source.partition(":")[0]
+    wanted = [camera for camera in cameras if kind in ("auto", camera.kind)]
+    if not wanted:
+        mend = "lsusb" if kind == "usb" else "rpicam-hello --list-cameras"
+        what = {"pi": "no Raspberry Pi camera", "usb": "no USB camera"}.get(kind, "no camera")
+        return Result(name, "fail", f"{what} has a node: is it plugged in on both ends?", mend)
+    names = dict.fromkeys(camera.name for camera in wanted)
+    return Result(name, "ok", f"{', '.join(names)} at {', '.join(str(c.path) for c in wanted)}")
+
+
+def check_access(
+    source: str, cameras: Iterable[CameraNode], person: Person, roots: Roots
+) -> Result:
+    """Look whether somebody may open the nodes of the cameras, and of the Pi's media devices."""
+    nodes = [camera.path for camera in cameras]
+    if needs_pi(source, cameras):
+        nodes += sorted(roots.dev.glob("media*"))
+    return _may_open("camera access", nodes, person)
+
+
+def check_dma_heap(roots: Roots, person: Person) -> Result:
+    """Look for a heap that the Pi camera's buffers can come from."""
+    folder = roots.dev / "dma_heap"
+    heaps = [folder / name for name in _DMA_HEAPS if (folder / name).exists()]
+    if not heaps:
+        seen = f"no heap in {folder}: the kernel has none, or it is older than 5.11"
+        return Result("dma_heap", "fail", seen, "sudo apt full-upgrade && sudo reboot")
+    return _may_open("dma_heap", heaps[:1], person)
+
+
+def check_cma(meminfo: str) -> Result:
+    """Look how much contiguous memory is left for the camera's buffers.
+
+    Args:
+        meminfo: The text of /proc/meminfo.
+
+    """
+    values = dict(line.split(":", 1) for line in meminfo.splitlines() if ":" in line)
+    try:
+        total, free = (int(values[key].split()[0]) for key in ("CmaTotal", "CmaFree"))
+    except (KeyError, ValueError, IndexError):
+        total = free = 0
+    seen = f"{free // 1024} of {total // 1024} MiB free"
+    more = "set dtoverlay=vc4-kms-v3d,cma-256 in: sudoedit /boot/firmware/config.txt"
+    if total < _LITTLE_CMA:
+        return Result("CMA", "fail", f"{total // 1024} MiB in all, too little for buffers", more)
+    if total < _SMALL_CMA or free < _LITTLE_CMA:
+        return Result("CMA", "warn", f"{seen}: buffers may not fit", more)
+    return Result("CMA", "ok", seen)
+
+
+def check_picamera2() -> Result:
+    """Import picamera2; no camera is opened."""
+    try:
+        import_picamera2()
+    except CameraError as error:
+        return Result("picamera2", "fail", str(error), "sudo apt install python3-picamera2")
+    return Result("picamera2", "ok", "can be imported")
+
+
+def is_device(source: str) -> bool:
+    """Tell whether a source is a camera of this machine."""
+    return source.partition(":")[0] in ("auto", "pi", "usb") or source.startswith("/dev/")
+
+
+def needs_pi(source: str, cameras: Iterable[CameraNode]) -> bool:
+    """Tell whether the Raspberry Pi camera is, or may be, the one to use."""
+    kind = source.partition(":")[0]
+    return kind == "pi" or (kind == "auto" and any(camera.kind == "pi" for camera in cameras))
+
+
+def _check_recording(source: str) -> Result:
+    if "://" in source:
+        return Result("camera", "ok", "in the network; not tried")
+    path = source.removeprefix("scripted:")
+    if Path(path).exists():
+        return Result("camera", "ok", f"a recording, {path}")
+    mend = "sudoedit /etc/serenbox/serenbox.toml"
+    return Result("camera", "fail", f"the recording {path} is not there", mend)
+
+
+def _may_open(name: str, nodes: Sequence[Path], person: Person) -> Result:
+    closed = []
+    for node in nodes:
+        try:
+            found = node.stat()
+        except OSError:
+            continue  # unplugged while we look, or never made
+        if not person.may_use(found):
+            closed.append((node, found))
+    if not closed:
+        what = ", ".join(map(str, nodes)) or "nothing to open"
+        return Result(name, "ok", f"{what} by {person.name}" if nodes else what)
+    node, found = closed[0]
+    group = _group_name(found.st_gid)
+    seen = (
+        f"{person.name} may not open {', '.join(str(path) for path, _ in closed)} "
+        f"(group {group}, mode {stat.S_IMODE(found.st_mode):04o})"
+    )
+    return Result(name, "fail", seen, f"sudo usermod --append --groups {group} {person.name}")
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""  # unplugged while we look

@@ -1,0 +1,71 @@
+"""All checks, in the order in which one needs the other."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serenbox.daemon.paths import service_paths
+from serenbox.doctor import camera, machine, service, software
+from serenbox.doctor.roots import Person, Roots, person_in_question
+from serenbox.models import EMOTION_MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from serenbox.doctor.result import Result
+
+SYSTEM_STATE = Path("/var/lib/serenbox")
+"""The unit's `StateDirectory=`."""
+
+
+def examine(
+    config: Path | None = None, *, roots: Roots | None = None, person: Person | None = None
+) -> Iterator[Result]:
+    """Run all checks, and give each answer as soon as it is there.
+
+    Args:
+        config: The configuration; the usual one if None.
+        roots: Where the machine shows itself.
+        person: Who wants to open the camera; the service, or whoever asks.
+
+    """
+    roots = roots or Roots()
+    yield software.check_python()
+    result, settings = software.check_settings(config)
+    yield result
+    model = Path(settings.sensing.model) if settings.sensing.model else EMOTION_MODEL
+    yield software.check_emotion_model(model)
+    yield software.check_face_model()
+    yield software.check_runtime(model, settings)
+    yield from _camera(settings.camera.source, roots, person or person_in_question())
+    yield service.check_broker(settings.mqtt)
+    yield service.check_unit(roots)
+    yield machine.check_temperature(roots)
+    yield machine.check_throttling(machine.ask_firmware(roots))
+    yield machine.check_disk(_state_folder())
+
+
+def _camera(source: str, roots: Roots, person: Person) -> Iterator[Result]:
+    cameras = camera.find_cameras(roots)
+    yield camera.check_camera(source, cameras, roots)
+    if camera.is_device(source):
+        yield camera.check_access(source, cameras, person, roots)
+    if camera.needs_pi(source, cameras):
+        yield camera.check_picamera2()
+        yield camera.check_dma_heap(roots, person)
+        yield camera.check_cma(_text(roots.proc / "meminfo"))
+
+
+def _state_folder() -> Path:
+    if os.geteuid() == 0 and SYSTEM_STATE.exists():
+        return SYSTEM_STATE
+    return service_paths().state
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("ascii", "replace")
+    except OSError:
+        return ""

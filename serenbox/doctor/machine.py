@@ -1,0 +1,109 @@
+"""Checks of the machine: how hot it is, whether it is held back, and room on its disk."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serenbox.daemon.health import temperature_c
+from serenbox.doctor.result import Result
+
+if TYPE_CHECKING:
+    from serenbox.doctor.result import State
+    from serenbox.doctor.roots import Roots
+
+_WARM, _HOT = 75.0, 85.0
+"""Degrees Celsius. A Raspberry Pi slows itself down from 80, and hard from 85."""
+_LITTLE_ROOM, _NO_ROOM = 100 << 20, 5 << 20
+
+_ASK = "vcgencmd get_throttled"
+_THROTTLED_FILE = Path("devices/platform/soc/soc:firmware/get_throttled")
+_THROTTLED_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft limit"}
+"""Bits of the Raspberry Pi's firmware for now; 16 higher, the same since the machine started
+(https://www.raspberrypi.com/documentation/computers/os.html#get_throttled)."""
+
+
+def check_temperature(roots: Roots) -> Result:
+    """Look how hot the processor is, or the hottest zone where none is the processor's."""
+    zones = []
+    for folder in sorted((roots.sys / "class" / "thermal").glob("thermal_zone*")):
+        degrees = temperature_c(folder / "temp")
+        if degrees is not None:
+            zones.append((_kind(folder), degrees))
+    if not zones:
+        return Result("temperature", "ok", "this machine does not tell")
+    processor = [zone for zone in zones if "cpu" in zone[0]]
+    kind, degrees = max(processor or zones, key=lambda zone: zone[1])
+    seen = f"{degrees:.0f} °C ({kind})"
+    if degrees < _WARM:
+        return Result("temperature", "ok", seen)
+    state: State = "fail" if degrees >= _HOT else "warn"
+    seen += ": let it cool down, and give it air or a heat sink"
+    return Result("temperature", state, seen, "sudo systemctl stop serenbox")
+
+
+def check_throttling(answer: str | None) -> Result:
+    """Judge the firmware's word on throttling.
+
+    Args:
+        answer: Such as "throttled=0x50005" or "50005"; None where there is nobody to ask.
+
+    """
+    name = "throttling"
+    if answer is None:
+        return Result(name, "ok", "nobody to ask: no Raspberry Pi, or no vcgencmd")
+    try:
+        bits = int(answer.strip().removeprefix("throttled="), 16)
+    except ValueError:
+        return Result(name, "warn", f"the firmware answers {answer.strip()!r}", _ASK)
+    now = [text for bit, text in _THROTTLED_BITS.items() if bits >> bit & 1]
+    before = [text for bit, text in _THROTTLED_BITS.items() if bits >> bit + 16 & 1]
+    if now:
+        return Result(name, "warn", f"now: {', '.join(now)}", _ASK)
+    if before:
+        return Result(name, "warn", f"not now, but since the start: {', '.join(before)}", _ASK)
+    return Result(name, "ok", "none since the start")
+
+
+def ask_firmware(roots: Roots) -> str | None:
+    """Return the firmware's word on throttling, from /sys or vcgencmd; None without an answer."""
+    with contextlib.suppress(OSError):
+        return (roots.sys / _THROTTLED_FILE).read_text("ascii", "replace")
+    program = shutil.which("vcgencmd")
+    if program is None:
+        return None
+    command = [program, "get_throttled"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout
+
+
+def check_disk(folder: Path) -> Result:
+    """Look how much room the state's folder has; where it is missing, the one it would be in."""
+    place = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        return Result("disk", "fail", f"{place}: {error.strerror}", f"ls -ld {place}")
+    return judge_room(free, place)
+
+
+def judge_room(free: int, folder: Path) -> Result:
+    """Judge the free bytes of the disk that a folder is on."""
+    seen = f"{free >> 20} MiB free at {folder}"
+    if free >= _LITTLE_ROOM:
+        return Result("disk", "ok", seen)
+    state: State = "fail" if free < _NO_ROOM else "warn"
+    return Result("disk", state, seen, "sudo apt clean && sudo journalctl --vacuum-size=50M")
+
+
+def _kind(zone: Path) -> str:
+    try:
+        return (zone / "type").read_text("ascii", "replace").strip()
+    except OSError:
+        return zone.name

@@ -1,0 +1,31 @@
+"""What a check answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+State = Literal["ok", "warn", "fail"]
+"""How it is: good, worth a look, or in the way of sensing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer of one check.
+
+    Attributes:
+        name: What was looked at, one word or two.
+        state: How it is.
+        seen: What was found there, in a few words.
+        mend: The command that mends it, or finds out more; empty where the state is ok.
+
+    """
+
+    name: str
+    state: State
+    seen: str
+    mend: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the attributes, for JSON."""
+        return asdict(self)

@@ -1,0 +1,62 @@
+"""Where the doctor looks, and for whom."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVICE_USER = "serenbox"
+"""The user of the unit `serenbox.service`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """The folders in which Linux shows the machine."""
+
+    sys: Path = Path("/sys")
+    proc: Path = Path("/proc")
+    dev: Path = Path("/dev")
+    run: Path = Path("/run")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who wants to open a device."""
+
+    name: str
+    uid: int
+    groups: frozenset[int]
+
+    def may_use(self, found: os.stat_result) -> bool:
+        """Tell whether the mode of a file lets this person read and write it."""
+        if self.uid == 0:
+            return True
+        if self.uid == found.st_uid:
+            wanted = 0o600
+        elif found.st_gid in self.groups:
+            wanted = 0o060
+        else:
+            wanted = 0o006
+        return found.st_mode & wanted == wanted
+
+
+def person_in_question() -> Person:
+    """Return the service's user where root asks and there is one, else the user who asks."""
+    if os.geteuid() == 0:
+        try:
+            entry = pwd.getpwnam(SERVICE_USER)
+        except KeyError:
+            pass
+        else:
+            groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
+            return Person(entry.pw_name, entry.pw_uid, frozenset(groups))
+    return Person(_own_name(), os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

@@ -1,0 +1,73 @@
+"""Checks of what runs: the broker and the unit."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+from serenbox.doctor.result import Result
+
+if TYPE_CHECKING:
+    from serenbox.doctor.roots import Roots
+    from serenbox.settings.schema import MqttSettings
+
+UNIT = "serenbox.service"
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def check_broker(settings: MqttSettings, timeout: float = 3.0) -> Result:
+    """Look whether the broker takes connections; nothing is sent.
+
+    Args:
+        settings: Where it is, and whether it is used at all.
+        timeout: Seconds to wait for an answer.
+
+    """
+    if not settings.enabled:
+        return Result("broker", "ok", "not used: mqtt.enabled is false")
+    place = f"{settings.host}:{settings.port}"
+    try:
+        socket.create_connection((settings.host, settings.port), timeout).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if settings.host in _LOCAL:
+            mend = "sudo apt install mosquitto && sudo systemctl restart mosquitto"
+        else:
+            mend = f"ping -c 3 {settings.host}"
+        return Result("broker", "fail", f"{place} takes no connections ({reason})", mend)
+    return Result("broker", "ok", f"{place} takes connections")
+
+
+def check_unit(roots: Roots) -> Result:
+    """Ask systemd how the service is."""
+    if not (roots.run / "systemd" / "system").is_dir():
+        return Result("service", "ok", "systemd does not run here, so there is none")
+    return judge_unit(_unit_state())
+
+
+def judge_unit(state: str) -> Result:
+    """Judge what `systemctl is-active` answers; empty where it could not be asked."""
+    if state == "active":
+        return Result("service", "ok", f"{UNIT} is active")
+    if state == "failed":
+        mend = f"journalctl --unit {UNIT} --lines 50"
+        return Result("service", "fail", f"{UNIT} has failed", mend)
+    if state in {"activating", "reloading", "deactivating"}:
+        mend = f"systemctl status {UNIT}"
+        return Result("service", "warn", f"{UNIT} is {state}: it may wait for its camera", mend)
+    mend = f"sudo systemctl enable --now {UNIT}"
+    return Result("service", "warn", f"{UNIT} is {state or 'unknown'}: it does not sense", mend)
+
+
+def _unit_state() -> str:
+    program = shutil.which("systemctl")
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        if program is not None:
+            command = [program, "is-active", UNIT]
+            return subprocess.run(  # noqa: S603
+                command, capture_output=True, text=True, timeout=10, check=False
+            ).stdout.strip()
+    return ""

@@ -1,0 +1,114 @@
+"""Checks of what is installed: Python, the settings, the models and what runs them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import platform
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+
+from serenbox.doctor.result import Result
+from serenbox.errors import ModelError, RuntimeUnavailableError, SettingsError
+from serenbox.models import EMOTION_MODEL, FACE_MODEL, FACE_MODEL_SHA256
+from serenbox.settings import Settings, find_settings_file, load_settings
+
+INSTALL_AGAIN = "sudo systemd/install.sh"
+EDIT_SETTINGS = "sudoedit /etc/serenbox/serenbox.toml"
+OLDEST_PYTHON = (3, 11)
+
+
+def check_python(found: tuple[int, ...] = sys.version_info[:3]) -> Result:
+    """Look whether Python is new enough."""
+    text = ".".join(map(str, found))
+    if found[:2] < OLDEST_PYTHON:
+        wanted = ".".join(map(str, OLDEST_PYTHON))
+        return Result("python", "fail", f"{text}, and {wanted} is needed", "sudo apt full-upgrade")
+    return Result("python", "ok", f"{text} on {platform.machine()}, {sys.executable}")
+
+
+def check_settings(explicit: Path | None) -> tuple[Result, Settings]:
+    """Read the configuration, and return what it says; the defaults where it is wrong."""
+    path = find_settings_file(explicit)
+    if path is None:
+        return Result("settings", "ok", "no file, so the defaults apply"), Settings()
+    try:
+        settings = load_settings(path)
+    except SettingsError as error:
+        mend = f"sudoedit {shlex.quote(os.fspath(path))}"
+        return Result("settings", "fail", "; ".join(error.problems), mend), Settings()
+    return Result("settings", "ok", os.fspath(path)), settings
+
+
+def check_emotion_model(path: Path) -> Result:
+    """Look whether the emotion model is whole, and whether a shipped one is the one installed."""
+    from serenbox.model_file import load_model_file
+
+    name = "emotion model"
+    try:
+        content, metadata = load_model_file(path)
+    except ModelError as error:
+        mend = INSTALL_AGAIN if path == EMOTION_MODEL else EDIT_SETTINGS
+        return Result(name, "fail", str(error), mend)
+    digest = hashlib.sha256(content).hexdigest()
+    seen = f"{metadata.name} {metadata.version}, {len(metadata.labels)} labels, sha256 {digest}"
+    wanted = recorded_sha256(path)
+    if wanted is not None and wanted != digest:
+        return Result(name, "warn", f"{seen}, but {wanted} was installed", INSTALL_AGAIN)
+    return Result(name, "ok", seen)
+
+
+def check_face_model(path: Path = FACE_MODEL) -> Result:
+    """Look whether the face finder's model is there and is the known file."""
+    name = "face model"
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return Result(name, "fail", f"{path}: {error.strerror}", INSTALL_AGAIN)
+    if digest != FACE_MODEL_SHA256:
+        seen = f"{path} is damaged: its sha256 is {digest}"
+        return Result(name, "fail", seen, f"sudo rm {shlex.quote(str(path))} && {INSTALL_AGAIN}")
+    return Result(name, "ok", f"{path.name}, sha256 {digest}")
+
+
+def check_runtime(path: Path, settings: Settings) -> Result:
+    """Open the emotion model with the runtime that the settings name."""
+    from serenbox.model_file import read_model_bytes
+    from serenbox.runtime import open_model
+
+    sensing = settings.sensing
+    try:
+        content = read_model_bytes(path)
+        model = open_model(content, threads=sensing.threads, runtime=sensing.runtime)
+    except RuntimeUnavailableError as error:
+        mend = f"sudo {shlex.quote(sys.executable)} -m pip install ai-edge-litert"
+        return Result("runtime", "fail", str(error), mend)
+    except ModelError as error:
+        return Result("runtime", "fail", str(error), INSTALL_AGAIN)
+    return Result("runtime", "ok", f"{model.runtime} {_version(model.runtime)} opens the model")
+
+
+def recorded_sha256(path: Path) -> str | None:
+    """Return the checksum that the installed package names for a file of its own; None for others.
+
+    It stands in RECORD, url-safe base64 without padding
+    (https://packaging.python.org/en/latest/specifications/recording-installed-packages/).
+    """
+    try:
+        files = distribution("serenbox").files or []
+    except PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name == path.name and Path(str(file.locate())) == path and file.hash:
+            return base64.urlsafe_b64decode(f"{file.hash.value}=").hex()
+    return None
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "of unknown version"

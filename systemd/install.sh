@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# Installs SerenBox as a service, or takes it away again. It can be run any number of times.
+set -Eeuo pipefail
+
+readonly PREFIX=/opt/serenbox
+readonly CONFIG=/etc/serenbox/serenbox.toml
+readonly UNIT=/etc/systemd/system/serenbox.service
+readonly PASSWORD=/etc/credstore/serenbox.mqtt-password
+readonly COMMANDS=(serenbox serenbox-detect)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+checkout=$(dirname "$here")
+work= # a folder for what is not kept
+log=  # in it, what the last command said
+
+usage() {
+  cat <<'TEXT'
+usage: install.sh [--wheel FILE] | --uninstall
+
+Installs SerenBox from the checkout that this script is in, or from a wheel, and starts it.
+  --wheel FILE  install this wheel
+  --uninstall   stop it and remove everything of it: program, service, user, settings, state
+TEXT
+}
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+  printf 'install.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+# attempt SENTENCE COMMAND...: the command says nothing if it works, and SENTENCE if it does not.
+attempt() {
+  local sentence=$1
+  shift
+  "$@" >"$log" 2>&1 </dev/null || fail "$sentence ($(last_words))"
+}
+
+last_words() { { grep -v '^[[:space:]]*$' "$log" || echo "it said nothing"; } | tail -n 3 | paste -s -d ' '; }
+
+is_raspberry_pi() { grep -qsa 'Raspberry Pi' /proc/device-tree/model; }
+
+has_package() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
+
+install_packages() {
+  local wanted=(python3-venv) missing=() package
+  if is_raspberry_pi; then wanted+=(python3-picamera2); fi
+  for package in "${wanted[@]}"; do
+    has_package "$package" || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null \
+    || fail "${missing[*]} is missing and there is no apt-get: install it in this system's own way"
+  say "Installing ${missing[*]} with apt ..."
+  attempt "apt-get could not read its lists: connect to the network and try again" \
+    apt-get update -qq
+  attempt "apt-get could not install ${missing[*]}: run \`sudo apt-get install ${missing[*]}\`" \
+    env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+check_python() {
+  command -v python3 >/dev/null || fail "there is no python3: run \`sudo apt-get install python3\`"
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+    || fail "$(python3 --version) is too old, 3.11 is needed: use Debian 12 or newer"
+}
+
+# apt's picamera2 is built for apt's NumPy. Where it is there, nothing may bring another one.
+constraints() {
+  python3 -c 'import numpy; print(f"numpy=={numpy.__version__}")' 2>/dev/null || true
+}
+
+install_program() {
+  local pip=("$PREFIX/bin/python" -m pip --disable-pip-version-check --no-cache-dir --quiet)
+  say "Installing the program in $PREFIX ..."
+  # One that a new Python of the system has broken is made anew.
+  "$PREFIX/bin/python" -c 'import pip' 2>/dev/null \
+    || attempt "no virtual environment could be made in $PREFIX: remove it and try again" \
+      python3 -m venv --clear --system-site-packages "$PREFIX"
+  if [ -z "$wheel" ]; then
+    # A copy, so that nothing of root's is left in the checkout.
+    mkdir "$work/source" "$work/wheel"
+    cp -r "$checkout"/{pyproject.toml,setup.py,README.md,LICENSE,NOTICE,serenbox} "$work/source"
+    attempt "the wheel could not be built: connect to the network and try again" \
+      "${pip[@]}" wheel --no-deps --wheel-dir "$work/wheel" "$work/source"
+    wheel=$(echo "$work"/wheel/*.whl)
+  fi
+  constraints >"$work/constraints"
+  attempt "pip could not install what SerenBox needs: connect to the network and try again" \
+    "${pip[@]}" install --constraint "$work/constraints" "$wheel"
+  # One of the same version may hold other files than the one before.
+  attempt "pip could not install $wheel: try again" \
+    "${pip[@]}" install --no-deps --force-reinstall "$wheel"
+  mkdir -p /usr/local/bin
+  local command
+  for command in "${COMMANDS[@]}"; do
+    ln -sfn "$PREFIX/bin/$command" "/usr/local/bin/$command"
+  done
+}
+
+install_files() {
+  attempt "the user serenbox could not be made: see $here/sysusers.conf" \
+    systemd-sysusers "$here/sysusers.conf"
+  attempt "the folders could not be made: see $here/tmpfiles.conf" \
+    systemd-tmpfiles --create "$here/tmpfiles.conf"
+  install -D -m 644 "$here/serenbox.service" "$UNIT"
+}
+
+write_config() {
+  if [ -e "$CONFIG" ]; then
+    say "Keeping the settings in $CONFIG."
+    return
+  fi
+  "$PREFIX/bin/serenbox" config >"$CONFIG.new" 2>"$log" \
+    || fail "the settings could not be written to $CONFIG: $(last_words)"
+  chmod 644 "$CONFIG.new"
+  mv "$CONFIG.new" "$CONFIG"
+}
+
+start() {
+  attempt "systemd could not read the unit $UNIT" systemctl daemon-reload
+  attempt "the service could not be enabled" systemctl enable serenbox.service
+  systemctl reset-failed serenbox.service 2>/dev/null || true
+  attempt "the service could not be started: run \`journalctl -u serenbox\`" \
+    systemctl restart --no-block serenbox.service
+  local seconds
+  for ((seconds = 0; seconds < 30; seconds++)); do
+    if systemctl is-active --quiet serenbox.service; then
+      say "SerenBox runs. Settings: $CONFIG. Look after it with: sudo serenbox check"
+      return
+    fi
+    sleep 1
+  done
+  say "SerenBox is installed, but not ready yet. Find out why: sudo serenbox check"
+}
+
+install_all() {
+  { command -v systemctl >/dev/null && [ -d /run/systemd/system ]; } \
+    || fail "systemd does not run here, and the service needs it: see README.md for other ways"
+  if [ -n "$wheel" ]; then
+    [ -f "$wheel" ] || fail "there is no wheel $wheel: give the path of a serenbox-….whl"
+    wheel=$(realpath "$wheel")
+  else
+    [ -f "$checkout/pyproject.toml" ] \
+      || fail "$checkout is no checkout of SerenBox: give a wheel with --wheel FILE"
+  fi
+  install_packages
+  check_python
+  install_program
+  install_files
+  write_config
+  start
+}
+
+uninstall_all() {
+  if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+    systemctl disable --now serenbox.service >"$log" 2>&1 || true
+    systemctl reset-failed serenbox.service 2>/dev/null || true
+  fi
+  rm -rf "$UNIT" "$UNIT.d" /etc/systemd/system/*.wants/serenbox.service \
+    "$PASSWORD" "$PREFIX" "$(dirname "$CONFIG")" /var/lib/serenbox /run/serenbox
+  local command
+  for command in "${COMMANDS[@]}"; do
+    if [ "$(readlink "/usr/local/bin/$command" || true)" = "$PREFIX/bin/$command" ]; then
+      rm "/usr/local/bin/$command"
+    fi
+  done
+  if getent passwd serenbox >/dev/null; then
+    attempt "the user serenbox could not be removed: end its processes and try again" \
+      userdel serenbox
+  fi
+  if getent group serenbox >/dev/null; then
+    attempt "the group serenbox could not be removed" groupdel serenbox
+  fi
+  if [ -d /run/systemd/system ]; then systemctl daemon-reload 2>/dev/null || true; fi
+  say "SerenBox is gone. Packages of the system, such as python3-venv, stay."
+}
+
+wheel=
+action=install_all
+while [ $# -gt 0 ]; do
+  case $1 in
+    --wheel)
+      [ $# -gt 1 ] || fail "--wheel needs a FILE"
+      wheel=$2
+      shift
+      ;;
+    --uninstall) action=uninstall_all ;;
+    -h | --help)
+      usage
+      exit
+      ;;
+    *)
+      usage >&2
+      fail "there is no option $1"
+      ;;
+  esac
+  shift
+done
+[ "$(id -u)" = 0 ] || fail "this changes the system, so it needs root: run it with sudo"
+work=$(mktemp -d) || fail "no temporary folder could be made: free some disk space"
+log=$work/log
+trap 'rm -rf "$work"' EXIT
+trap 'fail "the step in line $LINENO failed: free some disk space, or report this"' ERR
+"$action"

@@ -1,0 +1,1 @@
+"""picamera2 imports `pidng` for raw files, which nobody writes here."""

@@ -1,0 +1,226 @@
+"""The checks behind `serenbox check`, on small trees in place of a machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.cli.check import CheckTool, table_line
+from serenbox.doctor import Result, Roots, examine, service, software
+from serenbox.models import EMOTION_MODEL, FACE_MODEL
+from serenbox.settings import Settings
+from serenbox.settings.schema import MqttSettings, SensingSettings
+from tests.machines import MEMBER, add_pi, bare_machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = [
+    *("python", "settings", "emotion model", "face model", "runtime", "camera", "camera access"),
+    *("broker", "service", "temperature", "throttling", "disk"),
+]
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Roots:
+    return bare_machine(tmp_path)
+
+
+# --- software ------------------------------------------------------------------------------------
+
+
+def test_python_must_be_new_enough() -> None:
+    assert software.check_python().state == "ok"
+    assert software.check_python((3, 11, 0)).state == "ok"
+    old = software.check_python((3, 10, 12))
+    assert (old.state, old.seen) == ("fail", "3.10.12, and 3.11 is needed")
+    assert old.mend
+
+
+def test_settings_that_are_wrong_are_told_and_replaced_by_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "my settings.toml"
+    file.write_text("[camera]\nwidht = 640\n")
+    result, settings = software.check_settings(file)
+    assert result.state == "fail"
+    assert "widht" in result.seen
+    assert "width" in result.seen
+    assert result.mend == f"sudoedit '{file}'"
+    assert settings == Settings()
+
+
+def test_settings_that_are_right_are_used(tmp_path: Path) -> None:
+    file = tmp_path / "serenbox.toml"
+    file.write_text("[camera]\nwidth = 320\n")
+    result, settings = software.check_settings(file)
+    assert (result.state, result.seen) == ("ok", str(file))
+    assert settings.camera.width == 320
+
+
+def test_shipped_models_are_whole_and_open(face_model: Path) -> None:
+    digest = subprocess.run(
+        ["sha256sum", EMOTION_MODEL], capture_output=True, text=True, check=True
+    ).stdout.split()[0]
+    result = software.check_emotion_model(EMOTION_MODEL)
+    assert result.state == "ok"
+    assert digest in result.seen
+    assert software.check_face_model(face_model).state == "ok"
+    runtime = software.check_runtime(EMOTION_MODEL, Settings())
+    assert runtime.state == "ok"
+    assert "opens the model" in runtime.seen
+
+
+def test_damaged_and_missing_models_fail(tmp_path: Path) -> None:
+    content = bytearray(EMOTION_MODEL.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged = tmp_path / "emotion.tflite"
+    damaged.write_bytes(content)
+    result = software.check_emotion_model(damaged)
+    assert result.state == "fail"
+    assert "checksum" in result.seen
+    missing = tmp_path / "missing.tflite"
+    assert software.check_emotion_model(missing).state == "fail"
+    assert software.check_runtime(missing, Settings()).state == "fail"
+    assert software.check_face_model(missing).state == "fail"
+
+
+def test_damaged_face_model_is_told_by_its_checksum(face_model: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / FACE_MODEL.name
+    damaged.write_bytes(face_model.read_bytes()[:-1] + b"\0\0")
+    result = software.check_face_model(damaged)
+    assert result.state == "fail"
+    assert "damaged" in result.seen
+
+
+def test_missing_runtime_fails_with_the_command_that_installs_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
+    settings = Settings(sensing=SensingSettings(runtime="tflite-runtime"))
+    result = software.check_runtime(EMOTION_MODEL, settings)
+    assert result.state == "fail"
+    assert "pip install" in result.mend
+
+
+def test_checksum_of_an_installed_file_is_found_in_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "serenbox" / "models"
+    package.mkdir(parents=True)
+    model = package / "emotion.tflite"
+    shutil.copy(EMOTION_MODEL, model)
+    info = tmp_path / "serenbox-9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: serenbox\nVersion: 9.9\n")
+    # The checksum of an empty file.
+    recorded = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+    (info / "RECORD").write_text(f"serenbox/models/emotion.tflite,{recorded},0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = software.check_emotion_model(model)
+    assert result.state == "warn"
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert f"but {empty} was installed" in result.seen
+    assert software.recorded_sha256(tmp_path / "other.tflite") is None
+
+
+# --- service -------------------------------------------------------------------------------------
+
+
+def test_broker_is_only_tried_where_it_is_used() -> None:
+    result = service.check_broker(MqttSettings(enabled=False, port=1))
+    assert (result.state, result.seen) == ("ok", "not used: mqtt.enabled is false")
+
+
+def test_broker_that_listens_is_reached_and_one_that_is_gone_is_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        settings = MqttSettings(enabled=True, host="127.0.0.1", port=port)
+        assert service.check_broker(settings).state == "ok"
+    gone = service.check_broker(settings)
+    assert gone.state == "fail"
+    assert f"127.0.0.1:{port}" in gone.seen
+    assert "mosquitto" in gone.mend
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("active", "ok"),
+        ("activating", "warn"),
+        ("failed", "fail"),
+        ("inactive", "warn"),
+        ("", "warn"),
+    ],
+)
+def test_unit_is_judged_by_its_state(answer: str, state: str) -> None:
+    result = service.judge_unit(answer)
+    assert result.state == state
+    assert bool(result.mend) is (state != "ok")
+
+
+def test_no_systemd_is_no_failure(roots: Roots) -> None:
+    assert service.check_unit(roots).state == "ok"
+
+
+# --- all of it -----------------------------------------------------------------------------------
+
+
+def test_a_pi_in_good_order_fails_only_where_picamera2_is_missing(
+    roots: Roots, tmp_path: Path
+) -> None:
+    add_pi(roots)
+    (roots.proc / "meminfo").write_text("CmaTotal: 262144 kB\nCmaFree: 200000 kB\n")
+    config = tmp_path / "serenbox.toml"
+    config.write_text("")
+    results = list(examine(config, roots=roots, person=MEMBER))
+    pi_only = ["picamera2", "dma_heap", "CMA"]
+    assert [result.name for result in results] == [*NAMES[:7], *pi_only, *NAMES[7:]]
+    assert {result.name for result in results if result.state == "fail"} <= {"picamera2"}
+
+
+def test_recordings_need_no_camera_checks(roots: Roots, tmp_path: Path) -> None:
+    (tmp_path / "clip.mkv").touch()
+    config = tmp_path / "serenbox.toml"
+    config.write_text(f'[camera]\nsource = "{tmp_path}/clip.mkv"\n')
+    results = list(examine(config, roots=roots))
+    assert [result.name for result in results] == [
+        name for name in NAMES if name != "camera access"
+    ]
+    assert [result.name for result in results if result.state == "fail"] == []
+
+
+def test_line_of_the_table() -> None:
+    fine = Result("broker", "ok", "localhost:1883 takes connections")
+    assert table_line(fine) == "ok    broker         localhost:1883 takes connections"
+    bad = Result("CMA", "fail", "none\x1b[2J", "reboot")
+    line = table_line(bad, color=True)
+    assert line.startswith("\x1b[31mfail\x1b[0m  CMA ")
+    assert line.endswith("none\\x1b[2J; mend it with: reboot")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_command_exits_with_1_only_if_something_failed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: bool
+) -> None:
+    clip = tmp_path / "clip.mkv"
+    if not broken:
+        clip.touch()
+    config = tmp_path / "serenbox.toml"
+    config.write_text(f'[camera]\nsource = "{clip}"\n')
+    code = CheckTool().main(["--config", str(config)])
+    lines = capfd.readouterr()
+    assert code == int(broken)
+    assert lines.err == ""
+    assert [line[6:19].strip() for line in lines.out.splitlines()] == [
+        name for name in NAMES if name != "camera access"
+    ]
+    assert CheckTool().main(["--config", str(config), "--json"]) == int(broken)
+    answer = json.loads(capfd.readouterr().out)
+    assert answer["ok"] is not broken
+    failed = [check["name"] for check in answer["checks"] if check["state"] == "fail"]
+    assert failed == ["camera"] * broken

@@ -1,0 +1,78 @@
+"""The doctor's checks of heat, throttling and disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.doctor import Roots, machine
+from tests.machines import add_zone, bare_machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Roots:
+    return bare_machine(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("millidegrees", "state"), [("48312", "ok"), ("75000", "warn"), ("86000", "fail")]
+)
+def test_heat_is_judged_by_the_processor(roots: Roots, millidegrees: str, state: str) -> None:
+    add_zone(roots, 0, "cpu-thermal", millidegrees)
+    add_zone(roots, 1, "wifi", "99000")
+    add_zone(roots, 2, "cpu-asleep", "")
+    result = machine.check_temperature(roots)
+    assert result.state == state
+    assert result.seen.startswith(f"{round(int(millidegrees) / 1000)} °C (cpu-thermal)")
+
+
+def test_no_sensor_is_no_failure(roots: Roots) -> None:
+    assert machine.check_temperature(roots).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "words"),
+    [
+        (None, "ok", "nobody to ask"),
+        ("throttled=0x0\n", "ok", "none"),
+        ("throttled=0x50005\n", "warn", "now: under-voltage, throttled"),
+        ("80000", "warn", "since the start: soft limit"),
+        ("VCHI initialization failed", "warn", "VCHI"),
+    ],
+)
+def test_throttling_is_read_from_the_bits(answer: str | None, state: str, words: str) -> None:
+    result = machine.check_throttling(answer)
+    assert result.state == state
+    assert words in result.seen
+
+
+def test_firmware_is_asked_through_sys(roots: Roots) -> None:
+    file = roots.sys / "devices/platform/soc/soc:firmware/get_throttled"
+    file.parent.mkdir(parents=True)
+    file.write_text("50000\n")
+    assert machine.ask_firmware(roots) == "50000\n"
+
+
+def test_firmware_is_asked_through_its_program(
+    roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert machine.ask_firmware(roots) is None
+    program = tmp_path / "vcgencmd"
+    program.write_text('#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x4\n')
+    program.chmod(0o755)
+    assert machine.ask_firmware(roots) == "throttled=0x4\n"
+    program.write_text("#!/bin/sh\nexit 255\n")
+    assert machine.ask_firmware(roots) is None
+
+
+def test_disk_is_judged_where_the_state_would_be(tmp_path: Path) -> None:
+    result = machine.check_disk(tmp_path / "not" / "there" / "yet")
+    assert str(tmp_path) in result.seen
+    assert machine.judge_room(1 << 30, tmp_path).state == "ok"
+    assert machine.judge_room(50 << 20, tmp_path).state == "warn"
+    assert machine.judge_room(1 << 20, tmp_path).state == "fail"

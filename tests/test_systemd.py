@@ -1,0 +1,174 @@
+"""The unit and its installer, as far as they go without booting; tests/pi boots them."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "systemd"
+UNIT = FOLDER / "serenbox.service"
+DROP_INS = sorted((FOLDER / "drop-ins").glob("*.conf"))
+INSTALL = FOLDER / "install.sh"
+LARGEST_EXPOSURE = "18"  # tenths
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *words], capture_output=True, text=True, check=False, env=os.environ
+    )
+
+
+@pytest.fixture(params=[None, *DROP_INS], ids=lambda path: path.stem if path else "plain")
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The unit, alone or with a drop-in, whose program is one that is there."""
+    text = UNIT.read_text()
+    program = "/opt/serenbox/bin/serenbox run"
+    assert f"ExecStart={program}\n" in text
+    copy = tmp_path / UNIT.name
+    copy.write_text(text.replace(program, sys.executable))
+    if request.param:
+        drop_ins = tmp_path / f"{UNIT.name}.d"
+        drop_ins.mkdir()
+        shutil.copy(request.param, drop_ins)
+    return copy
+
+
+@needs_systemd
+def test_unit_verifies_without_a_word(unit: Path) -> None:
+    result = analyze("verify", "--recursive-errors=yes", unit)
+    assert result.returncode == 0
+    # What systemd says of units of this machine is not about ours.
+    assert "serenbox" not in result.stderr
+
+
+@needs_systemd
+def test_verifying_notices_a_wrong_key(unit: Path) -> None:
+    unit.write_text(unit.read_text().replace("RestartSec=", "RestartSeconds="))
+    assert analyze("verify", "--recursive-errors=yes", unit).returncode != 0
+
+
+@needs_systemd
+def test_unit_is_hardly_exposed(unit: Path) -> None:
+    result = analyze("security", "--offline=true", f"--threshold={LARGEST_EXPOSURE}", unit)
+    assert result.returncode == 0, result.stdout.splitlines()[-1]
+
+
+def test_unit_has_what_the_service_relies_on() -> None:
+    lines = UNIT.read_text().splitlines()
+    for line in (
+        *("Type=notify", "Restart=always", "StateDirectory=serenbox", "RuntimeDirectory=serenbox"),
+        *("IPAddressDeny=any", "IPAddressAllow=localhost", "ProtectSystem=strict"),
+        # Moods must not pile up in the journal, pictures neither in swap nor in core dumps.
+        *("StandardOutput=null", "StandardError=journal", "MemorySwapMax=0", "LimitCORE=0"),
+        # An identifier without a path: a password that is missing is no failure.
+        "LoadCredential=mqtt-password:serenbox.mqtt-password",
+    ):
+        assert line in lines
+    assert not [line for line in lines if line.startswith("PrivateDevices=")]
+
+
+def test_unit_of_usb_cameras_gives_no_more_than_the_plain_one() -> None:
+    text = (FOLDER / "drop-ins" / "usb-camera.conf").read_text()
+    allowed = re.findall(r"^DeviceAllow=(.*)$", text, re.MULTILINE)
+    assert allowed == ["", "char-video4linux rw"]
+
+
+def test_lan_drop_in_opens_one_address_only() -> None:
+    parser = configparser.ConfigParser()
+    parser.read(FOLDER / "drop-ins" / "lan-broker.conf")
+    assert dict(parser["Service"]) == {"ipaddressallow": "192.168.1.10"}
+
+
+@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="no systemd-sysusers here")
+def test_user_and_folder_are_made_in_an_empty_root(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    for program, file, words in (
+        ("systemd-sysusers", "sysusers.conf", []),
+        ("systemd-tmpfiles", "tmpfiles.conf", ["--create"]),
+    ):
+        if os.geteuid() != 0 and program == "systemd-tmpfiles":
+            continue  # it gives the folder to root
+        command = [program, f"--root={tmp_path}", *words, str(FOLDER / file)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+    (user,) = (
+        line for line in (tmp_path / "etc/passwd").read_text().splitlines() if "serenbox" in line
+    )
+    assert user.endswith(":/var/lib/serenbox:/usr/sbin/nologin")
+    groups = (tmp_path / "etc/group").read_text()
+    assert re.search(r"^video:x:\d+:serenbox$", groups, re.MULTILINE)
+
+
+def run_installer(*words: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [shutil.which("bash") or "bash", str(INSTALL), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": path},
+    )
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+@pytest.mark.parametrize("script", [INSTALL, *sorted((ROOT / "tests" / "pi").glob("*.sh"))])
+def test_script_is_shellcheck_clean(script: Path) -> None:
+    result = subprocess.run(
+        ["shellcheck", "--", str(script)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
+
+
+def test_installer_shows_its_help_to_anybody() -> None:
+    result = run_installer("--help")
+    assert result.returncode == 0
+    assert "--wheel FILE" in result.stdout
+    assert "--uninstall" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--bogus"], "there is no option --bogus"),
+        (["--wheel"], "--wheel needs a FILE"),
+    ],
+)
+def test_installer_refuses_wrong_words_in_a_sentence(words: list[str], sentence: str) -> None:
+    result = run_installer(*words)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == f"install.sh: {sentence}"
+
+
+def tools(folder: Path, **scripts: str) -> str:
+    """Make a folder of programs in front of the machine's own, and return the search path."""
+    folder.mkdir()
+    for name, script in scripts.items():
+        program = folder / name
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+def test_installer_asks_for_root(tmp_path: Path) -> None:
+    result = run_installer(path=tools(tmp_path / "bin", id="echo 1000"))
+    assert result.returncode == 1
+    assert "run it with sudo" in result.stderr
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="it would install")
+def test_installer_needs_systemd_and_changes_nothing_without(tmp_path: Path) -> None:
+    result = run_installer(path=tools(tmp_path / "bin", id="echo 0"))
+    assert result.returncode == 1
+    assert "systemd does not run here" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
