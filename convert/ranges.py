@@ -22,7 +22,7 @@ LEVELS = 255
 """Steps of an int8."""
 
 
-def tighten_ranges(graph: Graph, pixels: NDArray[np.float32]) -> None:
+def tighten_ranges(graph: Graph, pixels: NDArray[np.float32], share: float = 1.0) -> None:
     """Give every activation between input and output the range of least squared error.
 
     Calibration notes the extremes, which a handful of values in millions reach: cutting these off
@@ -31,10 +31,13 @@ def tighten_ranges(graph: Graph, pixels: NDArray[np.float32]) -> None:
     Args:
         graph: Changed in place.
         pixels: (n, size, size, channels) inputs of the graph as it is.
+        share: How much of that range is taken; less than 1 only where the weights are trained for
+            it afterwards.
 
     """
     for tensor, values in _activations(graph, pixels).items():
-        graph.set_range(tensor, *best_range(values))
+        low, high = best_range(values)
+        graph.set_range(tensor, share * low, share * high)
 
 
 def best_range(values: NDArray[np.float32]) -> tuple[float, float]:

@@ -49,6 +49,19 @@ def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
         load_backbone(build_network(64, alpha=ALPHA), str(path), alpha=ALPHA)
 
 
+def test_a_finished_network_is_gone_on_from_head_and_all(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(4)
+    finished, path = build_network(64, alpha=ALPHA), tmp_path / "model.keras"
+    finished.save(path)
+    network = build_network(None, alpha=ALPHA)
+
+    load_backbone(network, str(path), alpha=ALPHA)
+
+    np.testing.assert_allclose(network(pixels(2, 64)), finished(pixels(2, 64)), atol=1e-5)
+    with pytest.raises(RunError, match=r"another network than that of alpha 0\.5"):
+        load_backbone(build_network(64, alpha=0.5), str(path), alpha=0.5)
+
+
 def test_network_of_any_size_becomes_one_of_fixed_size() -> None:
     network = build_network(None, alpha=ALPHA)
 

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import pytest
+
+from tests import fer2013
+from training.distill import VIEWS, teacher_targets
+from training.errors import RunError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FACES = np.stack([picture for _, picture, _ in fer2013.faces()[:20]])
+
+
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two small networks that answer differently to every face."""
+    folder = tmp_path_factory.mktemp("teachers")
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        layers = [keras.layers.Rescaling(1 / 32), keras.layers.Flatten(), keras.layers.Dense(7)]
+        keras.Sequential([keras.Input((32, 32, 1)), *layers]).save(folder / f"{seed}.keras")
+    return [str(folder / f"{seed}.keras") for seed in (1, 2)]
+
+
+def ask(teachers: list[str], shift: np.ndarray | None = None) -> np.ndarray:
+    chosen = np.zeros(7) if shift is None else shift
+    return teacher_targets(teachers, FACES, chosen, lambda _: None)
+
+
+def test_several_teachers_are_averaged(teachers: list[str]) -> None:
+    both = ask(teachers)
+
+    assert both.shape == (20, 7)
+    np.testing.assert_allclose(both.sum(axis=1), 1, atol=1e-5)
+    one, other = ask(teachers[:1]), ask(teachers[1:])
+    assert np.abs(one - other).max() > 0.01
+    np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
+
+
+def test_a_face_and_its_mirror_image_get_the_same_answer(teachers: list[str]) -> None:
+    mirrored = teacher_targets(
+        teachers, np.ascontiguousarray(FACES[:, :, ::-1]), np.zeros(7), lambda _: None
+    )
+
+    assert {flip for flip, _ in VIEWS} == {False, True}
+    np.testing.assert_allclose(mirrored, ask(teachers), atol=1e-4)
+
+
+def test_the_prior_is_put_back_into_the_answers(teachers: list[str]) -> None:
+    shift = np.log(np.array([0.94, *[0.01] * 6]))
+
+    plain, shifted = ask(teachers), ask(teachers, shift)
+
+    assert (shifted[:, 0] > plain[:, 0]).all()
+
+
+def test_what_is_no_network_of_ours_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"--teacher .*missing\.keras does not exist"):
+        ask([str(tmp_path / "missing.keras")])
+    (tmp_path / "text.keras").write_text("no model")
+    with pytest.raises(RunError, match="not a whole Keras model"):
+        ask([str(tmp_path / "text.keras")])
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(7)]).save(tmp_path / "other.keras")
+    with pytest.raises(RunError, match="not of `fit`"):
+        ask([str(tmp_path / "other.keras")])
