@@ -23,8 +23,12 @@ _BATCH = 64
 _WARM_UP = 30
 """Steps until the learning rate is at its peak."""
 
-_PEAK_RATE = 3e-4
+_PEAK_RATE = 1e-3
 """Of Adam, relative to the largest weight of a channel; a cosine takes it to zero."""
+
+_NOISE = 1.0
+"""Chance added to every activation, in steps of the quantisation to either side: weights that bear it
+also bear how differently the runtimes round."""
 
 _REPORT = 100
 """Steps between two lines of progress."""
@@ -36,7 +40,6 @@ def fine_tune(
     to_input: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     steps: int,
     say: Callable[[str], None],
-    noise: float = 0.0,
 ) -> None:
     """Train the weights so that int8 answers like the float model, whatever its labels.
 
@@ -49,7 +52,6 @@ def fine_tune(
         to_input: Makes (b, size, size, channels) inputs of (b, size, size, 1) pixels, 0 to 255.
         steps: Batches of 64 faces.
         say: Called with a line of progress from time to time.
-        noise: Chance added to activations, in steps of the quantisation.
 
     """
     tf.random.set_seed(0)
@@ -68,7 +70,7 @@ def fine_tune(
     def step(pixels: Any) -> Any:
         wanted = tf.nn.log_softmax(simulation.exact(pixels))
         with tf.GradientTape() as tape:
-            found = tf.nn.log_softmax(simulation.rounded(pixels, noise))
+            found = tf.nn.log_softmax(simulation.rounded(pixels, _NOISE))
             loss = tf.reduce_mean(tf.reduce_sum(tf.exp(wanted) * (wanted - found), axis=-1))
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
     from convert.source import FloatModel
 
+_TRAINED_SHARE = 0.5
+"""Part of the range of least error that is enough for weights which are trained for it: its finer
+steps leave less to be rounded differently from one runtime to the other."""
+
 _FACES_FOR_RANGES = 120
 """Enough for stable ranges: each gives tens of thousands of values of every activation."""
 
@@ -70,7 +74,7 @@ def quantize(
 
     with quiet():
         seen = model.inputs(calibration[:_FACES_FOR_RANGES])[..., :1].astype(np.float32)
-        tighten_ranges(graph, to_input(seen))
+        tighten_ranges(graph, to_input(seen), _TRAINED_SHARE if steps else 1.0)
     if steps:
         blocking = obstacle(graph)
         if blocking:
