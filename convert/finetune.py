@@ -27,8 +27,8 @@ _PEAK_RATE = 1e-3
 """Of Adam, relative to the largest weight of a channel; a cosine takes it to zero."""
 
 _NOISE = 1.0
-"""Chance added to every activation, in steps of the quantisation to either side: weights that bear it
-also bear how differently the runtimes round."""
+"""Chance added to every activation, in steps of the quantisation to either side: weights that bear
+it also bear how differently the runtimes round."""
 
 _REPORT = 100
 """Steps between two lines of progress."""
