@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from convert.source import FloatModel
 
-_TRAINED_SHARE = 0.5
+_TRAINED_SHARE = 0.57
 """Part of the range of least error that is enough for weights which are trained for it: its finer
 steps leave less to be rounded differently from one runtime to the other."""
 
