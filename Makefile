@@ -15,6 +15,7 @@ FER2013 ?= fer2013.csv
 FERPLUS ?= fer2013new.csv
 WEIGHTS ?= imagenet
 RUN ?= runs/emotion
+DATA = --data $(FER2013) --ferplus $(FERPLUS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo photo test test-pi check format model bench clean
@@ -24,9 +25,9 @@ help: ## say what there is
 
 demo: $(VENV)/.demo ## run the service on a camera or a short film, until Ctrl-C or for SECONDS=20
 	@camera=$$($(BIN)/python -m tests.demo_clip --unless-camera demo/portrait.mkv) \
-	  && echo "Watching $$camera; every line is a change of mood." \
+	  && echo "Watching $$camera; every line is a change of mood. See it at http://127.0.0.1:8765/" \
 	  && RUNTIME_DIRECTORY=$(CURDIR)/demo/run STATE_DIRECTORY=$(CURDIR)/demo/state \
-	  exec $(BIN)/serenbox run --config /dev/null --camera "$$camera" --set camera.loop=true \
+	  exec $(BIN)/serenbox run --config /dev/null --camera "$$camera" --set camera.loop=true --set web.enabled=true \
 	  $(if $(SECONDS),--seconds $(SECONDS))
 
 photo: $(VENV)/.demo ## find the emotion of a real portrait and draw it
@@ -54,10 +55,12 @@ bench: $(VENV)/.dev ## compare the speed with that of bare scripts
 	$(BIN)/python -m tests.benchmarks.speed $(PORTRAIT)
 
 model: $(VENV)/.dev ## train, convert and measure a model like the shipped one: FER2013=… FERPLUS=…
-	$(BIN)/python -m training fit --data $(FER2013) --ferplus $(FERPLUS) --weights $(WEIGHTS) --out $(RUN)
-	$(BIN)/python -m convert $(RUN)/model.keras $(RUN)/emotion.tflite --data $(FER2013) --ferplus $(FERPLUS) \
+	$(BIN)/python -m training fit $(DATA) --weights $(WEIGHTS) --out $(RUN)/teacher
+	$(BIN)/python -m training fit $(DATA) --weights $(RUN)/teacher/model.keras \
+	  --teacher $(RUN)/teacher/model.keras --epochs 20 --small-epochs 6 --out $(RUN)
+	$(BIN)/python -m convert $(RUN)/model.keras $(RUN)/emotion.tflite $(DATA) --fine-tune 1500 \
 	  --prior-exponent 0.9 --margin 0.05 --lift 0.07 --calibration-images 300
-	$(BIN)/python -m training evaluate $(RUN)/emotion.tflite --data $(FER2013) --ferplus $(FERPLUS)
+	$(BIN)/python -m training evaluate $(RUN)/emotion.tflite $(DATA)
 
 clean: ## remove what the other words made
 	rm -rf $(VENV) .venv-tflite build dist demo *.egg-info
@@ -69,7 +72,7 @@ $(BIN)/python:
 	  || { echo "make: no virtual environment could be made; run: sudo apt install python3-venv" >&2; exit 1; }
 
 $(VENV)/.demo: pyproject.toml setup.py | $(BIN)/python
-	$(BIN)/pip install --quiet -e .
+	$(BIN)/pip install --quiet -e '.[web]'
 	$(BIN)/pip install --quiet --no-deps scikit-image # only for the portrait in it
 	@touch $@
 

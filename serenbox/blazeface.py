@@ -8,6 +8,7 @@ of the six keypoints of `serenbox.results.FaceLocation`.
 from __future__ import annotations
 
 import math
+from operator import mul
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
     Quad = tuple[float, float, float, float]
+    _Near = tuple[float, Quad, list[float], list[float]]
+    # Score, box, the network's row, and the anchor's centre.
 
 INPUT_SIZE = 128
 """Side of the input, in pixels; MediaPipe's `face_detection_short_range.pbtxt`, like all below."""
@@ -130,26 +133,45 @@ def followed(
         than `STILL_THERE`.
 
     """
-    likely = np.flatnonzero(logits >= _lowest_logit(min_score))
-    rows, centres = regressors[likely].tolist(), anchors[likely].tolist()
-    near: list[tuple[float, Quad, list[float], list[float]]] = []
-    for logit, row, (x, y) in zip(logits[likely].tolist(), rows, centres, strict=True):
+    (likely,) = (logits >= _lowest_logit(min_score)).nonzero()
+    likely_logits = logits.take(likely).tolist()
+    rows, centres = regressors.take(likely, 0).tolist(), anchors.take(likely, 0).tolist()
+    near: list[_Near] = []
+    for logit, row, centre in zip(likely_logits, rows, centres, strict=True):
         score = 1 / (1 + math.exp(-logit))
-        across, down = x + row[0] / INPUT_SIZE, y + row[1] / INPUT_SIZE
+        across, down = centre[0] + row[0] / INPUT_SIZE, centre[1] + row[1] / INPUT_SIZE
         half, tall = row[2] / (2 * INPUT_SIZE), row[3] / (2 * INPUT_SIZE)
         box = (across - half, down - tall, across + half, down + tall)
         if score >= min_score and _overlap(box, known) > STILL_THERE:
-            near.append((score, box, row, [x, y]))
+            near.append((score, box, row, centre))
     if not near:
         return None
     strength, strongest, _, _ = max(near)
-    total, sums = 0.0, [0.0] * 16
-    for score, box, row, centre in near:
-        if box is strongest or _overlap(strongest, box) > SAME_FACE_OVERLAP:
-            total += score
-            points = [number / INPUT_SIZE + centre[n % 2] for n, number in enumerate(row[4:])]
-            sums = [old + score * new for old, new in zip(sums, (*box, *points), strict=True)]
-    return [number / total for number in sums], strength
+    same = [
+        one
+        for one in near
+        if one[1] is strongest or _overlap(strongest, one[1]) > SAME_FACE_OVERLAP
+    ]
+    return _average(same), strength
+
+
+def _average(candidates: list[_Near]) -> list[float]:
+    """Return the average of candidates, weighted by their scores.
+
+    All that leads from a row to a candidate is linear, so rows are averaged, and made a candidate
+    once.
+    """
+    scores, _, rows, centres = zip(*candidates, strict=True)
+    total = sum(scores)
+    x, y = (sum(map(mul, scores, column)) / total for column in zip(*centres, strict=True))
+    across, down, width, height, *points = (
+        sum(map(mul, scores, column)) / (total * INPUT_SIZE) for column in zip(*rows, strict=True)
+    )
+    across, down = x + across, y + down
+    box = [across - width / 2, down - height / 2, across + width / 2, down + height / 2]
+    box[4:] = [x + point for point in points]
+    box[5::2] = [y + point for point in points[1::2]]
+    return box
 
 
 def overlaps(candidate: Floats, others: Floats) -> Floats:

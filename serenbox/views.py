@@ -60,11 +60,13 @@ class View:
         """
         x, y = max(0, self.left), max(0, self.top)
         part = self.picture[y : max(y, self.top + self.side), x : max(x, self.left + self.side)]
+        resize = _quickly_resized if quick else _resized
+        if part.shape[0] == part.shape[1] == self.side:  # wholly inside, as most views are
+            return resize(part, _SIZE, _SIZE)
         scale = _SIZE / self.side
         left, top = (min(_SIZE - 1, round(gap * scale)) for gap in (x - self.left, y - self.top))
         rows = min(_SIZE - top, max(1, round(part.shape[0] * scale)))
         columns = min(_SIZE - left, max(1, round(part.shape[1] * scale)))
-        resize = _quickly_resized if quick else _resized
         if rows == columns == _SIZE:
             return resize(part, columns, rows)
         pixels = np.full((_SIZE, _SIZE, 3), _SPACE, np.uint8)

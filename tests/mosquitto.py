@@ -42,7 +42,7 @@ def required_program(name: str) -> str:
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if path is None:
         package = "mosquitto-clients" if name in {"mosquitto_sub", "mosquitto_pub"} else "mosquitto"
-        package = "openssl" if name == "openssl" else package
+        package = name if name in {"openssl", "strace"} else package
         sentence = f"{name}, which this test needs, is not installed: apt install {package}"
         if os.environ.get("SERENBOX_REQUIRE_ALL") == "1":
             pytest.fail(sentence)

@@ -1,0 +1,1 @@
+"""How fast, how light and how quick to start the service is on this machine: `serenbox bench`."""

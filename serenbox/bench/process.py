@@ -1,0 +1,188 @@
+"""The service as a process of its own, watched from outside: memory, processor, and how it starts.
+
+What is read of a process comes from Linux's /proc.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from serenbox.daemon.control import ask_service
+from serenbox.daemon.health import memory_mb
+from serenbox.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PATIENCE = 60.0
+"""Seconds within which anything must happen; some boxes are slow and all are busy now and then."""
+
+_INTERVAL = 0.25
+"""Seconds between two looks at a process."""
+
+
+class ServiceProcess:
+    """`serenbox run` before a clip, with default settings. A context manager that ends it.
+
+    Args:
+        folder: For what it writes; one for each process.
+        source: The camera.
+        settings: As `TABLE.KEY=VALUE`.
+        events: Whether somebody reads its events.
+
+    """
+
+    def __init__(
+        self, folder: Path, source: str, settings: Sequence[str] = (), *, events: bool = False
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        self._socket = folder / "control"
+        self._log = folder / "log"
+        command = [sys.executable, "-m", "serenbox.cli.main", "run", "--config", os.devnull]
+        command += ["--camera", source]
+        for setting in settings:
+            command += ["--set", setting]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if events else subprocess.DEVNULL,
+                stderr=log,
+                env=_environment(folder),
+            )
+
+    def __enter__(self) -> Self:
+        """Return the service, which starts."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._process.terminate()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def wait_event(self) -> None:
+        """Wait for the first event; raises ServiceError if none comes."""
+        wait_line(self._process, self._log)
+
+    def wait_frames(self, count: int) -> int:
+        """Wait until it has looked at so many frames; return at how many."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            frames = self.frames() if self._socket.exists() else 0
+            if frames >= count:
+                return frames
+            if self._process.poll() is not None:
+                break
+            time.sleep(_INTERVAL)
+        raise ServiceError(f"the service looked at no {count} frames: {last_line(self._log)}")
+
+    def frames(self) -> int:
+        """Return at how many frames it has looked."""
+        return int(self._status()["frames"])
+
+    def memory_mb(self) -> float:
+        """Return its resident memory, millions of bytes; 0 where nobody tells."""
+        return memory_mb(Path(f"/proc/{self._process.pid}/statm"))
+
+    def processor_seconds(self) -> float:
+        """Return the time that processors have spent on it; 0 where nobody tells."""
+        try:
+            # The name, in brackets, may hold blanks: count from its end.
+            text = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2]
+        except OSError:
+            return 0.0
+        user, system = text.split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def _status(self) -> dict[str, Any]:
+        return ask_service("status", [self._socket])
+
+
+def memory(service: ServiceProcess, seconds: float) -> list[tuple[int, float]]:
+    """Return again and again at how many frames it has looked, and its memory in MB.
+
+    Args:
+        service: With a clip that plays as fast as it can and does not end.
+        seconds: How long to watch it.
+
+    Raises:
+        ServiceError: It ends.
+
+    """
+    service.wait_frames(_WARM_UP)
+    points = [(service.frames(), service.memory_mb())]
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(_INTERVAL)
+        points.append((service.frames(), service.memory_mb()))
+    return points
+
+
+_WARM_UP = 300
+"""Frames after which everything that a service loads once is loaded."""
+
+
+def idle_share(service: ServiceProcess, seconds: float) -> float:
+    """Return the share of one core that it takes, 0 to 1 and beyond.
+
+    Args:
+        service: With an empty scene in real time.
+        seconds: How long to watch it.
+
+    Raises:
+        ServiceError: It ends.
+
+    """
+    service.wait_frames(5)
+    began, spent = time.monotonic(), service.processor_seconds()
+    time.sleep(seconds)
+    spent = service.processor_seconds() - spent
+    service.frames()  # raises if it has ended meanwhile
+    return spent / (time.monotonic() - began)
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Return by how much the second number grows with the first: least squares; 0 of one point."""
+    x_mean = sum(x for x, _ in points) / len(points)
+    y_mean = sum(y for _, y in points) / len(points)
+    spread = sum((x - x_mean) ** 2 for x, _ in points)
+    together = sum((x - x_mean) * (y - y_mean) for x, y in points)
+    return together / spread if spread else 0.0
+
+
+def wait_line(process: subprocess.Popen[bytes], log: Path | None = None) -> None:
+    """Wait until a process prints something.
+
+    Raises:
+        ServiceError: It ends without, or takes too long.
+
+    """
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    ready, _, _ = select.select([process.stdout], [], [], _PATIENCE)
+    if not ready or not process.stdout.readline():
+        raise ServiceError(f"a process that is measured printed nothing: {last_line(log)}")
+
+
+def last_line(log: Path | None) -> str:
+    """Return the last line of a log: it mostly says what is wrong."""
+    lines = log.read_text(errors="replace").splitlines() if log else []
+    return lines[-1] if lines else "and it gave no reason"
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return this process's environment, so changed that a service disturbs no other one."""
+    ours = {"NOTIFY_SOCKET", "JOURNAL_STREAM", "PYTHONDONTWRITEBYTECODE"}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**kept, "RUNTIME_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder)}

@@ -1,0 +1,165 @@
+"""`serenbox bench`: what the service costs on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from serenbox.bench.figures import Report, as_json, as_table
+from serenbox.cli.common import (
+    EXIT_FAILED,
+    EXIT_OK,
+    Progress,
+    Tool,
+    UsageError,
+    native_messages_hidden,
+    write_line,
+)
+
+if TYPE_CHECKING:
+    from serenbox.runtime_names import RuntimeName
+
+_PARTS = ("frames", "broker", "memory", "start", "idle")
+
+
+class BenchTool(Tool):
+    """Measure how fast, how light and how soon ready the service is on this machine.
+
+    It watches a face that it draws, or the clip or photo that you give, with default settings and
+    one thread, and tells of each figure whether it is within its limit:
+      frames   from the camera to the event, stage by stage, next to bare runs of the two models
+      broker   from the service to a subscriber, over a Mosquitto of its own (if installed)
+      memory   of the service as fast as it can go, and by how much it grows
+      start    until the first mood, next to the bare loading of the same libraries
+      idle     the processor's time while nothing moves, at 5 frames per second
+    It takes about a minute and a half; other work on the machine makes the figures worse. A service
+    that runs is left alone.
+
+    With --json one object is printed:
+      {"schema": 1, "ok": true, ..., "latency_ms": {"find": {"p50", "p95", "p99"}, ...},
+       "figures": {"start": {"value", "limit", "unit", "verdict", "note"}, ...}}
+    The verdict is ok, over, or unknown where a figure cannot be measured here.
+
+    Exit code: 0 if no figure is over its limit; 1 if one is; 2 if the call is wrong, or the clip,
+    a model or the service cannot be used.
+    """
+
+    prog: ClassVar[str] = "serenbox bench"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        given = parser.add_mutually_exclusive_group()
+        given.add_argument("--input", metavar="FILE", type=Path, help="video with one face")
+        given.add_argument("--photo", metavar="FILE", type=Path, help="picture of one face")
+        add = parser.add_argument
+        add("--json", action="store_true", help="print one JSON object")
+        add(
+            "--only",
+            metavar="PART",
+            choices=_PARTS,
+            action="append",
+            help=f"one of {', '.join(_PARTS)}; may be repeated (default: all)",
+        )
+        add("--frames", metavar="N", type=_count, default=1000, help="to follow (default: 1000)")
+        add(
+            "--seconds",
+            metavar="N",
+            type=_seconds,
+            default=20.0,
+            help="to watch memory, and to watch an idle service (default: 20)",
+        )
+        add("--starts", metavar="N", type=_count, default=7, help="of the service (default: 7)")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Measure everything that was asked for, and print it."""
+        # As in the service: NumPy would start a thread for every core.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        with tempfile.TemporaryDirectory(prefix="serenbox-bench-") as folder:
+            report = _measure(args, Path(folder))
+        write_line(as_json(report) if args.json else as_table(report))
+        return EXIT_OK if report.well else EXIT_FAILED
+
+
+def _measure(args: argparse.Namespace, folder: Path) -> Report:
+    from serenbox.bench.parts import PARTS, Plan
+
+    with native_messages_hidden(show=args.debug):
+        clip, name = _clip(args, folder)
+        runtime = _runtime()
+    report = Report({**_machine(), "runtime": runtime, "input": name})
+    plan = Plan(clip, folder, args.frames, args.seconds, args.starts, runtime)
+    chosen = [part for part in _PARTS if part in (args.only or _PARTS)]
+    progress = Progress(len(chosen) + 1)
+    for number, part in enumerate(chosen, 1):
+        progress.show(number, f"measuring: {part}")
+        with native_messages_hidden(show=args.debug):
+            PARTS[part](plan, report)
+    progress.clear()
+    return report
+
+
+def _clip(args: argparse.Namespace, folder: Path) -> tuple[Path, str]:
+    """Return the recording to watch and what it is; made here unless it is given."""
+    if args.input is not None:
+        if not args.input.is_file():
+            raise UsageError(f"{args.input}: there is no such video: check the name")
+        return args.input, str(args.input)
+    from serenbox.bench.clip import drawn_face, face_frames, write_clip
+    from serenbox.images import read_image
+
+    made = folder / "face.avi"
+    picture = drawn_face() if args.photo is None else read_image(args.photo)
+    write_clip(made, face_frames(picture))
+    return made, "a drawn face" if args.photo is None else str(args.photo)
+
+
+def _runtime() -> RuntimeName:
+    from serenbox.models import FACE_MODEL
+    from serenbox.runtime import open_model
+
+    return open_model(FACE_MODEL.read_bytes()).runtime
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "machine": f"{platform.machine()}, {_model()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+    }
+
+
+def _model() -> str:
+    """Return what the machine calls itself, else its processor."""
+    try:
+        return Path("/proc/device-tree/model").read_text().strip("\0 \n")
+    except OSError:
+        return _processor() or "an unknown processor"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not '{text}'")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number from 1, not '{text}'")
+    return seconds

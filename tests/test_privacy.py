@@ -1,0 +1,227 @@
+"""No picture leaves the process: every byte that the real service writes is looked through.
+
+The service watches a face with a watermark beside it, random pixels that nothing else can resemble,
+under strace, which notes all it writes to files, pipes and sockets. The same search is shown to
+find every picture that a service with a leak lets out.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.daemon_process import QUICK, Daemon, wait_for, write_script
+from tests.mosquitto import listening, required_program, running_mosquitto
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from tests.mosquitto import Mosquitto
+
+    Image = npt.NDArray[np.uint8]
+
+FRAMES = 40
+ROWS = range(0, 480, 8)
+"""Of the picture, of which a part is looked for."""
+
+PART = 24
+"""Pixels of a row that are looked for: nothing is so long by chance."""
+
+WRITING = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg"
+"""What carries bytes out of a process, and shows them to strace."""
+
+UNSEEN = (
+    "sendfile,sendfile64,splice,tee,vmsplice,copy_file_range,process_vm_writev,io_uring_setup,"
+    "io_uring_enter,io_submit,memfd_create,shmget"
+)
+"""What could carry bytes out without showing them: not to be used at all."""
+
+PICTURE_FILES = {
+    "JPEG": b"\xff\xd8\xff",
+    "PNG": b"\x89PNG\r\n",
+    "GIF": b"GIF8",
+    "WebP": b"WEBPVP8",
+    "Matroska": b"\x1a\x45\xdf\xa3",
+    "AVI": b"AVI LIST",
+    "array": b"\x93NUMPY",
+}
+
+LEAKING = """
+import base64, os, socket, sys
+import cv2
+from serenbox.cameras import base
+from serenbox.cli.main import main
+
+read, count = base.CameraBase.read, 0
+
+def leaking_read(self, timeout):
+    global count
+    frame, count = read(self, timeout), count + 1
+    if frame is not None and count == 5:
+        leak(frame.image)
+    return frame
+
+def leak(image):
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    folder = os.environ["STATE_DIRECTORY"]
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "bgr"), "wb") as file:
+        file.write(image.tobytes())
+    os.unlink(os.path.join(folder, "bgr"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+        connection.sendto(image[:40, :, ::-1].tobytes()[:60000], ("127.0.0.1", 9))
+    os.writev(2, [grey[::8].tobytes()])
+    os.write(2, base64.b64encode(b"x" + image.tobytes()))
+    cv2.imwrite(os.path.join(folder, "face.jpg"), image)
+    os.write(2, cv2.imencode(".png", image)[1].tobytes())
+    os.write(2, cv2.resize(grey, (48, 48)).tobytes())
+    os.write(2, cv2.resize(image / 127.5 - 1, (128, 128)).astype("float32").tobytes())
+
+base.CameraBase.read = leaking_read
+sys.exit(main())
+"""
+"""The service, with a leak of every kind."""
+
+
+@pytest.fixture
+def watermarked(tmp_path: Path, portrait: Image) -> Image:
+    """A face with random pixels to its left and right, beside the script of a camera."""
+    image = np.random.default_rng(7).integers(0, 256, (480, 640, 3), np.uint8)
+    image[:, 96:544] = cv2.resize(portrait, (480, 480))[:, 16:464]
+    cv2.imwrite(str(tmp_path / "face.png"), image)
+    return image
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with running_mosquitto(folder) as running:
+        yield running
+
+
+def test_no_picture_leaves(tmp_path: Path, watermarked: Image, broker: Mosquitto) -> None:
+    with listening(broker) as listener:
+        messages = watch(tmp_path, broker, (sys.executable, "-m", "serenbox.cli.main"))
+        received = b"".join(message.payload for message in listener.of(""))
+    trace = (tmp_path / "trace").read_text()
+    pieces = pieces_written(trace)
+    written = b"\n".join(pieces)
+    # The search would find what came out, for it has seen all that did.
+    assert b'"mood":"happy"' in written
+    assert b"serenbox/serenbox/event" in written
+    assert b"info    service: the recording is over" in written
+    assert "happy" in messages
+    assert b"happy" in received
+    # And it finds nothing.
+    assert hidden_ways_out(trace) == []
+    assert pictures_in(written, watermarked) == []
+    assert pictures_in(received, watermarked) == []
+    for path in files_of(tmp_path):
+        assert pictures_in(path.read_bytes(), watermarked) == [], path
+    assert [piece for piece in pieces if is_no_text(piece)] == []
+    assert len(written) < watermarked.size / 10, "more than the messages need"
+
+
+def test_the_search_finds_leaks(tmp_path: Path, watermarked: Image, broker: Mosquitto) -> None:
+    (tmp_path / "leaking.py").write_text(LEAKING)
+    watch(tmp_path, broker, (sys.executable, str(tmp_path / "leaking.py")))
+    pieces = pieces_written((tmp_path / "trace").read_text())
+    found = pictures_in(b"\n".join(pieces), watermarked)
+    assert {"BGR", "RGB", "grey", "BGR in base64", "JPEG", "PNG"} <= {*found}
+    assert {48 * 48, 128 * 128 * 3 * 4} <= {len(piece) for piece in pieces if is_no_text(piece)}
+    assert any(pictures_in(path.read_bytes(), watermarked) for path in files_of(tmp_path))
+
+
+def watch(folder: Path, broker: Mosquitto, program: Sequence[str]) -> set[str]:
+    """Run the service under strace until its recording is over; return the moods that it told."""
+    strace = required_program("strace")
+    calls = f"trace={WRITING},{UNSEEN},mmap"
+    options = ("-D", "-f", "-q", "-xx", "-s", "100000000", "-e", "signal=none", "-e", calls)
+    camera = write_script(
+        folder / "script.json",
+        [{"frames": "face.png", "count": FRAMES}, {"black": 3}, {"error": "gone"}, {"end": True}],
+    )
+    mqtt = f"\n[mqtt]\nenabled = true\nhost = '127.0.0.1'\nport = {broker.port}\n"
+    with Daemon(
+        folder,
+        camera,
+        configuration=QUICK + mqtt + "[service]\nstats_interval = 1\n",
+        program=(strace, *options, "-o", str(folder / "trace"), *program),
+        environment={"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder / "tmp")},
+    ) as daemon:
+        # Its parent is told at once, strace writes its last lines a little later.
+        assert daemon.wait() == 0
+        ended = re.compile(rf"^{daemon.pid} +\+\+\+ exited with 0", re.MULTILINE)
+        wait_for(lambda: ended.search((folder / "trace").read_text()), "the end of the trace")
+        return {message["mood"] for message in daemon.messages}
+
+
+def pieces_written(trace: str) -> list[bytes]:
+    """Return all that the traced process has written, piece by piece."""
+    lines = (line for line in trace.splitlines() if writes(line))
+    texts = chain.from_iterable(re.findall(r'"((?:\\x..)*)"', line) for line in lines)
+    return [bytes.fromhex(text.replace(r"\x", "")) for text in texts]
+
+
+def writes(line: str) -> bool:
+    return re.match(rf"\d+ +({'|'.join(WRITING.split(','))})\(", line) is not None
+
+
+def hidden_ways_out(trace: str) -> list[str]:
+    """Return the calls that could carry out what strace does not show."""
+    called = [line for line in trace.splitlines() if re.match(r"\d+ +\w+\(", line)]
+    names = UNSEEN.split(",")
+    hidden = [line for line in called if line.split()[1].partition("(")[0] in names]
+    mapped = (line for line in called if "mmap(" in line and "MAP_SHARED" in line)
+    return hidden + [line for line in mapped if "PROT_WRITE" in line and "ANONYMOUS" not in line]
+
+
+def pictures_in(content: bytes, image: Image) -> list[str]:
+    """Return the kinds of pictures that are in there: parts of the image, and any picture file."""
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    rows: dict[str, list[Image]] = {
+        "BGR": [image[row, :PART] for row in ROWS],
+        "RGB": [image[row, :PART, ::-1] for row in ROWS],
+        "grey": [grey[row, :PART] for row in ROWS],
+    }
+    parts = {name: [row.tobytes() for row in some] for name, some in rows.items()}
+    parts |= {
+        f"{name} in base64": [text for row in some for text in in_base64(row)]
+        for name, some in parts.items()
+    }
+    parts |= {f"{name} in hex": [row.hex().encode() for row in parts[name]] for name in rows}
+    found = [name for name, some in parts.items() if any(part in content for part in some)]
+    return found + [name for name, start in PICTURE_FILES.items() if start in content]
+
+
+def is_no_text(piece: bytes) -> bool:
+    """Tell whether this could be pixels of any size and kind: long, and not for reading.
+
+    MQTT's packets are mostly text, and of any bytes about three in eight look like letters.
+    """
+    readable = sum(32 <= byte < 127 for byte in piece)
+    return len(piece) >= 64 and readable < 0.6 * len(piece)
+
+
+def in_base64(row: bytes) -> Iterator[bytes]:
+    """Yield what the bytes look like in base64, wherever in the data they stand."""
+    for shift in range(3):
+        # The characters at both ends also hold bits of what stands before and after.
+        yield base64.b64encode(bytes(shift) + row)[4:-4]
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """Yield every file below the folder, but for what the test itself put there."""
+    given = {folder / name for name in ("face.png", "trace", "leaking.py")}
+    yield from (path for path in folder.rglob("*") if path.is_file() and path not in given)
