@@ -19,7 +19,7 @@ from convert.calibrate import representative
 from convert.errors import RefusedError
 from convert.finetune import fine_tune
 from convert.graph import Graph, fold_scaling
-from convert.ranges import tighten_ranges
+from convert.ranges import cut_ranges, tighten_ranges
 from convert.simulate import obstacle
 from training.quiet import quiet
 
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.source import FloatModel
-
-_TRAINED_SHARE = 0.57
-"""Part of the range of least error that is enough for weights which are trained for it: its finer
-steps leave less to be rounded differently from one runtime to the other."""
 
 _FACES_FOR_RANGES = 120
 """Enough for stable ranges: each gives tens of thousands of values of every activation."""
@@ -74,7 +70,9 @@ def quantize(
 
     with quiet():
         seen = model.inputs(calibration[:_FACES_FOR_RANGES])[..., :1].astype(np.float32)
-        tighten_ranges(graph, to_input(seen), _TRAINED_SHARE if steps else 1.0)
+        tighten_ranges(graph, to_input(seen))
+        if steps:
+            cut_ranges(graph)
     if steps:
         blocking = obstacle(graph)
         if blocking:

@@ -17,7 +17,7 @@ from ai_edge_litert.interpreter import Interpreter
 from convert.finetune import fine_tune
 from convert.graph import Graph, fold_scaling
 from convert.quantize import _calibrated, quantize
-from convert.ranges import best_range, squared_error, tighten_ranges
+from convert.ranges import best_range, cut_ranges, squared_error, tighten_ranges
 from convert.simulate import Simulation, obstacle
 from convert.source import FloatModel, load_float_model
 from serenbox.runtime import open_model
@@ -109,6 +109,21 @@ def test_the_range_of_least_error_cuts_a_rare_extreme_off() -> None:
     assert best_range(np.zeros(5, np.float32)) == (0, 0)
 
 
+def test_trained_for_ranges_are_shorter(model: FloatModel) -> None:
+    graph = calibrated(model)
+    fold_scaling(graph)
+    before = {node.output: graph.range(node.output) for node in graph.nodes}
+    cut_ranges(graph)
+    after = {node.output: graph.range(node.output) for node in graph.nodes}
+    assert after.pop(graph.output) == before[graph.output]
+    signs = set()
+    for tensor, (low, high) in after.items():
+        signs.add(low < 0)
+        wanted = (0.65 * before[tensor][0], 0.65 * before[tensor][1]) if low < 0 else (0, 4)
+        assert (low, high) == pytest.approx(wanted) or high == before[tensor][1] < 4
+    assert signs == {True, False}
+
+
 def test_the_simulation_answers_as_the_graph_does_and_rounds_as_int8_does(
     model: FloatModel,
 ) -> None:
@@ -130,14 +145,14 @@ def test_fine_tuning_brings_int8_nearer_to_the_float_model(model: FloatModel) ->
     fold_scaling(graph)
     for node in graph.nodes[:-1]:  # coarse steps, for which the weights were not made
         low, high = graph.range(node.output)
-        graph.set_range(node.output, 12 * low, 12 * high)
+        graph.set_range(node.output, 40 * low, 40 * high)
     unused = np.zeros((len(FACES), 7), np.float32)
     settings = {"augmentation": Augmentation(), "size": 48, "batch_size": 40}
     batch = TrainingBatches(FACES, unused, **settings, seed=9, epoch=0)[0][0]  # type: ignore[arg-type]
     pixels = tf.constant(batch - 128)
     wanted = Simulation(graph).exact(pixels).numpy()
     errors = []
-    for steps in (0, 150):
+    for steps in (0, 300):
         if steps:
             fine_tune(graph, FACES, lambda faces: faces - 128, steps, lambda _: None)
         errors.append(np.abs(Simulation(graph).rounded(pixels).numpy() - wanted).mean())
