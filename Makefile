@@ -58,8 +58,8 @@ model: $(VENV)/.dev ## train, convert and measure a model like the shipped one: 
 	$(BIN)/python -m training fit $(DATA) --weights $(WEIGHTS) --out $(RUN)/teacher
 	$(BIN)/python -m training fit $(DATA) --weights $(RUN)/teacher/model.keras \
 	  --teacher $(RUN)/teacher/model.keras --epochs 20 --small-epochs 6 --out $(RUN)
-	$(BIN)/python -m convert $(RUN)/model.keras $(RUN)/emotion.tflite $(DATA) --fine-tune 1500 \
-	  --prior-exponent 0.9 --margin 0.05 --lift 0.07 --calibration-images 300
+	$(BIN)/python -m convert $(RUN)/model.keras $(RUN)/emotion.tflite $(DATA) --fine-tune 1200 \
+	  --version 0.2.0 --prior-exponent 0.9 --margin 0 --lift 0.07 --calibration-images 300
 	$(BIN)/python -m training evaluate $(RUN)/emotion.tflite $(DATA)
 
 clean: ## remove what the other words made
