@@ -210,3 +210,10 @@ def test_statistics_and_health(announcer: Announcer, recorder: Recorder) -> None
     announcer.tell({"frames": 3})
     assert recorder.told == [{"frames": 3}]
     assert announcer.health() == {"recorder": {"connected": True}}
+
+
+def test_statistics_for_one_output_alone(announcer: Announcer, recorder: Recorder) -> None:
+    announcer.tell({"frames": 3}, to="another")
+    assert recorder.told == []
+    announcer.tell({"frames": 3}, to=recorder.name)
+    assert recorder.told == [{"frames": 3}]

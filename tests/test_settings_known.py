@@ -23,7 +23,8 @@ def setting(name: str) -> KnownSetting:
 
 
 def test_every_field_is_described_in_order() -> None:
-    assert list(tables()) == ["device", "camera", "sensing", "mood", "stdout", "mqtt", "service"]
+    order = ["device", "camera", "sensing", "mood", "stdout", "mqtt", "web", "service"]
+    assert list(tables()) == order
     first = describe(CameraSettings)[:2]
     assert [known.key for known in first] == ["source", "width"]
     assert first[1] == KnownSetting("width", int, (), 640, "Width of a frame, pixels.", 64, 4096)

@@ -91,10 +91,11 @@ class Announcer:
         """Tell the present once more."""
         self._tell_mood(self._message())
 
-    def tell(self, stats: dict[str, Any]) -> None:
-        """Tell how the box is doing."""
+    def tell(self, stats: dict[str, Any], to: str | None = None) -> None:
+        """Tell how the box is doing: every output, or the one of that name only."""
         for output in self._outputs:
-            output.stats(stats)
+            if to in {None, output.name}:
+                output.stats(stats)
 
     def renew(self, device: str, outputs: Sequence[Output]) -> None:
         """Tell others from now on, and them what was told last."""

@@ -76,6 +76,7 @@ class Service:
         self._flag = PausedFlag(paths.paused)
         self._paused = self._flag.read()
         self._command: str | None = None
+        self._report_wanted = False
         self._outputs = make_outputs(settings, self.command)
         self._announcer = Announcer(settings.device.name, self._outputs)
         self._capture = Capture(settings.camera, open_camera, wakeup.set, paused=self._paused)
@@ -90,8 +91,14 @@ class Service:
         """Whether a thread could not be ended, so that the process must be."""
 
     def command(self, name: str) -> None:
-        """Obey `pause` or `resume` soon; may be called from any thread and returns at once."""
-        self._command = name  # of several, the latest counts
+        """Obey `pause`, `resume` or `report` soon; from any thread, and returns at once.
+
+        `report` gives the web page new statistics: only it wants them while somebody watches.
+        """
+        if name == "report":
+            self._report_wanted = True
+        else:
+            self._command = name  # of several, the latest counts
         self._wakeup.set()
 
     def run(self) -> None:
@@ -140,6 +147,9 @@ class Service:
         command, self._command = self._command, None
         if command in {"pause", "resume"}:
             self._set_paused(paused=command == "pause")
+        if self._report_wanted:
+            self._report_wanted = False
+            self._announcer.tell(self._report(), to="web")
 
     def _set_paused(self, *, paused: bool) -> None:
         if paused == self._paused:
@@ -215,6 +225,9 @@ class Service:
             wall=time.time(),
         )
 
+    def _report(self) -> dict[str, Any]:
+        return {**self._stats(), "problem": self._capture.problem}
+
     def _answer(self, request: str) -> dict[str, Any]:
         """Answer a request over the control socket."""
         if request in {"pause", "resume"}:
@@ -224,10 +237,9 @@ class Service:
             return {"state": "pausing" if waiting else self._announcer.state}
         if request == "status":
             return {
-                **self._stats(),
+                **self._report(),
                 "mood": self._announcer.label,
                 "confidence": round(self._announcer.confidence, 4),
-                "problem": self._capture.problem,
                 "pid": os.getpid(),
             }
         return {"error": f"the service knows no '{request}': it may be of another version"}
@@ -240,12 +252,7 @@ class Service:
         try:
             new = self._load()
             pipeline = _load_pipeline(new)
-            told_as_before = (old.device, old.stdout, old.mqtt) == (
-                new.device,
-                new.stdout,
-                new.mqtt,
-            )
-            outputs = self._outputs if told_as_before else make_outputs(new, self.command)
+            outputs = self._outputs if _told_alike(old, new) else make_outputs(new, self.command)
         except SerenBoxError as error:
             _log.error("the old configuration stays, for the new one is bad: %s", error)
         else:
@@ -280,6 +287,11 @@ class Service:
             _log.warning("the camera hangs: it is released by ending the process")
         self._selector.close()
         self._notifier.close()
+
+
+def _told_alike(*settings: Settings) -> bool:
+    """Tell whether all mean the same outputs."""
+    return len({(each.device, each.stdout, each.mqtt, each.web) for each in settings}) == 1
 
 
 def _make_observer(settings: Settings, announcer: Announcer) -> Observer:

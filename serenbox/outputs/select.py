@@ -17,10 +17,10 @@ def make_outputs(settings: Settings, commands: Callable[[str], None]) -> list[Ou
     Args:
         settings: The whole configuration.
         commands: Called with `pause` or `resume`, from an output's thread, when somebody asks for
-            it; must return at once.
+            it, and with `report` where the web page wants new statistics; must return at once.
 
     Raises:
-        SettingsError: A topic's name is impossible.
+        SettingsError: A topic's name is impossible, or the web page lacks a token or a package.
 
     """
     outputs: list[Output] = []
@@ -32,6 +32,10 @@ def make_outputs(settings: Settings, commands: Callable[[str], None]) -> list[Ou
         from serenbox.outputs.mqtt import MqttOutput
 
         outputs.append(MqttOutput(settings, commands, version=_version()))
+    if settings.web.enabled:
+        from serenbox.web.output import WebOutput
+
+        outputs.append(WebOutput(settings, commands, outputs))
     return outputs
 
 

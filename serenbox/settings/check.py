@@ -24,6 +24,10 @@ _WHERE_SECRETS_GO = (
     "credential mqtt-password or the environment variable SERENBOX_MQTT_PASSWORD, and take it out "
     "of here"
 )
+_WHERE_TOKENS_GO = _WHERE_SECRETS_GO.replace("password does", "token does").replace(
+    "mqtt-password or the environment variable SERENBOX_MQTT_PASSWORD",
+    "web-token or the environment variable SERENBOX_WEB_TOKEN",
+)
 
 
 @dataclass(slots=True)
@@ -107,14 +111,15 @@ def _impossible(table: str, known: KnownSetting, value: object) -> str:
 def _unknown_key(table: str, key: str) -> str:
     name = f"{key_in_words(table)}.{key_in_words(key)}" if key else key_in_words(table)
     if _SECRET.search(key):
-        return f"{name}: {_WHERE_SECRETS_GO}"
+        return f"{name}: {_WHERE_TOKENS_GO if table == 'web' else _WHERE_SECRETS_GO}"
     if table not in tables():
         return f"{name} is not a setting: {_which_table(table)}"
     keys = [setting.key for setting in describe(tables()[table])]
     if nearest := _nearest(key, keys):
         return f"{name} is not a setting: did you mean {nearest}?"
     if elsewhere := _tables_with(key):
-        return f"{name} is not a setting: {' and '.join(elsewhere)} is one"
+        verb = "is one" if len(elsewhere) == 1 else "are"
+        return f"{name} is not a setting: {' and '.join(elsewhere)} {verb}"
     return f"{name} is not a setting: those of [{table}] are {', '.join(keys)}"
 
 

@@ -55,6 +55,11 @@ RULES = (
         lambda settings: _is_host(settings.mqtt.host),
         "a name or an address alone, such as localhost; the port goes to mqtt.port",
     ),
+    Rule(
+        ("web.host",),
+        lambda settings: _is_host(settings.web.host),
+        "an address of this machine, such as 127.0.0.1; the port goes to web.port",
+    ),
     Rule(("mqtt.prefix",), lambda settings: _is_topic(settings.mqtt.prefix), _TOPIC),
     Rule(
         ("mqtt.discovery_prefix",),

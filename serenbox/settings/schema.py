@@ -168,6 +168,26 @@ class MqttSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The web page of the box."""
+
+    enabled: Annotated[bool, Setting("Whether to serve the page.")] = False
+    host: Annotated[
+        str,
+        Setting(
+            "Address to serve it at; 0.0.0.0 for all. Beyond this machine a token is needed, in "
+            "the systemd credential web-token or the environment variable SERENBOX_WEB_TOKEN."
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, Setting("Port to serve it at.", 1, 65535)] = 8765
+    names: Annotated[
+        str,
+        Setting("Further names that browsers reach the page by, with blanks between them."),
+    ] = ""
+    streams: Annotated[int, Setting("Live viewers at a time.", 1, 200)] = 64
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """The service around it."""
 
@@ -187,4 +207,5 @@ class Settings:
     mood: MoodSettings = field(default_factory=MoodSettings)
     stdout: StdoutSettings = field(default_factory=StdoutSettings)
     mqtt: MqttSettings = field(default_factory=MqttSettings)
+    web: WebSettings = field(default_factory=WebSettings)
     service: ServiceSettings = field(default_factory=ServiceSettings)

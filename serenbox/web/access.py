@@ -1,0 +1,173 @@
+"""Who may use the web page. Pure but for reading the token and the machine's name."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serenbox.errors import SettingsError
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import Headers
+
+    from serenbox.settings.schema import WebSettings
+
+CREDENTIAL = "web-token"
+"""Name of the file in `$CREDENTIALS_DIRECTORY`, where systemd puts what a unit may know."""
+
+VARIABLE = "SERENBOX_WEB_TOKEN"
+
+COOKIE = "serenbox"
+
+_SHORTEST = 16
+"""Characters of a token at least: nobody slows down whoever guesses, so it must be hopeless."""
+
+_REMEDY = (
+    f"put one of {_SHORTEST} or more letters and digits (`openssl rand -hex 16` makes one) into "
+    f"the systemd credential {CREDENTIAL} or the environment variable {VARIABLE}"
+)
+
+
+def read_token() -> str | None:
+    """Return the token, from the systemd credential or else the environment; None without one.
+
+    Blanks and line breaks around it do not count.
+
+    Raises:
+        SettingsError: It cannot be read, is too short, or holds what no header can.
+
+    """
+    token = _stored_token()
+    if token is None:
+        return None
+    if len(token) < _SHORTEST or not (token.isascii() and token.isprintable() and " " not in token):
+        raise SettingsError(f"the web page's token is too short or has odd characters: {_REMEDY}")
+    return token
+
+
+def _stored_token() -> str | None:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder:
+        path = Path(folder, CREDENTIAL)
+        try:
+            return path.read_text(encoding="utf-8").strip() or None
+        except FileNotFoundError:
+            pass
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise SettingsError(
+                f"the web page's token in {path} cannot be read ({reason}): write it anew"
+            ) from error
+    return os.environ.get(VARIABLE, "").strip() or None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether nobody but this machine can connect to that name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Judges requests.
+
+    Attributes:
+        token: What a visitor must know; None lets everybody in who can connect.
+        names: What the page may be called in the address bar, beside addresses, in lower case.
+        addresses: Whether addresses other than those of the loopback may be used.
+
+    """
+
+    token: str | None
+    names: frozenset[str]
+    addresses: bool
+
+    @classmethod
+    def of(cls, settings: WebSettings) -> Access:
+        """Return what the settings ask for.
+
+        Raises:
+            SettingsError: The page would be open to others without a token.
+
+        """
+        token, loopback = read_token(), is_loopback(settings.host)
+        if token is None and not loopback:
+            raise SettingsError(
+                f"web.host is {settings.host!r}, so that others could open the page, and there is "
+                f"no token: {_REMEDY}, or set web.host to 127.0.0.1"
+            )
+        names = {"localhost", *settings.names.lower().split()}
+        if not loopback:
+            own = socket.gethostname().lower()
+            names |= {own, f"{own}.local"}
+        return cls(token, frozenset(names), addresses=not loopback)
+
+    def knows_host(self, header: str | None) -> bool:
+        """Tell whether a request means this box.
+
+        A page of another site can have its own name point to this address (DNS rebinding); its
+        requests still carry that name. A request whose address is an address cannot be one of them.
+        """
+        name = _host_name(header or "")
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return name in self.names
+        return address.is_loopback or self.addresses
+
+    def knows_token(self, authorization: str | None, cookie: str | None) -> bool:
+        """Tell whether the visitor has shown the token, in a header or when logging in."""
+        if self.token is None:
+            return True
+        scheme, _, given = (authorization or "").partition(" ")
+        if scheme.lower() == "bearer" and self.is_token(given):
+            return True
+        return hmac.compare_digest((cookie or "").encode(), self.session.encode())
+
+    def is_token(self, given: str) -> bool:
+        """Tell whether that is the token, in a time that tells nothing about it."""
+        return self.token is not None and hmac.compare_digest(
+            given.strip().encode(), self.token.encode()
+        )
+
+    @property
+    def session(self) -> str:
+        """What the cookie of a visitor who has shown the token holds; not the token itself."""
+        return hmac.new((self.token or "").encode(), b"serenbox page", hashlib.sha256).hexdigest()
+
+
+def same_site(headers: Headers, *, method: str) -> bool:
+    """Tell whether no other site is behind a request.
+
+    Browsers say so in `Sec-Fetch-Site`, old ones and those that connect without encryption in
+    `Origin` only. Following a link to the page is fine. Programs that are no browsers send neither.
+
+    Args:
+        headers: Of the request; case does not matter.
+        method: Of the request, in upper case.
+
+    """
+    site = headers.get("Sec-Fetch-Site")
+    if site not in {None, "same-origin", "none"}:
+        visit = headers.get("Sec-Fetch-Mode") == "navigate" and method == "GET"
+        return visit and headers.get("Sec-Fetch-Dest") == "document"
+    origin = headers.get("Origin")
+    if origin is None:
+        return True
+    host = headers.get("Host", "").lower()
+    return origin.lower() in {f"http://{host}", f"https://{host}"}
+
+
+def _host_name(header: str) -> str:
+    """Return the name or address of a `Host` header, without port and brackets."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.rpartition(":")[0].lower() if ":" in header else header.lower()

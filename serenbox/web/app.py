@@ -1,0 +1,224 @@
+"""The Flask application: the page, and what it and other programs ask for."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, abort, jsonify, make_response, redirect, request
+from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from serenbox.web.access import COOKIE, Access, same_site
+from serenbox.web.timeline import PERIODS
+from serenbox.web.wsgi import OPEN_STREAM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from serenbox.web.board import Board
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing from anywhere else, even if somebody found a way to put it into the page."""
+
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Not `no-referrer`: with it browsers would hide the origin of a form, too.
+    "Referrer-Policy": "same-origin",
+}
+
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+
+_MONTH = 30 * 24 * 3600
+
+_OPEN = ("/healthz", "/login", "/static/")
+"""Paths that need no token: they tell nothing but whether the box is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What the page can have done.
+
+    Attributes:
+        command: Has the daemon pause or resume, soon.
+        expose: From an `Accept` header to the text for Prometheus and its type.
+
+    """
+
+    command: Callable[[str], None]
+    expose: Callable[[str], tuple[bytes, str]]
+
+
+def make_app(board: Board, access: Access, actions: Actions) -> Flask:
+    """Return the application. Call it from one thread only, the board's.
+
+    Args:
+        board: What is known.
+        access: Who may.
+        actions: What can be done.
+
+    """
+    app = Flask("serenbox.web", static_folder=None)
+    app.json = _InOrder(app)
+    guard, api, pages = _Guard(access), _Api(board, actions), _Pages(access)
+    app.before_request(guard.judge)
+    app.after_request(guard.confine)
+    app.register_error_handler(HTTPException, guard.explain)
+    app.add_url_rule("/api/mood", view_func=api.mood)
+    app.add_url_rule("/api/health", view_func=api.health)
+    app.add_url_rule("/api/history", view_func=api.history)
+    app.add_url_rule("/api/events", view_func=api.events)
+    app.add_url_rule("/api/<any(pause, resume):name>", view_func=api.command, methods=["POST"])
+    app.add_url_rule("/healthz", view_func=api.healthz)
+    app.add_url_rule("/metrics", view_func=api.metrics)
+    app.add_url_rule("/", "index", pages.file, defaults={"name": "index.html"})
+    app.add_url_rule("/favicon.ico", "icon", pages.file, defaults={"name": "icon.svg"})
+    app.add_url_rule("/login", "login", pages.file, defaults={"name": "login.html"})
+    app.add_url_rule("/static/<name>", "static_file", pages.file)
+    app.add_url_rule("/login", view_func=pages.log_in, methods=["POST"])
+    return app
+
+
+class _InOrder(DefaultJSONProvider):
+    """Leaves the fields of messages in the order in which they are documented."""
+
+    sort_keys = False
+
+
+class _Guard:
+    """Judges every request before it is answered, and confines every answer."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def judge(self) -> None:
+        access = self._access
+        if not access.knows_host(request.headers.get("Host")):
+            abort(421, "this is not the name of this box: use its address, or set web.names")
+        if not same_site(request.headers, method=request.method):
+            abort(403, "another site is behind this request")
+        shown = request.headers.get("Authorization"), request.cookies.get(COOKIE)
+        if not access.knows_token(*shown) and not request.path.startswith(_OPEN):
+            abort(401, "the token is missing or wrong")
+
+    def confine(self, response: Response) -> Response:
+        for name, value in _HEADERS.items():
+            response.headers[name] = value
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    def explain(self, error: HTTPException) -> AnyResponse:
+        """Answer with a sentence; show a person without the token where to enter it."""
+        if error.code == 401 and request.method == "GET":
+            kinds = ["application/json", "text/html"]
+            if request.accept_mimetypes.best_match(kinds) == "text/html":
+                return redirect("/login", 303)
+        if error.response is not None:  # a redirection of Flask's own
+            return make_response(error.response)
+        response = jsonify(error=error.description or error.name)
+        response.status_code = error.code or 500
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(error.valid_methods)
+        if error.code == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+
+class _Api:
+    """What programs ask for, the page's own among them."""
+
+    def __init__(self, board: Board, actions: Actions) -> None:
+        self._board = board
+        self._actions = actions
+
+    def mood(self) -> Response:
+        return jsonify(self._board.mood)
+
+    def health(self) -> Response:
+        return jsonify(self._board.health())
+
+    def history(self) -> Response:
+        period = request.args.get("period", "hour")
+        if period not in PERIODS:
+            abort(400, f"period must be {' or '.join(PERIODS)}")
+        return jsonify(self._board.history(period))
+
+    def events(self) -> Response:
+        stream = Response(mimetype="text/event-stream")
+        stream.headers["X-Accel-Buffering"] = "no"  # a proxy would hold events back
+        stream.automatically_set_content_length = False
+        if request.method == "HEAD":
+            return stream
+        if not request.environ[OPEN_STREAM]():
+            busy = jsonify(error="too many viewers: try again later, or raise web.streams")
+            busy.status_code = 503
+            busy.headers["Retry-After"] = "5"
+            return busy
+        return stream
+
+    def command(self, name: str) -> tuple[Response, int]:
+        self._actions.command(name)
+        return jsonify(accepted=name), 202
+
+    def healthz(self) -> tuple[Response, int]:
+        well, state = self._board.liveness()
+        return jsonify(status="ok" if well else "failing", state=state), 200 if well else 503
+
+    def metrics(self) -> Response:
+        text, content_type = self._actions.expose(request.headers.get("Accept", ""))
+        return Response(text, content_type=content_type)
+
+
+class _Pages:
+    """What people see, and how they show the token."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._files = _read_files()
+
+    def file(self, name: str) -> Response:
+        if name not in self._files:
+            abort(404)
+        body, tag = self._files[name]
+        response = Response(body, content_type=_TYPES[name.rpartition(".")[2]])
+        response.headers["Cache-Control"] = "no-cache"
+        response.set_etag(tag)
+        response.make_conditional(request)
+        return response
+
+    def log_in(self) -> AnyResponse:
+        if not self._access.is_token(request.form.get("token", "")):
+            wrong = self.file("wrong.html")
+            wrong.status_code = 403
+            return wrong
+        response = redirect("/", 303)
+        response.set_cookie(
+            COOKIE, self._access.session, max_age=_MONTH, httponly=True, samesite="Strict"
+        )
+        return response
+
+
+def _read_files() -> dict[str, tuple[bytes, str]]:
+    """Return every file of the page with a tag that changes with it, by its name."""
+    folder = resources.files("serenbox.web") / "static"
+    read = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    return {
+        name: (body, hashlib.sha256(body).hexdigest()[:16])
+        for name, body in read.items()
+        if name.rpartition(".")[2] in _TYPES
+    }

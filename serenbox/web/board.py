@@ -1,0 +1,118 @@
+"""What the page shows: the latest of everything. Belongs to the web page's thread alone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from serenbox.outputs.messages import MOOD_LABELS, SCHEMA, mood_message, timestamp
+from serenbox.web.timeline import PERIODS, Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from serenbox.outputs.base import Output
+
+_NEWS = 180.0
+"""Seconds without a message, which comes every minute at least, after which the service hangs."""
+
+_UNKNOWN: dict[str, Any] = {
+    "state": "no_camera",
+    "version": "unknown",
+    "uptime": 0.0,
+    "camera": "",
+    "frames": 0,
+    "fps": 0.0,
+    "latency_ms": {},
+    "temperature_c": None,
+    "throttled": None,
+    "memory_mb": 0.0,
+    "problem": None,
+}
+"""Statistics before there are any."""
+
+
+class Board:
+    """Collects messages and answers what the page asks.
+
+    Args:
+        device: The name of the box.
+        others: The other outputs, whose health is shown.
+        clock: Seconds; never jumps.
+        wall: Seconds since 1970.
+
+    """
+
+    def __init__(
+        self,
+        device: str,
+        others: Sequence[Output] = (),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._device = device
+        self._others = others
+        self._clock = clock
+        self._wall = wall
+        self._timeline = Timeline()
+        self._stats = _UNKNOWN
+        self._told_at: float | None = None
+        self.mood: Mapping[str, Any] = mood_message(device, wall(), "no_camera", None, 0.0)
+        """The latest mood message."""
+        self.changes = Counter(dict.fromkeys(MOOD_LABELS, 0))
+        """How often the mood became each."""
+
+    def take(self, kind: str, message: Mapping[str, Any]) -> None:
+        """Take a message of the daemon: a `mood`, an `event`, or `stats`."""
+        if kind == "stats":
+            # Only a report that was asked for knows what is wrong with the camera.
+            self._stats = {**_UNKNOWN, "problem": self._stats["problem"], **message}
+            return
+        now = self._clock()
+        self._told_at = now
+        self._timeline.add(now, message["mood"])
+        if kind == "event":
+            self.changes[message["mood"]] += 1
+        else:
+            self.mood = message
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the daemon should have said something long ago."""
+        return self._told_at is not None and self._clock() - self._told_at > _NEWS
+
+    def health(self) -> dict[str, Any]:
+        """Return how the box is doing, ready for JSON: the statistics, and what changes sooner."""
+        stats = {key: self._stats[key] for key in _UNKNOWN}
+        if self.mood["state"] != "no_camera":
+            stats["problem"] = None
+        return {
+            "schema": SCHEMA,
+            "device": self._device,
+            "time": timestamp(self._wall()),
+            **stats,
+            "state": self.mood["state"],
+            "hangs": self.hangs,
+            "outputs": {output.name: output.health() for output in self._others},
+        }
+
+    def history(self, period: str) -> dict[str, Any]:
+        """Return the moods of one of `PERIODS`, ready for JSON."""
+        minutes, step = PERIODS[period]
+        return {
+            "schema": SCHEMA,
+            "device": self._device,
+            "period": period,
+            "minutes": minutes,
+            "step_minutes": step,
+            "steps": self._timeline.history(period, self._clock(), self._wall()),
+        }
+
+    def liveness(self) -> tuple[bool, str]:
+        """Tell whether all is well, and in a word what the box does."""
+        if self.hangs:
+            return False, "hangs"
+        state = str(self.mood["state"])
+        return state != "no_camera", state

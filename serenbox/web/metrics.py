@@ -1,0 +1,146 @@
+"""What Prometheus is told; names as its conventions want them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from serenbox.outputs.messages import MOOD_LABELS
+from serenbox.results import EMOTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from serenbox.web.board import Board
+    from serenbox.web.server import Server
+
+_STATES = ("sensing", "paused", "no_camera")
+_QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
+
+
+class BoxCollector(Collector):
+    """Makes the figures when somebody asks for them.
+
+    Args:
+        board: Where they come from.
+        server: Returns the server, which counts its viewers.
+
+    """
+
+    def __init__(self, board: Board, server: Callable[[], Server]) -> None:
+        self._board = board
+        self._server = server
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        health = self._board.health()
+        yield InfoMetricFamily("serenbox_build", "What runs.", {"version": str(health["version"])})
+        yield from self._mood()
+        yield from _frames(health)
+        yield from _box(health)
+        yield from _outputs(health["outputs"])
+        server = self._server()
+        yield _gauge("serenbox_web_streams", "Viewers of live events.", server.streams)
+        yield _counter(
+            "serenbox_web_refused_streams", "Viewers turned away: too many.", server.refused
+        )
+        yield _counter(
+            "serenbox_web_dropped_connections", "Visitors who were too slow.", server.dropped
+        )
+
+    def _mood(self) -> Iterator[Metric]:
+        mood = self._board.mood
+        yield _one_of("serenbox_state", "What the box does.", "state", mood["state"], _STATES)
+        yield _one_of("serenbox_mood", "The mood now.", "mood", mood["mood"], MOOD_LABELS)
+        yield _gauge(
+            "serenbox_mood_confidence_ratio", "How sure the mood is, 0 to 1.", mood["confidence"]
+        )
+        scores = GaugeMetricFamily(
+            "serenbox_mood_score_ratio", "Smoothed probability, 0 to 1.", labels=["emotion"]
+        )
+        for emotion in EMOTIONS:
+            scores.add_metric([emotion], _number(mood["scores"][emotion]))
+        yield scores
+        yield _gauge("serenbox_faces", "Faces in view.", mood["face_count"])
+        changes = CounterMetricFamily(
+            "serenbox_mood_changes", "How often the mood became each.", labels=["mood"]
+        )
+        for label in MOOD_LABELS:
+            changes.add_metric([label], self._board.changes[label])
+        yield changes
+
+
+def exposition(board: Board, server: Callable[[], Server]) -> Callable[[str], tuple[bytes, str]]:
+    """Return a function from an `Accept` header to the text for Prometheus and its type."""
+    registry = CollectorRegistry()
+    registry.register(BoxCollector(board, server))
+    ProcessCollector(registry=registry)
+
+    def expose(accept: str) -> tuple[bytes, str]:
+        encode, content_type = choose_encoder(accept)
+        return encode(registry), content_type
+
+    return expose
+
+
+def _frames(health: Mapping[str, Any]) -> Iterator[Metric]:
+    yield _counter("serenbox_frames", "Frames looked at.", health["frames"])
+    yield _gauge("serenbox_frames_per_second", "Frames looked at, of late.", health["fps"])
+    latency = Metric("serenbox_stage_latency_seconds", "Latency by stage, of late.", "summary")
+    for stage, quantiles in health["latency_ms"].items():
+        for name, quantile in _QUANTILES.items():
+            if name in quantiles:
+                labels = {"stage": stage, "quantile": quantile}
+                latency.add_sample(latency.name, labels, _number(quantiles[name]) / 1e3)
+    yield latency
+
+
+def _box(health: Mapping[str, Any]) -> Iterator[Metric]:
+    """Yield what is known of the machine; what nobody tells is left out."""
+    if health["temperature_c"] is not None:
+        yield _gauge("serenbox_temperature_celsius", "The processor's.", health["temperature_c"])
+    if health["throttled"] is not None:
+        yield _gauge(
+            "serenbox_throttled", "1 where heat or low voltage slows it.", health["throttled"]
+        )
+
+
+def _outputs(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    connected = GaugeMetricFamily("serenbox_output_connected", "1 where it is.", labels=["output"])
+    published = CounterMetricFamily(
+        "serenbox_output_published_messages", "Messages published.", labels=["output"]
+    )
+    dropped = CounterMetricFamily(
+        "serenbox_output_dropped_events", "Events that nobody got.", labels=["output"]
+    )
+    for name, health in outputs.items():
+        connected.add_metric([name], _number(health.get("connected")))
+        published.add_metric([name], _number(health.get("published")))
+        dropped.add_metric([name], _number(health.get("dropped")))
+    yield from (connected, published, dropped)
+
+
+def _one_of(
+    name: str, meaning: str, label: str, present: str, possible: tuple[str, ...]
+) -> GaugeMetricFamily:
+    """Return a gauge that is 1 for the present and 0 for everything else that is possible."""
+    family = GaugeMetricFamily(name, f"{meaning} 1 for it, else 0.", labels=[label])
+    for value in possible:
+        family.add_metric([value], float(value == present))
+    return family
+
+
+def _gauge(name: str, meaning: str, value: object) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, meaning, value=_number(value))
+
+
+def _counter(name: str, meaning: str, value: object) -> CounterMetricFamily:
+    return CounterMetricFamily(name, meaning, value=_number(value))
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0

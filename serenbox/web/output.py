@@ -1,0 +1,203 @@
+"""The output that is a web page. Light to import: Flask and h11 come when it starts."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from serenbox.errors import SettingsError
+from serenbox.outputs.queueing import Mailbox, Waker
+from serenbox.web.access import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from serenbox.outputs.base import Output
+    from serenbox.settings.schema import Settings
+    from serenbox.web.site import Site
+
+_log = logging.getLogger("serenbox.web")
+
+_NEEDED = ("flask", "h11", "prometheus_client")
+
+_FIRST = 10.0
+"""Seconds to wait for a first message before the page begins: sensing comes first."""
+
+_WAITING = 64
+"""Connections that the system holds until they are accepted."""
+
+_AGAIN = 5.0
+"""Seconds between attempts to listen where the port is taken."""
+
+
+class WebOutput:
+    """Serves the page from a thread of its own.
+
+    Args:
+        settings: The whole configuration.
+        commands: Called with `pause` or `resume`, and with `report` to be told `stats` soon.
+        others: The other outputs, whose health the page shows.
+
+    Raises:
+        SettingsError: The page would be open to others without a token, or a package is missing.
+
+    """
+
+    name = "web"
+
+    def __init__(
+        self, settings: Settings, commands: Callable[[str], None], others: Sequence[Output] = ()
+    ) -> None:
+        missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            raise SettingsError(
+                f"web.enabled is true, but {' and '.join(missing)} is not installed: run "
+                "`pip install 'serenbox[web]'`, or set web.enabled to false"
+            )
+        self._settings = settings
+        self._access = Access.of(settings.web)
+        self._commands = commands
+        self._others = tuple(others)
+        self._waker = Waker()
+        self._mailbox = Mailbox(self._waker.wake)
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+        self._closing = False
+        self._site: Site | None = None
+        self._problem: str | None = None
+
+    def start(self) -> None:
+        """Begin, once there is something to show."""
+        self._mailbox.open()
+        self._thread.start()
+
+    def mood(self, message: Mapping[str, Any]) -> None:
+        """Show the state."""
+        self._mailbox.put("mood", message)
+
+    def event(self, message: Mapping[str, Any]) -> None:
+        """Count the change."""
+        self._mailbox.put("event", message)
+
+    def stats(self, message: Mapping[str, Any]) -> None:
+        """Show how the box is doing."""
+        self._mailbox.put("stats", message)
+
+    def close(self, timeout: float) -> None:
+        """Hang up on all visitors and stop.
+
+        Args:
+            timeout: Seconds.
+
+        """
+        self._mailbox.shut()
+        self._closing = True
+        self._waker.wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        if not self._thread.is_alive():
+            self._waker.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return whether the page is up, how many messages it took, and who watches."""
+        site = self._site
+        return {
+            "connected": site is not None,
+            "published": site.published if site else 0,
+            "dropped": self._mailbox.dropped,
+            "streams": site.server.streams if site else 0,
+            "problem": self._problem,
+        }
+
+    def _run(self) -> None:
+        try:
+            self._wait_for_message()
+            listener = self._listen()
+            if listener is not None:
+                self._serve(listener)
+        except Exception as error:  # noqa: BLE001 - the page ends, and the box senses on
+            self._report(
+                f"the web page has failed ({type(error).__name__}: {error}): a mistake in "
+                "SerenBox, please report it; restart the service to have it back"
+            )
+        finally:
+            self._mailbox.shut()
+
+    def _wait_for_message(self) -> None:
+        """Leave the processor to whatever has to be done until the box senses."""
+        import select
+
+        poll = select.poll()
+        poll.register(self._waker.fileno(), select.POLLIN)
+        poll.poll(_FIRST * 1e3)
+
+    def _listen(self) -> socket.socket | None:
+        """Return where visitors come; None where the output is closed before it can be had."""
+        web = self._settings.web
+        while not self._closing:
+            try:
+                return _open(web.host, web.port)
+            except OSError as error:
+                reason = error.strerror or error
+                self._report(
+                    f"the web page cannot be opened at {web.host} port {web.port} ({reason}): set "
+                    "web.host to an address of this machine and web.port to a free port; trying "
+                    "again"
+                )
+            deadline = time.monotonic() + _AGAIN
+            while not self._closing and time.monotonic() < deadline:
+                time.sleep(0.2)
+        return None
+
+    def _serve(self, listener: socket.socket) -> None:
+        from serenbox.web.site import Site
+
+        site = Site(
+            self._settings,
+            self._access,
+            listener,
+            self._mailbox,
+            self._waker,
+            commands=self._commands,
+            others=self._others,
+        )
+        self._site, self._problem = site, None
+        host = self._settings.web.host
+        shown = f"[{host}]" if ":" in host else host
+        _log.info("the web page is at http://%s:%d/", shown, self._settings.web.port)
+        try:
+            while not self._closing:
+                site.turn()
+        finally:
+            self._site = None
+            site.server.close()
+
+    def _report(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            _log.warning("%s", problem)
+
+
+def _open(host: str, port: int) -> socket.socket:
+    """Return a socket on which visitors come.
+
+    Raises:
+        OSError: The address is none of this machine, or the port is taken.
+
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_WAITING)
+        listener.setblocking(False)  # noqa: FBT003 - a name is not taken
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,118 @@
+"""The page while it is up: messages go in, events go out to whoever watches."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from serenbox.web.access import Access  # noqa: TC001
+from serenbox.web.app import Actions, make_app
+from serenbox.web.board import Board
+from serenbox.web.metrics import exposition
+from serenbox.web.server import Server
+from serenbox.web.streams import SIGN_OF_LIFE, chunk, event
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+
+    from serenbox.outputs.base import Output
+    from serenbox.outputs.queueing import Mailbox, Waker
+    from serenbox.settings.schema import Settings
+    from serenbox.web.connection import Connection
+
+_TICK = 1.0
+"""Seconds between two looks at what is due, while there are visitors."""
+
+_REPORT = 2.0
+"""Seconds between reports of the box's health while somebody watches."""
+
+_LIFE = 15.0
+"""Seconds between signs of life to viewers."""
+
+
+class Site:
+    """Everything of the page; belongs to one thread.
+
+    Args:
+        settings: The whole configuration.
+        access: Who may.
+        listener: Where visitors come.
+        mailbox: Where messages come.
+        waker: Readable when one has.
+        commands: Has the daemon `pause`, `resume`, or `report`.
+        others: The other outputs.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        access: Access,
+        listener: socket.socket,
+        mailbox: Mailbox,
+        waker: Waker,
+        *,
+        commands: Callable[[str], None],
+        others: Sequence[Output],
+    ) -> None:
+        self._mailbox = mailbox
+        self._waker = waker
+        self._commands = commands
+        self._board = Board(settings.device.name, others)
+        actions = Actions(commands, exposition(self._board, lambda: self.server))
+        self.server = Server(
+            listener,
+            make_app(self._board, access, actions),
+            streams=settings.web.streams,
+            welcome=self._welcome,
+        )
+        self.server.watch(waker)
+        self.published = 0
+        """Messages taken."""
+        self._tick_at = 0.0
+        self._report_at = 0.0
+        self._life_at = 0.0
+
+    def turn(self) -> None:
+        """Do once what there is to do, waiting for it if need be."""
+        self.server.serve(_TICK if self.server.visited else None)
+        self._waker.clear()
+        self._take_messages()
+        now = time.monotonic()
+        if now >= self._tick_at:
+            self._tick_at = now + _TICK
+            self._tick(now)
+
+    def _take_messages(self) -> None:
+        told: dict[str, Mapping[str, object]] = {}
+        while (taken := self._mailbox.take()) is not None:
+            kind, message = taken
+            self._board.take(kind, message)
+            self.published += 1
+            told[kind] = message
+        if not self.server.streams:
+            return
+        if "mood" in told:
+            self.server.push("mood", event("mood", told["mood"]))
+        if "event" in told:
+            self._commands("report")  # a lost camera has a reason
+        if "stats" in told or "event" in told:
+            self.server.push("health", event("health", self._board.health()))
+
+    def _tick(self, now: float) -> None:
+        self.server.tidy()
+        if not self.server.streams:
+            return
+        if now >= self._report_at:
+            self._report_at = now + _REPORT
+            self._commands("report")
+        if now >= self._life_at:
+            self._life_at = now + _LIFE
+            self.server.push("life", SIGN_OF_LIFE)
+
+    def _welcome(self, viewer: Connection) -> None:
+        for kind, message in (("mood", self._board.mood), ("health", self._board.health())):
+            data = event(kind, message)
+            viewer.push(kind, data, chunk(data))
+        self._report_at = 0.0

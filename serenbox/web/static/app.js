@@ -1,0 +1,255 @@
+// The page: shows what /api/events tells, and goes on by /api/mood where no more viewers are taken.
+
+const EMOTIONS = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"];
+const NAMES = {
+  uncertain: "Uncertain", no_face: "Nobody in view", paused: "Paused", no_camera: "No camera",
+};
+const ORDER = [...EMOTIONS, ...Object.keys(NAMES)];
+const STAGES = ["capture", "find", "classify", "total"];
+const AGAIN = 2000; // milliseconds between attempts to reach the box
+const SILENT = 40000; // without any event, with health every two seconds: the connection is dead
+
+const element = (id) => document.getElementById(id);
+const name = (mood) => NAMES[mood] ?? mood.charAt(0).toUpperCase() + mood.slice(1);
+
+let mood = null; // the latest mood message
+let health = null;
+let link = "wait"; // wait, live, gone
+let heard = 0; // when something was heard, performance.now
+let since = 0; // when the mood began, on the same clock
+let asked = null; // the state that the button asked for, and until when to wait for it
+let stream = null;
+
+function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function make(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [key, value] of Object.entries(properties)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function duration(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 1) return `${Math.max(0, Math.round(seconds))} s`;
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+}
+
+// --- showing -----------------------------------------------------------------------------------
+
+function showLink() {
+  const texts = { wait: "Connecting …", live: "Live", gone: "Not connected" };
+  element("link").dataset.state = link;
+  put(element("link"), texts[link]);
+  element("now").classList.toggle("old", link === "gone");
+}
+
+function showMood() {
+  if (!mood) return;
+  put(element("device"), mood.device);
+  put(element("mood"), name(mood.mood));
+  element("swatch").dataset.mood = mood.mood;
+  for (const emotion of EMOTIONS) {
+    const share = mood.scores[emotion] ?? 0;
+    const row = element(`score-${emotion}`);
+    row.querySelector(".fill").style.transform = `scaleX(${share})`;
+    put(row.lastElementChild, `${Math.round(100 * share)} %`);
+  }
+  showDetail();
+  showButton();
+}
+
+function showDetail() {
+  if (!mood) return;
+  if (link === "gone") {
+    put(element("detail"), "the last that is known");
+    return;
+  }
+  const parts = [];
+  if (mood.state === "paused") parts.push("the camera is closed");
+  else if (mood.state === "no_camera") parts.push("waiting for one");
+  else if (mood.mood === "uncertain") parts.push("no expression is clear");
+  else if (mood.mood !== "no_face") parts.push(`${Math.round(100 * mood.confidence)} % sure`);
+  if (mood.face_count > 1) parts.push(`${mood.face_count} faces`);
+  const age = (performance.now() - since) / 1000;
+  parts.push(`for ${duration(age < 60 ? 5 * Math.floor(age / 5) : age)}`);
+  put(element("detail"), parts.join(" · "));
+}
+
+function showButton() {
+  const button = element("pause");
+  const paused = mood?.state === "paused";
+  if (asked && (asked.paused === paused || performance.now() > asked.until)) asked = null;
+  const text = asked ? (asked.paused ? "Closing the camera …" : "Opening the camera …") : paused ? "Resume" : "Pause";
+  put(button, text);
+  // Not `disabled` while it works: that would take the focus from whoever uses the keyboard.
+  button.disabled = link !== "live" || !mood;
+  button.setAttribute("aria-disabled", String(Boolean(asked) || button.disabled));
+  put(element("pause-hint"), paused ? "The camera is closed." : "Closes the camera until you resume, also over restarts.");
+}
+
+function notices() {
+  if (link === "gone") return [["bad", "The box does not answer. This page tries again by itself."]];
+  const found = [];
+  if (health?.hangs) found.push(["bad", "The box has said nothing new for minutes: its service hangs."]);
+  if (mood?.state === "paused") found.push(["", "Paused: the camera is closed."]);
+  if (mood?.state === "no_camera") {
+    const why = health?.problem ? ` (${health.problem})` : "";
+    found.push(["bad", `The camera is lost or not there yet${why}. The box keeps trying to open it.`]);
+  }
+  for (const [output, state] of Object.entries(health?.outputs ?? {})) {
+    const label = output === "mqtt" ? "The MQTT broker is not connected" : `The output ${output} does not work`;
+    if (!state.connected) found.push(["bad", `${label}${state.problem ? `: ${state.problem}` : "."}`]);
+  }
+  if (health?.throttled) found.push(["", "Heat or low voltage slows the processor down."]);
+  return found;
+}
+
+function showNotices() {
+  const wanted = notices();
+  const region = element("notices");
+  const now = [...region.children].map((each) => each.textContent);
+  if (JSON.stringify(now) === JSON.stringify(wanted.map(([, text]) => text))) return;
+  region.replaceChildren(...wanted.map(([kind, text]) => make("p", { class: `notice ${kind}` }, text)));
+}
+
+function showHealth() {
+  if (!health) return;
+  const broker = health.outputs.mqtt;
+  const rows = [
+    ["Camera", health.camera || "none"],
+    ["Frames per second", health.fps.toFixed(1)],
+    ["Temperature", health.temperature_c === null ? "unknown" : `${health.temperature_c.toFixed(1)} °C`],
+    ["Throttled", health.throttled === null ? "unknown" : health.throttled ? "yes" : "no"],
+    ["Memory", `${health.memory_mb.toFixed(0)} MB`],
+    ["MQTT broker", !broker ? "not used" : broker.connected ? "connected" : "not connected"],
+    ["Running for", duration(health.uptime)],
+    ["Version", health.version],
+  ];
+  const list = element("health");
+  if (!list.children.length) {
+    for (const [label] of rows) list.append(make("dt", {}, label), make("dd"));
+  }
+  rows.forEach(([, value], index) => put(list.children[2 * index + 1], value));
+  const stages = STAGES.filter((stage) => health.latency_ms[stage]).map((stage) => {
+    const { p50, p95 } = health.latency_ms[stage];
+    return [stage, p50, p95];
+  });
+  element("latency").replaceChildren(...stages.map(([stage, ...values]) => make(
+    "tr", {}, make("th", { scope: "row" }, stage), ...values.map((value) => make("td", {}, value.toFixed(1))),
+  )));
+}
+
+function showHistory(history) {
+  const sums = {};
+  const columns = history.steps.map(({ seconds }) => {
+    const column = make("div");
+    for (const label of ORDER.filter((each) => seconds[each])) {
+      const part = make("span", { "data-mood": label });
+      part.style.height = `${(100 * seconds[label]) / (60 * history.step_minutes)}%`;
+      column.append(part);
+      sums[label] = (sums[label] ?? 0) + seconds[label];
+    }
+    return column;
+  });
+  element(history.period).replaceChildren(...columns);
+  const items = ORDER.filter((label) => sums[label]).map((label) => make(
+    "li", {}, make("i", { "data-mood": label, "aria-hidden": "true" }), `${name(label)} ${duration(sums[label])}`,
+  ));
+  element(`${history.period}-list`).replaceChildren(...(items.length ? items : [make("li", {}, "Nothing known yet")]));
+}
+
+function show() {
+  showLink();
+  showMood();
+  showHealth();
+  showNotices();
+}
+
+// --- hearing -----------------------------------------------------------------------------------
+
+function hear(kind, message) {
+  heard = performance.now();
+  link = "live";
+  if (kind === "mood") {
+    const began = message.since !== mood?.since;
+    mood = message;
+    // Both times are the box's: whatever this machine's clock says, the difference holds.
+    if (began) since = heard - Math.max(0, Date.parse(message.time) - Date.parse(message.since));
+  } else {
+    health = message;
+  }
+  show();
+}
+
+async function ask(path) {
+  const answer = await fetch(path, { headers: { Accept: "application/json" }, cache: "no-store" });
+  if (answer.status === 401) location.assign("/login");
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer.json();
+}
+
+async function refreshHistory() {
+  try {
+    for (const period of ["hour", "day"]) showHistory(await ask(`/api/history?period=${period}`));
+  } catch {
+    // The link's state says so already; the next minute tries again.
+  }
+}
+
+function connect() {
+  stream = new EventSource("/api/events");
+  stream.addEventListener("open", refreshHistory);
+  for (const kind of ["mood", "health"]) {
+    stream.addEventListener(kind, (event) => hear(kind, JSON.parse(event.data)));
+  }
+  stream.addEventListener("error", lose);
+}
+
+async function lose() {
+  stream?.close();
+  stream = null;
+  try {
+    hear("health", await ask("/api/health"));
+    hear("mood", await ask("/api/mood"));
+  } catch {
+    link = "gone";
+    show();
+  }
+  setTimeout(connect, AGAIN);
+}
+
+async function press() {
+  if (!mood || asked || link !== "live") return;
+  const pause = mood.state !== "paused";
+  asked = { paused: pause, until: performance.now() + 15000 };
+  showButton();
+  try {
+    const answer = await fetch(pause ? "/api/pause" : "/api/resume", { method: "POST" });
+    if (!answer.ok) throw new Error(String(answer.status));
+  } catch {
+    asked = null;
+    showButton();
+  }
+}
+
+function watch() {
+  if (stream && link === "live" && performance.now() - heard > SILENT) lose();
+  showDetail();
+  showButton();
+}
+
+element("scores").replaceChildren(...EMOTIONS.map((emotion) => make(
+  "li", { id: `score-${emotion}` }, make("b", {}, name(emotion)),
+  make("span", { class: "track", "aria-hidden": "true" }, make("span", { class: "fill", "data-mood": emotion })),
+  make("span", {}, "0 %"),
+)));
+element("pause").addEventListener("click", press);
+setInterval(watch, 1000);
+setInterval(refreshHistory, 60000);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshHistory(); });
+connect();

@@ -1,0 +1,99 @@
+"""Which moods the last day was made of, by minutes. Pure: no clock; its memory does not grow."""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from serenbox.outputs.messages import HEARTBEAT, MOOD_LABELS, timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MINUTE = 60.0
+MINUTES = 24 * 60
+"""Minutes that are remembered."""
+
+PERIODS = {"hour": (60, 1), "day": (MINUTES, 15)}
+"""How many minutes each period has, and how many of them are taken together."""
+
+_SILENCE = 1.5 * HEARTBEAT
+"""Seconds after the last message for which its mood is taken to go on."""
+
+
+class Timeline:
+    """Adds up the seconds of each mood in each minute.
+
+    Times are seconds on a clock that never jumps. Wall clock times come in only when the result is
+    asked for, so somebody may set that clock by a day: what was five minutes ago stays so.
+    """
+
+    def __init__(self) -> None:
+        self._minutes: deque[tuple[int, array[float]]] = deque(maxlen=MINUTES)
+        self._label: str | None = None
+        self._known_until = 0.0
+        self._counted_until = 0.0
+
+    def add(self, now: float, label: str) -> None:
+        """Take a mood that was just told, one of `MOOD_LABELS`; it holds from now on."""
+        self._count(now)
+        self._label = label if label in MOOD_LABELS else None
+        self._known_until = now + _SILENCE
+        self._counted_until = now
+
+    def history(self, period: str, now: float, wall: float) -> list[dict[str, Any]]:
+        """Return the seconds of each mood in equal steps, oldest first.
+
+        Args:
+            period: One of `PERIODS`.
+            now: Seconds on the clock of `add`.
+            wall: The same moment, seconds since 1970.
+
+        Returns:
+            For each step its beginning as `time`, and `seconds` by mood: only those above 0, so
+            none for a time of which nothing is known.
+
+        """
+        self._count(now)
+        minutes, step = PERIODS[period]
+        last = int(now // MINUTE)
+        first = last - minutes + 1
+        sums = [array("d", bytes(8 * len(MOOD_LABELS))) for _ in range(minutes // step)]
+        for minute, seconds in self._minutes:
+            if minute >= first:
+                total = sums[(minute - first) // step]
+                for index, value in enumerate(seconds):
+                    total[index] += value
+        began = wall - now + first * MINUTE
+        return [
+            {"time": timestamp(began + index * step * MINUTE), "seconds": _named(total)}
+            for index, total in enumerate(sums)
+        ]
+
+    def _count(self, now: float) -> None:
+        """Add the time since the last count to the mood that held then."""
+        end = min(now, self._known_until)
+        if self._label is not None:
+            index = MOOD_LABELS.index(self._label)
+            # What is older than the memory is not worth going through.
+            begin = max(self._counted_until, end - MINUTES * MINUTE)
+            for minute, seconds in _by_minute(begin, end):
+                if not self._minutes or self._minutes[-1][0] != minute:
+                    self._minutes.append((minute, array("f", bytes(4 * len(MOOD_LABELS)))))
+                self._minutes[-1][1][index] += seconds
+        self._counted_until = max(self._counted_until, end)
+
+
+def _by_minute(begin: float, end: float) -> Iterator[tuple[int, float]]:
+    """Cut a stretch of time at the full minutes; yield each minute's number and its seconds."""
+    while begin < end:
+        minute = int(begin // MINUTE)
+        until = min(end, (minute + 1) * MINUTE)
+        yield minute, until - begin
+        begin = until
+
+
+def _named(seconds: Sequence[float]) -> dict[str, float]:
+    named = {label: round(value, 1) for label, value in zip(MOOD_LABELS, seconds, strict=True)}
+    return {label: value for label, value in named.items() if value > 0}

@@ -1,0 +1,224 @@
+"""Tests of the application alone; the server around it has its own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from serenbox.mood.types import Mood
+from serenbox.outputs.messages import event_message, mood_message, stats_message
+from serenbox.results import EMOTIONS
+from serenbox.web.access import Access
+from serenbox.web.app import Actions, make_app
+from serenbox.web.board import Board
+from serenbox.web.wsgi import OPEN_STREAM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+TOKEN = "0123456789abcdef0123"  # noqa: S105
+SCORES = dict.fromkeys(EMOTIONS, 0.0) | {"happy": 0.9}
+HAPPY = mood_message("box", 0.0, "sensing", Mood("happy", 0.9, SCORES, 0.0), 0.0)
+STATS = stats_message(
+    "box",
+    0.0,
+    "sensing",
+    version="1",
+    uptime=1.0,
+    camera="usb",
+    frames=7,
+    fps=9.5,
+    latency_ms={"total": {"p50": 10.0, "p95": 20.0, "p99": 30.0}},
+    temperature_c=48.0,
+    throttled=False,
+    memory_mb=90.0,
+    outputs={},
+)
+
+
+def got(answer: TestResponse) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(answer.data)
+    return found
+
+
+class Mqtt:
+    """An output that has lost its broker."""
+
+    name = "mqtt"
+
+    def start(self) -> None:
+        pass
+
+    def mood(self, message: Mapping[str, Any]) -> None:
+        pass
+
+    event = stats = mood
+
+    def close(self, timeout: float) -> None:
+        pass
+
+    def health(self) -> dict[str, Any]:
+        return {"connected": False, "published": 3, "dropped": 1, "problem": "it is off"}
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Box:
+    """A board with an application over it."""
+
+    def __init__(self, token: str | None = None) -> None:
+        self.clock = Clock()
+        self.board = Board("box", [Mqtt()], clock=self.clock, wall=lambda: 0.0)
+        self.commands: list[str] = []
+        access = Access(token, frozenset({"localhost"}), addresses=False)
+        actions = Actions(self.commands.append, lambda accept: (accept.encode(), "text/plain"))
+        self.client: FlaskClient = make_app(self.board, access, actions).test_client()
+
+
+@pytest.fixture
+def box() -> Box:
+    return Box()
+
+
+def test_mood_and_health(box: Box) -> None:
+    assert got(box.client.get("/api/mood"))["mood"] == "no_camera"
+    box.board.take("mood", HAPPY)
+    box.board.take("stats", STATS)
+
+    answer = box.client.get("/api/mood")
+    assert json.loads(answer.data) == HAPPY
+    assert list(json.loads(answer.data)) == list(HAPPY)
+    assert answer.headers["Cache-Control"] == "no-store"
+    health = got(box.client.get("/api/health"))
+    assert health["outputs"]["mqtt"]["problem"] == "it is off"
+    assert (health["fps"], health["state"], health["camera"]) == (9.5, "sensing", "usb")
+
+
+def test_the_reason_of_a_lost_camera_stays_until_it_is_back(box: Box) -> None:
+    box.board.take("stats", {**STATS, "problem": "unplugged"})
+    box.board.take("stats", STATS)
+    assert got(box.client.get("/api/health"))["problem"] == "unplugged"
+    box.board.take("mood", HAPPY)
+    assert got(box.client.get("/api/health"))["problem"] is None
+
+
+def test_history(box: Box) -> None:
+    box.board.take("mood", HAPPY)
+    box.clock.now += 30
+    hour = got(box.client.get("/api/history"))
+    assert sum(step["seconds"].get("happy", 0) for step in hour["steps"]) == 30
+    assert len(got(box.client.get("/api/history?period=day"))["steps"]) == 96
+    refused = box.client.get("/api/history?period=year")
+    assert refused.status_code == 400
+    assert "hour or day" in got(refused)["error"]
+
+
+def test_what_a_supervisor_needs(box: Box) -> None:
+    assert box.client.get("/healthz").status_code == 503
+    box.board.take("mood", HAPPY)
+    assert got(box.client.get("/healthz")) == {"status": "ok", "state": "sensing"}
+    box.board.take("mood", mood_message("box", 0.0, "paused", None, 0.0))
+    assert box.client.get("/healthz").status_code == 200
+    box.clock.now += 200  # it should have repeated itself long ago
+    answer = box.client.get("/healthz")
+    assert (answer.status_code, got(answer)["state"]) == (503, "hangs")
+
+
+def test_changes_are_counted(box: Box) -> None:
+    box.board.take("event", event_message(HAPPY, "sad"))
+    assert box.board.changes["happy"] == 1
+
+
+def test_commands(box: Box) -> None:
+    assert box.client.post("/api/pause").status_code == 202
+    assert box.client.post("/api/resume").status_code == 202
+    assert box.commands == ["pause", "resume"]
+    assert box.client.get("/api/pause").status_code == 405
+    assert box.client.post("/api/report").status_code == 404
+    assert len(box.commands) == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "null"},
+        {"Host": "evil.example"},
+    ],
+)
+def test_other_sites_command_nothing_and_read_nothing(box: Box, headers: dict[str, str]) -> None:
+    assert box.client.post("/api/pause", headers=headers).status_code in {403, 421}
+    assert box.commands == []
+    assert box.client.get("/api/mood", headers=headers).status_code in {403, 421}
+
+
+def test_events_are_left_to_the_server(box: Box) -> None:
+    room = [True, False]
+    environment = {OPEN_STREAM: lambda: room.pop(0)}
+    first = box.client.get("/api/events", environ_overrides=environment)
+    assert (first.status_code, first.mimetype) == (200, "text/event-stream")
+    assert "Content-Length" not in first.headers
+    second = box.client.get("/api/events", environ_overrides=environment)
+    assert second.status_code == 503
+    assert "Retry-After" in second.headers
+    assert box.client.head("/api/events").status_code == 200
+
+
+def test_the_page_and_what_confines_it(box: Box) -> None:
+    answer = box.client.get("/")
+    assert b"SerenBox" in answer.data
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    again = box.client.get("/", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+    for path in ("/static/app.js", "/static/style.css", "/static/icon.svg", "/favicon.ico"):
+        assert box.client.get(path).status_code == 200
+    for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/app.py", "/nothing"):
+        assert box.client.get(path).status_code == 404
+
+
+def test_no_file_of_the_page_names_another_machine(box: Box) -> None:
+    for path in ("/", "/login", "/static/app.js", "/static/style.css"):
+        text = box.client.get(path).text
+        assert "//" not in text.replace("// ", "").replace("http://www.w3.org/2000/svg", "")
+
+
+def test_the_token() -> None:
+    box = Box(TOKEN)
+    assert box.client.get("/healthz").status_code == 503  # without a token, but no camera yet
+    refused = box.client.get("/api/mood")
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    for path in ("/metrics", "/api/events", "/api/history", "/api/health"):
+        assert box.client.get(path).status_code == 401
+    assert box.client.post("/api/pause").status_code == 401
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert box.client.get("/api/mood", headers=bearer).status_code == 200
+    assert box.client.post("/api/pause", headers=bearer).status_code == 202
+    assert box.commands == ["pause"]
+
+
+def test_a_person_is_asked_for_the_token() -> None:
+    box = Box(TOKEN)
+    html = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    asked = box.client.get("/", headers=html)
+    assert (asked.status_code, asked.headers["Location"]) == (303, "/login")
+    assert box.client.get("/login").status_code == 200
+    assert box.client.post("/login", data={"token": "wrong"}).status_code == 403
+    assert box.client.get("/").status_code == 401
+    entered = box.client.post("/login", data={"token": f" {TOKEN}\n"})
+    assert (entered.status_code, entered.headers["Location"]) == (303, "/")
+    cookie = entered.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert TOKEN not in cookie
+    assert box.client.get("/").status_code == 200

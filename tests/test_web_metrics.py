@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from serenbox.web.board import Board
+from serenbox.web.metrics import exposition
+from tests.test_web_app import HAPPY, STATS, Mqtt
+
+if TYPE_CHECKING:
+    from serenbox.web.server import Server
+
+ROOT = Path(__file__).parent.parent
+
+
+def expose(*, told: bool = True) -> str:
+    board = Board("box", [Mqtt()])
+    if told:
+        board.take("mood", HAPPY)
+        board.take("stats", STATS)
+    server = cast("Server", SimpleNamespace(streams=2, refused=1, dropped=0))
+    text, content_type = exposition(board, lambda: server)("text/plain")
+    assert content_type.startswith("text/plain")
+    return text.decode()
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_the_figures() -> None:
+    found = samples(expose())
+    assert found["serenbox_mood", (("mood", "happy"),)] == 1
+    assert sum(value for (name, _), value in found.items() if name == "serenbox_mood") == 1
+    assert found["serenbox_frames_total", ()] == 7
+    latency = (("quantile", "0.95"), ("stage", "total"))
+    assert found["serenbox_stage_latency_seconds", latency] == 0.02
+    assert found["serenbox_temperature_celsius", ()] == 48
+    assert found["serenbox_output_connected", (("output", "mqtt"),)] == 0
+    assert found["process_resident_memory_bytes", ()] > 1e6
+
+
+def test_what_nobody_tells_is_left_out() -> None:
+    assert "temperature" not in expose(told=False)
+    assert "throttled" not in expose(told=False)
+
+
+def test_names_keep_the_conventions() -> None:
+    for family in text_string_to_metric_families(expose()):
+        assert re.fullmatch(r"(serenbox|process)_[a-z_]+", family.name)
+        assert family.documentation
+        for sample in family.samples:
+            assert (family.type == "counter") == sample.name.endswith("_total")
+        assert not re.search(r"_(ms|milliseconds|mb|percent|minutes)(_|$)", family.name)
+
+
+def test_the_dashboard_asks_for_what_there_is() -> None:
+    dashboard: dict[str, Any] = json.loads((ROOT / "docs" / "grafana.json").read_text("utf-8"))
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    names = {name for text in asked for name in re.findall(r"(?:serenbox|process)_\w+", text)}
+    known = {name for name, _ in samples(expose())}
+    assert len(asked) >= 8
+    assert names <= known
+    identifiers = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(identifiers)) == len(identifiers)

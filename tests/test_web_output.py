@@ -1,0 +1,266 @@
+"""The page as an output, on a real port, with visitors good and bad."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.errors import SettingsError
+from serenbox.outputs.messages import event_message, mood_message
+from serenbox.outputs.select import make_outputs
+from serenbox.settings.schema import Settings, StdoutSettings, WebSettings
+from serenbox.web import connection as connection_module
+from serenbox.web.connection import Phase
+from serenbox.web.output import WebOutput
+from serenbox.web.server import CONNECTIONS
+from tests.mosquitto import free_port, wait_for
+from tests.web_client import Viewer, answers, ask, ask_json, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAUSED = mood_message("box", 0.0, "paused", None, 0.0)
+LOST = mood_message("box", 0.0, "no_camera", None, 0.0)
+
+
+class Page:
+    """A running output and what it has asked the daemon for."""
+
+    def __init__(self, streams: int = 8) -> None:
+        self.port = free_port()
+        self.commands: list[str] = []
+        web = WebSettings(enabled=True, port=self.port, streams=streams)
+        self.output = WebOutput(Settings(web=web), self.commands.append)
+        self.output.start()
+        self.output.mood(LOST)
+        wait_for(lambda: self.output.health()["connected"], "the page")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    running = Page()
+    yield running
+    running.output.close(5)
+    assert not running.output._thread.is_alive()
+
+
+def test_the_settings_decide_and_nothing_is_imported_before_it_is_needed() -> None:
+    program = (
+        "import sys\n"
+        "from serenbox.outputs.select import make_outputs\n"
+        "from serenbox.settings.schema import Settings, WebSettings\n"
+        "made = make_outputs(Settings(), print)\n"
+        "assert 'serenbox.web' not in sys.modules\n"
+        "made = make_outputs(Settings(web=WebSettings(enabled=True)), print)\n"
+        "print([one.name for one in made])\n"
+        "print([name for name in ('flask', 'h11', 'prometheus_client') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "['stdout', 'web']\n[]\n"
+
+
+def test_without_its_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serenbox.web.output._NEEDED", ("flask", "no_such_package"))
+    with pytest.raises(SettingsError, match=r"no_such_package is not installed.*serenbox\[web\]"):
+        make_outputs(Settings(web=WebSettings(enabled=True)), print)
+
+
+def test_an_output_that_was_never_started_can_be_closed() -> None:
+    output = WebOutput(
+        Settings(web=WebSettings(enabled=True), stdout=StdoutSettings(enabled=False)), print
+    )
+    output.mood(PAUSED)
+    output.close(1)
+    assert output.health()["connected"] is False
+
+
+def test_viewers_are_told_at_once_and_of_every_change(page: Page) -> None:
+    with Viewer(page.port) as one, Viewer(page.port) as other:
+        for viewer in (one, other):
+            assert viewer.status() == 200
+            viewer.wait("mood", mood="no_camera")
+            viewer.wait("health", state="no_camera")
+        page.output.event(event_message(PAUSED, "no_camera"))
+        page.output.mood(PAUSED)
+        for viewer in (one, other):
+            assert viewer.wait("mood", mood="paused") == PAUSED
+        wait_for(lambda: "report" in page.commands, "a report to be asked for")
+        assert page.output.health()["streams"] == 2
+    wait_for(lambda: page.output.health()["streams"] == 0, "viewers to have left")
+
+
+def test_nobody_watching_costs_no_report(page: Page) -> None:
+    for _ in range(3):
+        page.output.mood(PAUSED)
+        ask_json(page.port, "/api/mood")
+    assert page.commands == []
+
+
+def test_commands_from_the_page(page: Page) -> None:
+    assert ask(page.port, "/api/pause", "POST")[0] == 202
+    assert ask(page.port, "/api/pause", "POST", Origin="http://evil.example")[0] == 403
+    assert page.commands == ["pause"]
+
+
+def test_two_hundred_streams_that_are_never_read(page: Page) -> None:
+    with contextlib.ExitStack() as open_ones:
+        viewers = [open_ones.enter_context(Viewer(page.port)) for _ in range(200)]
+        wait_for(lambda: page.output.health()["streams"] == 8, "all streams to be taken")
+        for number in range(3000):  # far more than the system keeps for a silent viewer
+            message = mood_message("box", float(number), "paused", None, 0.0)
+            page.output.mood(message)
+            if number % 100 == 0:
+                wait_for(lambda: not page.output._mailbox._waiting, "messages to be taken")
+        last = ask_json(page.port, "/api/mood")
+        assert last["time"] == "1970-01-01T00:49:59.000Z"
+        statuses = [_status(viewer) for viewer in viewers]
+    assert statuses.count(200) == 8
+    assert 503 in statuses  # as for the others, some were dismissed for newer visitors
+    assert set(statuses) <= {200, 503, None}
+
+
+def test_a_viewer_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection_module._PATIENCE, Phase.STREAMING, 0.5)
+    page = Page()
+    filler = {**PAUSED, "faces": ["x" * 60_000]}
+    with Viewer(page.port):
+        wait_for(lambda: page.output.health()["streams"] == 1, "the viewer")
+
+        def dropped() -> bool:
+            page.output.mood(filler)
+            return not page.output.health()["streams"]
+
+        wait_for(dropped, "the viewer to be dropped")
+    page.output.close(5)
+
+
+def test_slow_visitors_are_dropped_and_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection_module._PATIENCE, Phase.READING, 0.5)
+    monkeypatch.setitem(connection_module._PATIENCE, Phase.IDLE, 0.5)
+    page = Page()
+    with contextlib.ExitStack() as open_ones:
+        slow = []
+        for number in range(3 * CONNECTIONS):
+            sock = open_ones.enter_context(socket.create_connection(("127.0.0.1", page.port), 30))
+            with contextlib.suppress(ConnectionError):
+                sock.sendall(b"GET / HT"[: number % 9])
+            slow.append(sock)
+        assert ask_json(page.port, "/api/mood")
+        for sock in slow:  # all are hung up on
+            with contextlib.suppress(ConnectionError):
+                assert sock.recv(1) == b""
+    page.output.close(5)
+
+
+def test_a_large_body_a_long_head_and_many_requests_at_once(page: Page) -> None:
+    post = b"POST /login HTTP/1.1\r\nHost: localhost\r\n"
+    assert b" 413 " in say(page.port, post + b"Content-Length: 9999\r\n\r\n" + b"x" * 9999)
+    assert b" 431 " in say(page.port, b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000)
+    assert b" 417 " in say(page.port, post + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    assert b" 400 " in say(page.port, b"GET nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b" 421 " in say(page.port, b"GET / HTTP/1.0\r\n\r\n")
+    absolute = b"GET http://localhost/api/mood HTTP/1.0\r\nHost: localhost\r\n\r\n"
+    assert b" 200 " in say(page.port, absolute)
+    many = b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500
+    assert say(page.port, many).count(b"HTTP/1.1 200 OK") == 500
+
+
+def test_ten_thousand_nonsensical_requests(page: Page) -> None:
+    chance = random.Random(7)  # noqa: S311
+    statuses = Counter(
+        say(page.port, _nonsense(chance)).partition(b" ")[2][:3] for _ in range(10_000)
+    )
+    assert min(statuses[b"400"], statuses[b"404"], statuses[b"405"]) > 100
+    assert statuses[b"200"] > 100  # some make sense after all
+    assert statuses[b"500"] == 0
+    assert ask_json(page.port, "/api/mood") == LOST
+    assert page.output.health()["problem"] is None
+    assert page.commands.count("pause") == 0
+    assert threading.active_count() < 10
+
+
+def test_a_port_that_is_taken_and_becomes_free(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("serenbox.web.output._AGAIN", 0.1)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        output = WebOutput(Settings(web=WebSettings(enabled=True, port=port)), print)
+        output.start()
+        output.mood(PAUSED)
+        wait_for(lambda: output.health()["problem"], "a problem")
+        assert "Address already in use" in output.health()["problem"]
+    wait_for(lambda: output.health()["connected"], "the page")
+    assert answers(port)
+    output.close(5)
+    assert output.health()["problem"] is None
+    assert sum(record.levelname == "WARNING" for record in caplog.records) == 1
+
+
+def test_it_can_be_closed_while_it_waits_for_its_port() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        web = WebSettings(enabled=True, port=other.getsockname()[1])
+        output = WebOutput(Settings(web=web), print)
+        output.start()
+        output.mood(PAUSED)
+        wait_for(lambda: output.health()["problem"], "a problem")
+        output.close(5)
+        assert not output._thread.is_alive()
+
+
+def _status(viewer: Viewer) -> int | None:
+    try:
+        return viewer.status()
+    except (OSError, EOFError):
+        return None
+    except Exception:  # noqa: BLE001 - half an answer, for it was dismissed
+        return None
+
+
+def _nonsense(chance: random.Random) -> bytes:
+    """Return a request that is damaged in some way, or is none."""
+    methods = ("GET", "POST", "HEAD", "PUT", "OPTIONS", "DELETE", "TRACE", "CONNECT", "x" * 300, "")
+    paths = (
+        "/",
+        "/api/events",
+        "/api/mood",
+        "/static/%00",
+        "/login",
+        "/metrics",
+        "//",
+        "*",
+        "/%ff",
+    )
+    headers = [
+        "Content-Length: " + chance.choice(("0", "-1", "5", "9" * 30, "a")),
+        "Transfer-Encoding: chunked",
+        "Origin: " + chr(chance.randrange(33, 1000)),
+        "Cookie: serenbox=" + "x" * chance.randrange(200),
+        "Authorization: Bearer",
+        "Range: bytes=-1-",
+        "Connection: upgrade",
+    ]
+    chosen = chance.sample(headers, chance.choice((0, 0, 1, 2, len(headers))))
+    if chance.random() < 0.8:
+        chosen.append("Host: 127.0.0.1")
+    path = chance.choice(paths) + "?period=" + "%" * chance.randrange(4)
+    version = chance.choice(("1.1", "1.1", "1.0", "9.9", ""))
+    lines = [f"{chance.choice(methods)} {path} HTTP/{version}", *chosen, "", ""]
+    data = bytearray("\r\n".join(lines).encode("utf-8"))
+    for _ in range(chance.choice((0, 0, 1, 5, 50))):
+        data[chance.randrange(len(data))] = chance.randrange(256)
+    return bytes(data[: chance.randrange(len(data))]) if chance.random() < 0.1 else bytes(data)
