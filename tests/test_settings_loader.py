@@ -93,7 +93,10 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
         ("\nfps = 5", "line 2: fps is not in a table: put it under [camera]"),
         ("zzz = 5", "line 1: zzz is not a setting: the tables are"),
         ("enabled = true", "line 1: enabled is not in a table: put it under [stdout] or [mqtt]"),
-        ("[sensing]\nhost = 1", "line 2: sensing.host is not a setting: mqtt.host and web.host are"),
+        (
+            "[sensing]\nhost = 1",
+            "line 2: sensing.host is not a setting: mqtt.host and web.host are",
+        ),
         (
             "[stdout]\nqqq = 1",
             "line 2: stdout.qqq is not a setting: those of [stdout] are enabled,",

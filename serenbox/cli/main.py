@@ -30,6 +30,7 @@ COMMANDS = {
     "check": Command("serenbox.cli.check:CheckTool", "look for what is wrong with this box"),
     "config": Command("serenbox.cli.config:ConfigTool", "print, check or show the configuration"),
     "replay": Command("serenbox.cli.replay:ReplayTool", "print the moods of a recording over time"),
+    "serve": Command("serenbox.cli.serve:ServeTool", "answer photos with emotions over HTTP"),
     "bench": Command("serenbox.cli.bench:BenchTool", "measure how fast the service is here"),
 }
 """Every command by its name, in the order in which they are listed."""

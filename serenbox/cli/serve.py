@@ -1,0 +1,119 @@
+"""`serenbox serve`: the same detector behind HTTP."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING, ClassVar
+
+from serenbox.cli.common import Tool, UsageError, native_messages_hidden
+from serenbox.errors import ServiceError
+from serenbox.server.settings import ServerSettings, settings_from, with_texts
+
+if TYPE_CHECKING:
+    import argparse
+
+    from serenbox.server.process import Listening
+
+_DEFAULT_PORT = 8080
+
+
+class ServeTool(Tool):
+    """Answer photos with emotions over HTTP, until told to stop.
+
+    POST /predict takes a picture, as the field `file` of a form or as the body, and answers seven
+    scores of the largest face; POST /detect answers all faces, as serenbox-detect --json does. GET
+    /docs is a page to try it, /openapi.json the description, /healthz and /metrics are for those
+    who look after it. No picture is kept.
+
+    Every option about the models and the limits may also stand in the environment, as
+    SERENBOX_SERVER_ and its name in capitals; an option counts more. Anybody who can reach the
+    address may ask: put a proxy with TLS and authentication before it if that is not only you.
+
+    SIGTERM and SIGINT end it when what was begun is answered. Exit code: 0 then; 1 if it cannot
+    listen or its workers cannot start; 2 if the call, a setting or the model is wrong.
+    """
+
+    prog: ClassVar[str] = "serenbox serve"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments; those of the settings come from their declaration."""
+        add = parser.add_argument
+        add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+        add(
+            "--port",
+            type=int,
+            help=f"port to listen on (default: $PORT, else {_DEFAULT_PORT})",
+        )
+        add(
+            "--workers",
+            type=int,
+            metavar="N",
+            help="processes, each with a model of its own (default: as many as there are cores)",
+        )
+        add("--access-log", action="store_true", help="log every request on standard output")
+        for entry in fields(ServerSettings):
+            shown = "" if entry.default in (None, ()) else f" (default: {entry.default})"
+            option = "--" + entry.name.replace("_", "-")
+            add(option, metavar=entry.metadata["metavar"], help=entry.metadata["doc"] + shown)
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Check everything once, then serve."""
+        # Each worker uses one core: a thread of NumPy's for every core would never have work.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        settings = _settings(args)
+        listening = _listening(args)
+        from serenbox.daemon.logs import set_up_logging
+        from serenbox.server.process import serve
+
+        with native_messages_hidden(show=self.debug):
+            _check_models(settings)
+        set_up_logging(debug=self.debug)
+        try:
+            return serve(settings, listening, access_log=args.access_log)
+        except ServiceError as error:
+            self.error(*error.problems)
+            return 1
+
+
+def _settings(args: argparse.Namespace) -> ServerSettings:
+    given = {
+        entry.name: value
+        for entry in fields(ServerSettings)
+        if (value := getattr(args, entry.name)) is not None
+    }
+    return with_texts(settings_from(os.environ), given, lambda name: "--" + name.replace("_", "-"))
+
+
+def _listening(args: argparse.Namespace) -> Listening:
+    from serenbox.server.process import Listening
+
+    port = args.port if args.port is not None else _environment_port()
+    if not 1 <= port <= 65535:
+        raise UsageError(f"the port is {port}, and must be from 1 to 65535")
+    workers = args.workers if args.workers is not None else len(os.sched_getaffinity(0))
+    if not 1 <= workers <= 256:
+        raise UsageError(f"--workers is {workers}, and must be from 1 to 256")
+    return Listening(args.host, port, workers)
+
+
+def _environment_port() -> int:
+    text = os.environ.get("PORT") or str(_DEFAULT_PORT)
+    if not text.isdecimal():
+        raise UsageError(f"$PORT is '{text}', and must be a number: set it right or give --port")
+    return int(text)
+
+
+def _check_models(settings: ServerSettings) -> None:
+    """Find out here, and once, what would otherwise stop every worker."""
+    from serenbox.detector import EmotionDetector
+
+    detector = EmotionDetector(
+        settings.model, runtime=settings.runtime, min_confidence=settings.min_confidence
+    )
+    _ = detector.finder
+
+
+if __name__ == "__main__":
+    sys.exit(ServeTool().main())

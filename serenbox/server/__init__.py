@@ -1,0 +1,36 @@
+"""The HTTP server: photos in, emotions out, with the same objects as `serenbox-detect`.
+
+`gunicorn 'serenbox.server:create_app()'` takes its settings from the environment; `serenbox serve`
+does the rest as well. Needs `pip install 'serenbox[server]'`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from serenbox.server.settings import ServerSettings
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: ServerSettings | None = None) -> Flask:
+    """Return the application; call it once in each worker, for it loads the models.
+
+    Args:
+        settings: What applies; by default what the environment says.
+
+    Raises:
+        SettingsError: The environment holds something impossible.
+        ModelError: The model cannot be used.
+        RuntimeUnavailableError: No TensorFlow Lite runtime can be used.
+
+    """
+    import os
+
+    from serenbox.server.app import make_app
+    from serenbox.server.settings import settings_from
+
+    return make_app(settings or settings_from(os.environ))

@@ -1,0 +1,144 @@
+"""The detector of one worker, who may use it when, and how much it may hold."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import cv2
+
+from serenbox.detector import EmotionDetector
+from serenbox.errors import ImageError
+from serenbox.image_header import MAX_SIDE, read_header
+from serenbox.images import read_image
+from serenbox.server.errors import BusyError, NotAnImageError, TooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from serenbox.images import Pixels
+    from serenbox.results import Face
+    from serenbox.server.settings import ServerSettings
+
+
+class Engine:
+    """One detector, used by one request at a time while a bounded number of others wait.
+
+    Args:
+        settings: Its limits and its model.
+
+    Raises:
+        ModelError: The model cannot be used.
+        RuntimeUnavailableError: No TensorFlow Lite runtime can be used.
+
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        # The workers share the cores among them: threads of OpenCV's own would only get in the way.
+        cv2.setNumThreads(1)
+        self._settings = settings
+        self._detector = EmotionDetector(
+            settings.model, runtime=settings.runtime, min_confidence=settings.min_confidence
+        )
+        _ = self._detector.finder  # loaded now and not by the first request
+        self._turn = threading.Lock()
+        self._state = threading.Lock()
+        self._inside = 0
+        self._held = 0
+        self._since: float | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many requests are at or before the model."""
+        return self._inside
+
+    @property
+    def stuck(self) -> bool:
+        """Whether one picture has kept the model for longer than any should."""
+        since = self._since
+        return since is not None and time.monotonic() - since > self._settings.stuck_seconds
+
+    def check_room(self) -> None:
+        """Refuse early, before the body is read, what would be refused after it.
+
+        Raises:
+            BusyError: The queue is full.
+
+        """
+        if self._inside > self._settings.queue:
+            raise BusyError
+
+    @contextmanager
+    def memory(self, size: int) -> Iterator[None]:
+        """Set bytes aside for a body while it is read and worked on.
+
+        Raises:
+            BusyError: The bodies that are here already leave no room.
+
+        """
+        with self._state:
+            if self._held + size > self._settings.max_memory:
+                raise BusyError
+            self._held += size
+        try:
+            yield
+        finally:
+            with self._state:
+                self._held -= size
+
+    def detect(self, content: bytes) -> tuple[Pixels, list[Face]]:
+        """Return the upright picture and its faces, largest first.
+
+        Raises:
+            BusyError: Too many wait already, or the turn did not come in time.
+            NotAnImageError: The bytes are no whole picture that can be read.
+            TooLargeError: The picture has more pixels than are decoded.
+
+        """
+        self._check_size(content)
+        with self._own_turn():
+            try:
+                image = read_image(content, max_pixels=self._settings.max_pixels)
+                return image, self._detector.detect(image)
+            except ImageError as error:
+                raise NotAnImageError(str(error)) from error
+            except MemoryError as error:
+                raise BusyError from error
+            except cv2.error as error:
+                raise TooLargeError(
+                    f"the picture cannot be worked on ({error.err}): make it smaller"
+                ) from error
+
+    def _check_size(self, content: bytes) -> None:
+        """Read the header only: what is no picture or too large need not wait for its turn."""
+        try:
+            header = read_header(content)
+        except ImageError as error:
+            raise NotAnImageError(f"picture: {error}") from error
+        limit = self._settings.max_pixels
+        if header.width * header.height > limit or max(header.width, header.height) > MAX_SIDE:
+            raise TooLargeError(
+                f"the picture has {header.width} x {header.height} pixels; at most "
+                f"{limit / 1e6:g} million are decoded, and {MAX_SIDE:,} on a side: make it smaller"
+            )
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        with self._state:
+            if self._inside > self._settings.queue:
+                raise BusyError
+            self._inside += 1
+        try:
+            if not self._turn.acquire(timeout=self._settings.wait_seconds):
+                raise BusyError
+            try:
+                self._since = time.monotonic()
+                yield
+            finally:
+                self._since = None
+                self._turn.release()
+        finally:
+            with self._state:
+                self._inside -= 1

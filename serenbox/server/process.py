@@ -1,0 +1,154 @@
+"""The server as processes: gunicorn, its workers, and the folder in which they share figures."""
+
+# mypy: disallow-subclassing-any=false
+# gunicorn ships no types.
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication
+
+from serenbox.errors import ServiceError
+from serenbox.server import create_app
+from serenbox.server.settings import SHARED_FOLDER
+from serenbox.server.worker import PatientWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask import Flask
+
+    from serenbox.server.settings import ServerSettings
+
+_SPARE_THREADS = 24
+"""Threads of a worker beyond those that may wait for the model: they read, and say 503."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the server listens, and with how many processes."""
+
+    host: str
+    port: int
+    workers: int
+    graceful_seconds: int = 8
+    """How long a worker may go on with what it has begun, once it is told to end."""
+
+
+def serve(settings: ServerSettings, listening: Listening, *, access_log: bool = False) -> int:
+    """Serve until SIGTERM or SIGINT, and return the exit code.
+
+    Raises:
+        ServiceError: The address cannot be listened on.
+
+    """
+    _check_address(listening)
+    PatientWorker.receive_seconds = settings.receive_seconds
+    with _shared_figures():
+        try:
+            _Gunicorn(settings, listening, access_log=access_log).run()
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else 1
+    return 0
+
+
+def gunicorn_options(
+    settings: ServerSettings, listening: Listening, *, access_log: bool = False
+) -> dict[str, object]:
+    """Return gunicorn's settings."""
+    return {
+        "bind": f"{_bracketed(listening.host)}:{listening.port}",
+        "workers": listening.workers,
+        "worker_class": PatientWorker,
+        "threads": settings.queue + 1 + _SPARE_THREADS,
+        "worker_connections": 1000,
+        "graceful_timeout": listening.graceful_seconds,
+        "timeout": 60,
+        # Also how long a new connection may say nothing: under overload its client is slow.
+        "keepalive": math.ceil(settings.receive_seconds),
+        "worker_tmp_dir": _memory_folder(),
+        "forwarder_headers": "",
+        "control_socket_disable": True,
+        "accesslog": "-" if access_log else None,
+        "proc_name": "serenbox-serve",
+        "child_exit": _forget_worker,
+    }
+
+
+class _Gunicorn(BaseApplication):
+    """gunicorn with settings of ours; its workers make the application."""
+
+    def __init__(self, settings: ServerSettings, listening: Listening, *, access_log: bool) -> None:
+        self._settings = settings
+        self._options = gunicorn_options(settings, listening, access_log=access_log)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Hand the settings over."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Make the application; in a worker."""
+        return create_app(self._settings)
+
+
+def _forget_worker(_server: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn's own
+    from prometheus_client.multiprocess import mark_process_dead
+
+    with contextlib.suppress(OSError):
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _shared_figures() -> Iterator[None]:
+    """Give the workers a folder for their figures, unless the environment names one."""
+    if os.environ.get(SHARED_FOLDER):
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="serenbox-", dir=_memory_folder())
+    os.environ[SHARED_FOLDER] = folder
+    owner = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() == owner:  # a worker leaves through here as well
+            del os.environ[SHARED_FOLDER]
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory_folder() -> str | None:
+    """Return a folder in memory, for a disk may be slow or read-only."""
+    folder = Path("/dev/shm")  # noqa: S108 - names in it are made by mkdtemp and mkstemp
+    return str(folder) if os.access(folder, os.W_OK) else None
+
+
+def _check_address(listening: Listening) -> None:
+    """Tell in one line what gunicorn would try five times and tell in many."""
+    where = f"{_bracketed(listening.host)}:{listening.port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            listening.host, listening.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen()
+    except OSError as error:
+        raise ServiceError(
+            f"{where} cannot be listened on ({error.strerror}): "
+            "choose another with --host and --port"
+        ) from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,181 @@
+"""Taking a picture out of a request, whatever the client does with the connection."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.sansio.utils import get_content_length
+
+from serenbox.server.errors import BrokenBodyError, NoFileError, NotAnImageError, TooSlowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+FIELD = "file"
+"""The field of a form that holds the picture."""
+
+_BROKEN = "the body is broken off or not what its headers say: send the request again"
+
+_PIECE = 64 * 1024
+
+RAW_NAME = "-"
+"""What a picture without a name is called, as by `serenbox-detect` for standard input."""
+
+
+class PictureRequest(Request):
+    """A request whose uploaded files stay in memory: the disk may be read-only, and keeps nothing.
+
+    What is in memory is bounded, for `max_content_length` is.
+    """
+
+    max_form_parts = 20
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,  # noqa: ARG002 - the signature is Werkzeug's
+        content_type: str | None,  # noqa: ARG002
+        filename: str | None = None,  # noqa: ARG002
+        content_length: int | None = None,  # noqa: ARG002
+    ) -> IO[bytes]:
+        return BytesIO()
+
+
+class GuardedInput:
+    """A request's body that comes in time or not at all, and fails only with errors of HTTP.
+
+    Args:
+        stream: What the web server gives.
+        seconds: How long the reading may take in all.
+        length: Bytes that must come, where that is known.
+        clock: Seconds, never going back.
+
+    """
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        seconds: float,
+        length: int | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._missing = length
+        self._clock = clock
+        self._deadline = clock() + seconds
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes, nothing at the end.
+
+        Raises:
+            TooSlowError: The time is over.
+            BrokenBodyError: The connection broke, or what came is against HTTP.
+
+        """
+        try:
+            content = self._stream.read(size)
+        except HTTPException:
+            raise
+        # gunicorn raises what has no common base but this; nothing of it is the server's mistake.
+        except Exception as error:
+            self._check_time()
+            raise BrokenBodyError(_BROKEN) from error
+        self._check_time()
+        if self._missing is not None:
+            self._missing -= len(content)
+            if not content and size and self._missing > 0:
+                raise BrokenBodyError(_BROKEN)
+        return content
+
+    def readline(self, size: int = -1) -> bytes:
+        """Return a line; WSGI wants this to be there."""
+        line = bytearray()
+        while (size < 0 or len(line) < size) and (byte := self.read(1)):
+            line += byte
+            if byte == b"\n":
+                break
+        return bytes(line)
+
+    def _check_time(self) -> None:
+        if self._clock() > self._deadline:
+            raise TooSlowError("the body did not come in time: use a faster connection")
+
+
+class InputGuard:
+    """WSGI middleware that puts a `GuardedInput` in the place of every request's body."""
+
+    def __init__(self, application: WSGIApplication, seconds: float) -> None:
+        self._application = application
+        self._seconds = seconds
+
+    def __call__(
+        self, environment: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Handle one request."""
+        stream = cast("IO[bytes]", environment["wsgi.input"])
+        length = get_content_length(
+            environment.get("CONTENT_LENGTH"), environment.get("HTTP_TRANSFER_ENCODING")
+        )
+        environment["wsgi.input"] = GuardedInput(stream, self._seconds, length)
+        return self._application(environment, start_response)
+
+
+def discard_body(environment: WSGIEnvironment, limit: int) -> None:
+    """Read what is left of a body and forget it, so that its sender hears the answer.
+
+    A connection that is closed with bytes unread is reset, and the answer lost.
+
+    Args:
+        environment: Of the request; does nothing where its body has no end of its own.
+        limit: Bytes after which to give up.
+
+    """
+    if not environment.get("wsgi.input_terminated"):
+        return
+    left = limit
+    with contextlib.suppress(HTTPException):
+        while left > 0 and (piece := environment["wsgi.input"].read(min(left, _PIECE))):
+            left -= len(piece)
+
+
+def read_picture(request: Request) -> tuple[str, bytes]:
+    """Return the name of the picture in a request, and the bytes of its file.
+
+    A form (multipart/form-data) has it in its field `file`; any other body is the file itself,
+    whatever its Content-Type says, for the bytes tell what they are.
+
+    Raises:
+        NoFileError: There is no picture.
+        NotAnImageError: The body is compressed.
+        RequestError: The body is too slow, too large or broken.
+
+    """
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise NotAnImageError("the body is compressed: send the picture as it is")
+    try:
+        if request.mimetype == "multipart/form-data":
+            return _from_form(request)
+        content = request.get_data(cache=False)
+    except ClientDisconnected as error:
+        raise BrokenBodyError(_BROKEN) from error
+    if not content:
+        raise NoFileError(f"there is no picture: send it as the body, or as the field '{FIELD}'")
+    return RAW_NAME, content
+
+
+def _from_form(request: Any) -> tuple[str, bytes]:  # noqa: ANN401 - typed too loosely upstream
+    upload = request.files.get(FIELD)
+    if upload is None:
+        raise NoFileError(f"the form has no file in its field '{FIELD}': put the picture there")
+    content = upload.read()
+    if not content:
+        raise NoFileError(f"the file in the field '{FIELD}' is empty: choose a picture")
+    return upload.filename or RAW_NAME, content

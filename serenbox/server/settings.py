@@ -1,0 +1,179 @@
+"""What can be set of the server: by an option of `serenbox serve`, or in the environment."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from serenbox.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from dataclasses import Field
+
+    from serenbox.runtime_names import Runtime
+
+ENVIRONMENT = "SERENBOX_SERVER_"
+"""What the names of the environment's variables begin with; the field's name follows."""
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the folder in which workers share their figures. prometheus_client looks
+at it when it is imported, so it stands here and not beside the figures."""
+
+MIB = 2**20
+
+
+def _number(low: float, high: float, *, whole: bool = False) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            number = int(text) if whole else float(text)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            kind = "whole number" if whole else "number"
+            raise ValueError(f"must be a {kind} from {low:g} to {high:g}")
+        return number
+
+    return read
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of: {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        whole = f"{parts.scheme}://{parts.netloc}"
+        if origin != "*" and not (parts.scheme and parts.netloc and origin == whole):
+            raise ValueError("must be origins such as https://example.org, separated by commas")
+    return origins
+
+
+def _setting(default: object, read: Callable[[str], Any], metavar: str, doc: str) -> Any:  # noqa: ANN401
+    return field(default=default, metadata={"read": read, "metavar": metavar, "doc": doc})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What applies to one worker of the server. Each field's metadata hold how to read it."""
+
+    model: str | None = _setting(
+        None, str, "FILE", "emotion model (.tflite) to use instead of the usual"
+    )
+    runtime: Runtime = _setting(  # noqa: RUF009 - it makes a field
+        "auto",
+        _one_of("auto", "ai-edge-litert", "tflite-runtime"),
+        "NAME",
+        "what runs the models: auto, ai-edge-litert or tflite-runtime",
+    )
+    min_confidence: float | None = _setting(
+        None,
+        _number(0, 1),
+        "SCORE",
+        'an emotion with a score below this is "uncertain" in /detect',
+    )
+    total: int = _setting(
+        100,
+        _number(1, 100, whole=True),
+        "N",
+        "what the seven numbers of /predict sum to: 100, as percentages, or 1",
+    )
+    max_body_mb: float = _setting(
+        16.0, _number(0.01, 256), "MIB", "the largest body that is read, in MiB"
+    )
+    max_megapixels: float = _setting(
+        25.0, _number(0.01, 64), "MP", "the largest picture that is decoded, in millions of pixels"
+    )
+    queue: int = _setting(
+        8,
+        _number(0, 1000, whole=True),
+        "N",
+        "requests of one worker that may wait for the model; further ones are answered 503",
+    )
+    wait_seconds: float = _setting(
+        5.0, _number(0, 600), "S", "how long a request may wait for the model before it gets a 503"
+    )
+    receive_seconds: float = _setting(
+        15.0, _number(0.1, 600), "S", "how long the sending of a request may take"
+    )
+    stuck_seconds: float = _setting(
+        60.0, _number(1, 3600), "S", "after so long on one picture /healthz answers 503"
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        (), _origins, "ORIGINS", "origins whose pages may ask, separated by commas; * is any"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse totals that are neither a fraction nor a percentage."""
+        if self.total not in (1, 100):
+            raise SettingsError(f"total is {self.total}, and must be 1 or 100")
+
+    @property
+    def max_body(self) -> int:
+        """The largest body in bytes."""
+        return int(self.max_body_mb * MIB)
+
+    @property
+    def max_pixels(self) -> int:
+        """The most pixels of a picture."""
+        return int(self.max_megapixels * 1e6)
+
+    @property
+    def max_memory(self) -> int:
+        """Bytes of bodies that one worker holds at a time: four of the largest."""
+        return 4 * self.max_body
+
+
+def settings_from(environment: Mapping[str, str]) -> ServerSettings:
+    """Return the settings that the environment names, and the defaults of the others.
+
+    Raises:
+        SettingsError: Naming every variable that is wrong.
+
+    """
+    found = {
+        entry.name: environment[name]
+        for entry in fields(ServerSettings)
+        if environment.get(name := ENVIRONMENT + entry.name.upper())
+    }
+    return with_texts(ServerSettings(), found, lambda name: ENVIRONMENT + name.upper())
+
+
+def with_texts(
+    settings: ServerSettings, texts: Mapping[str, str], label: Callable[[str], str]
+) -> ServerSettings:
+    """Return the settings with some replaced.
+
+    Args:
+        settings: What holds for the others.
+        texts: Field name to what somebody wrote for it.
+        label: What to call a field in a message.
+
+    Raises:
+        SettingsError: Naming everything that is wrong.
+
+    """
+    values: dict[str, Any] = {}
+    problems = []
+    for entry in fields(ServerSettings):
+        if entry.name in texts:
+            try:
+                values[entry.name] = _read(entry, texts[entry.name])
+            except ValueError as error:
+                problems.append(f"{label(entry.name)} {error}, not '{texts[entry.name]}'")
+    if problems:
+        raise SettingsError(*problems)
+    return replace(settings, **values)
+
+
+def _read(entry: Field[Any], text: str) -> object:
+    return entry.metadata["read"](text)

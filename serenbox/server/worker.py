@@ -1,0 +1,75 @@
+"""gunicorn's threaded worker, made safe against clients that are slow or speak no HTTP."""
+
+# mypy: disallow-subclassing-any=false
+# gunicorn ships no types.
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from typing import Any
+
+from gunicorn.http import errors
+from gunicorn.workers import gthread
+
+_REFUSALS: dict[type[Exception], tuple[int, str]] = {
+    errors.LimitRequestLine: (414, "URI Too Long"),
+    errors.LimitRequestHeaders: (431, "Request Header Fields Too Large"),
+    errors.ExpectationFailed: (417, "Expectation Failed"),
+}
+_PATIENCE = 1.0
+"""Seconds between the application's own limit for a body and the end of what is read."""
+
+
+class PatientWorker(gthread.ThreadWorker):
+    """Gives no thread to a connection that says nothing, nor one for long that says it slowly.
+
+    The application ends bodies that trickle; this ends heads that do, and bodies that stop.
+    """
+
+    receive_seconds = 15.0
+    """How long a request may take to arrive; `serenbox serve` sets it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
+        super().__init__(*args, **kwargs)
+        self._begun: dict[Any, float] = {}
+
+    def handle(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own
+        """Handle the next request of a connection, in a thread of the pool."""
+        if not conn.initialized and not conn.wait_for_data(0):
+            return gthread._DEFER  # noqa: SLF001 - back to the loop, which waits without a thread
+        self._begun[conn] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            self._begun.pop(conn, None)
+
+    def murder_pending(self) -> None:
+        """Stop reading, about once a second, from whoever takes too long.
+
+        The way back stays open, so that what is not complete is still answered.
+        """
+        super().murder_pending()
+        latest = time.monotonic() - self.receive_seconds - _PATIENCE
+        for conn, begun in self._begun.copy().items():
+            if begun < latest:
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RD)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ANN401
+        """Answer what is not HTTP in JSON, and as what it is: a mistake of the client."""
+        if not isinstance(exc, errors.ParseException):
+            super().handle_error(req, client, addr, exc)
+            return
+        status, reason = _REFUSALS.get(type(exc), (400, "Bad Request"))
+        name = reason.lower().replace(" ", "_")
+        message = "the request is not valid HTTP, or its head is too long"
+        body = json.dumps({"status": status, "error": name, "message": message}) + "\n"
+        head = (
+            f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        with contextlib.suppress(OSError):
+            client.sendall((head + body).encode("ascii"))

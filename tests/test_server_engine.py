@@ -1,0 +1,118 @@
+"""The engine's queue, memory and limits, with the real models."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.server.engine import Engine
+from serenbox.server.errors import BusyError, NotAnImageError, TooLargeError
+from serenbox.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from serenbox.images import Pixels
+    from serenbox.results import Face
+
+
+@pytest.fixture(scope="module")
+def content(portrait_file: Path) -> bytes:
+    return portrait_file.read_bytes()
+
+
+class Gate:
+    """Holds the detector's work until it is opened."""
+
+    def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.entered, self.open = threading.Event(), threading.Event()
+        detect = engine._detector.detect
+
+        def wait(image: Pixels) -> list[Face]:
+            self.entered.set()
+            assert self.open.wait(60)
+            return detect(image)
+
+        monkeypatch.setattr(engine._detector, "detect", wait)
+
+
+def test_finds_the_face(content: bytes) -> None:
+    engine = Engine(ServerSettings())
+
+    image, faces = engine.detect(content)
+
+    assert image.shape == (512, 512, 3)
+    assert [face.emotion for face in faces] == ["happy"]
+    assert engine.waiting == 0
+    assert not engine.stuck
+
+
+def test_refuses_what_exceeds_the_queue(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(ServerSettings(queue=0))
+    gate = Gate(engine, monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(engine.detect, content)
+        assert gate.entered.wait(60)
+        try:
+            with pytest.raises(BusyError):
+                engine.check_room()
+            with pytest.raises(BusyError):
+                engine.detect(content)
+        finally:
+            gate.open.set()
+        assert len(first.result(60)[1]) == 1
+    engine.check_room()
+
+
+def test_gives_up_waiting(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(ServerSettings(queue=3, wait_seconds=0.05, stuck_seconds=1e-3))
+    gate = Gate(engine, monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(engine.detect, content)
+        assert gate.entered.wait(60)
+        try:
+            with pytest.raises(BusyError):
+                engine.detect(content)
+            assert engine.stuck
+        finally:
+            gate.open.set()
+        first.result(60)
+    assert not engine.stuck
+
+
+def test_holds_a_bounded_number_of_bytes() -> None:
+    engine = Engine(ServerSettings(max_body_mb=1))
+
+    full = (engine.memory(3 * 2**20), engine.memory(2**20))
+    with full[0], full[1], pytest.raises(BusyError), engine.memory(1):
+        pytest.fail("it must not come here")
+    with engine.memory(4 * 2**20):
+        pass
+
+
+def test_a_large_picture_is_refused_before_its_pixels_are_looked_at(content: bytes) -> None:
+    engine = Engine(ServerSettings(max_megapixels=0.26))
+
+    # The header says 512 x 512; nothing after it could be decoded.
+    with pytest.raises(TooLargeError, match="512 x 512"):
+        engine.detect(content[:100])
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"hello", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n" + b"0" * 99]
+)
+def test_refuses_what_is_no_picture(damaged: bytes) -> None:
+    with pytest.raises(NotAnImageError):
+        Engine(ServerSettings()).detect(damaged)
+
+
+def test_goes_on_after_a_damaged_picture(content: bytes) -> None:
+    engine = Engine(ServerSettings(queue=0))
+
+    with pytest.raises(NotAnImageError):
+        engine.detect(content[:-1000])
+
+    assert len(engine.detect(content)[1]) == 1

@@ -1,0 +1,283 @@
+"""`serenbox serve` as it is in use: gunicorn, its workers, and clients of every kind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.cli.serve import ServeTool
+from tests.server_process import ROOT, Server, form, free_port, read_all, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Two workers that are impatient, so that tests need not be patient."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    with serving(log, "--workers", "2", "--receive-seconds", "1", "--queue", "4") as running:
+        yield running
+        text = log.read_text("utf-8")
+        assert "Traceback" not in text, text
+
+
+@pytest.fixture(scope="module")
+def portrait_bytes(portrait_file: Path) -> bytes:
+    return portrait_file.read_bytes()
+
+
+def workers_of(server: Server) -> set[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(server.process.pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {int(number) for number in listed.stdout.split()}
+
+
+def test_answers_like_serenbox_detect(
+    server: Server, portrait_bytes: bytes, portrait_file: Path
+) -> None:
+    command = [sys.executable, "-m", "serenbox.cli.detect", "--json", str(portrait_file)]
+    said = subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout
+    body, kind = form(portrait_bytes)
+
+    answer = server.ask("POST", "/predict", body, {"Content-Type": kind})
+
+    assert answer.status == 200
+    assert answer.body.decode().strip() == json.dumps(json.loads(said)["faces"][0]["scores"])
+
+
+def test_the_client_check(server: Server, portrait_file: Path, tmp_path: Path) -> None:
+    script = ROOT / "deploy" / "test.sh"
+    address = f"http://127.0.0.1:{server.port}"
+    wrong = tmp_path / "text.jpg"
+    wrong.write_text("no picture", "utf-8")
+
+    good = subprocess.run(
+        [script, address, portrait_file], capture_output=True, text=True, check=False
+    )
+    bad = subprocess.run(
+        [script, address, wrong, portrait_file], capture_output=True, text=True, check=False
+    )
+    called_wrong = subprocess.run([script], capture_output=True, text=True, check=False)
+
+    assert (good.returncode, good.stderr) == (0, ""), good.stderr
+    assert "happy 100.0" in good.stdout
+    assert bad.returncode == 1
+    assert "415" in bad.stderr
+    assert called_wrong.returncode == 2
+
+
+def test_the_figures_are_those_of_all_workers(server: Server) -> None:
+    for _ in range(8):
+        server.ask("GET", "/nowhere")
+
+    figures = server.ask("GET", "/metrics").body.decode()
+
+    counted = [line for line in figures.splitlines() if 'code="404",path="other"' in line]
+    assert sum(float(line.split()[-1]) for line in counted) >= 8
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nSCRIPT_NAME: /x\r\nConnection: close\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        b"POST /predict HTTP/1.1\r\nTransfer-Encoding: strange\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\nExpect: miracles\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_answered_in_json(server: Server, head: bytes) -> None:
+    answer = server.raw(head + b"\r\n" * 2)
+    first, _, _ = answer.partition(b"\r\n")
+
+    code = int(first.split()[1])
+    assert 400 <= code < 500 or (code == 200 and b"SCRIPT_NAME" in head), answer
+    assert b"<html" not in answer
+    assert b"Traceback" not in answer
+
+
+def test_a_body_that_stops_is_answered_in_time(server: Server) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+
+    assert b" 408 " in server.raw(head + b"only this").split(b"\r\n")[0]
+
+
+def test_a_body_that_ends_early_is_refused(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx")
+        connection.shutdown(socket.SHUT_WR)
+        answer = read_all(connection)
+
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert b'"broken_body"' in answer
+
+
+def test_a_head_that_never_ends_is_given_up(server: Server) -> None:
+    assert server.raw(b"GET / HTTP/1.1\r\nX-Slow: ") == b""
+
+
+def test_a_chunked_body_is_taken(server: Server, portrait_bytes: bytes) -> None:
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(portrait_bytes), 50_000):
+            part = portrait_bytes[start : start + 50_000]
+            yield b"%x\r\n%b\r\n" % (len(part), part)
+        yield b"0\r\n\r\n"
+
+    head = b"POST /predict HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert b" 200 " in server.raw(head + b"".join(chunks())).split(b"\r\n")[0]
+
+
+def test_silent_and_slow_clients_do_not_keep_others_out(
+    server: Server, portrait_bytes: bytes
+) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(120):
+            connection = stack.enter_context(server.connect())
+            if number % 4 == 0:
+                connection.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+
+        assert server.ask("POST", "/predict", portrait_bytes).status == 200
+
+
+def test_overload_is_answered_and_nothing_is_lost(server: Server, portrait_bytes: bytes) -> None:
+    before = workers_of(server)
+    with ThreadPoolExecutor(60) as pool:
+        answers = list(
+            pool.map(lambda _: server.ask("POST", "/predict", portrait_bytes), range(120))
+        )
+
+    codes = {answer.status for answer in answers}
+    assert codes <= {200, 503}, codes
+    assert len({answer.body for answer in answers if answer.status == 200}) == 1
+    assert all("Retry-After" in answer.headers for answer in answers if answer.status == 503)
+    assert workers_of(server) == before
+
+
+def test_random_bytes_on_the_wire_harm_nobody(server: Server, portrait_bytes: bytes) -> None:
+    before = workers_of(server)
+    chance = random.Random(66)  # noqa: S311 - to be repeatable
+    body, kind = form(portrait_bytes[:2000])
+    whole = (
+        f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode() + body
+
+    for _ in range(60):
+        changed = bytearray(whole)
+        for _ in range(chance.randint(1, 6)):
+            changed[chance.randrange(250)] = chance.randrange(256)
+        with server.connect() as connection:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(changed)
+                connection.shutdown(socket.SHUT_WR)
+            answer = read_all(connection)
+        assert not answer or 200 <= int(answer.split(b" ")[1]) < 500, (bytes(changed[:300]), answer)
+        assert b"Traceback" not in answer
+
+    assert workers_of(server) == before
+
+
+def test_stops_gracefully(tmp_path: Path, portrait_bytes: bytes) -> None:
+    """A request whose body is half here when the server is told to end is answered all the same."""
+    with serving(tmp_path / "log", "--workers", "1") as running, running.connect() as connection:
+        length = len(portrait_bytes)
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+        connection.sendall(head + portrait_bytes[: length // 2])
+        wait_for_metric(running)
+        running.process.send_signal(signal.SIGTERM)
+        connection.sendall(portrait_bytes[length // 2 :])
+        connection.shutdown(socket.SHUT_WR)
+
+        assert b" 200 " in read_all(connection).split(b"\r\n")[0]
+        assert running.process.wait(60) == 0
+
+
+def wait_for_metric(server: Server) -> None:
+    """Wait until the server has taken the other connection, which it does before this one's."""
+    assert server.ask("GET", "/metrics").status == 200
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path, portrait_bytes: bytes) -> None:
+    with serving(tmp_path / "log", "--workers", "1") as running:
+        (first,) = workers_of(running)
+        os.kill(first, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while workers_of(running) in ({first}, set()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+        assert running.ask("POST", "/predict", portrait_bytes).status == 200
+
+
+def test_the_factory_works_with_plain_gunicorn(tmp_path: Path, portrait_bytes: bytes) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"]
+    command += ["--no-control-socket", "serenbox.server:create_app()"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "SERENBOX_SERVER_TOTAL": "100"}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=tmp_path)
+    server = Server(process, port, tmp_path / "log")
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError):
+                answer = server.ask("POST", "/predict", portrait_bytes)
+                break
+            assert time.monotonic() < deadline, server.log.read_text("utf-8")
+            time.sleep(0.1)
+    finally:
+        server.stop()
+
+    assert sum(answer.json.values()) == pytest.approx(100, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--queue", "many"], "--queue must be a whole number"),
+        (["--port", "0"], "the port is 0"),
+        (["--workers", "0"], "--workers is 0"),
+        (["--model", "/no/such.tflite"], "/no/such.tflite"),
+    ],
+)
+def test_a_wrong_call_ends_at_once(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ServeTool().main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_taken_port_is_told_in_a_line(server: Server) -> None:
+    command = [sys.executable, "-m", "serenbox.cli.main", "serve", "--port", str(server.port)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert done.returncode == 1
+    assert "cannot be listened on (Address already in use)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_curl_is_here() -> None:
+    assert shutil.which("curl"), "deploy/test.sh needs it: apt install curl"

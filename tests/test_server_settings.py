@@ -1,0 +1,71 @@
+"""Settings of the server: from the environment and from options."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import pytest
+
+from serenbox.errors import SettingsError
+from serenbox.server.settings import ENVIRONMENT, ServerSettings, settings_from, with_texts
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert settings_from({"PATH": "/bin"}) == ServerSettings()
+
+
+def test_reads_every_kind_of_setting_from_the_environment() -> None:
+    texts = {
+        "MODEL": "mine.tflite",
+        "RUNTIME": "tflite-runtime",
+        "MIN_CONFIDENCE": "0.5",
+        "TOTAL": "100",
+        "MAX_BODY_MB": "2",
+        "MAX_MEGAPIXELS": "1.5",
+        "QUEUE": "0",
+        "CORS_ORIGINS": "https://a.example, http://b.example:8080,",
+    }
+
+    found = settings_from({ENVIRONMENT + name: text for name, text in texts.items()})
+
+    assert (found.model, found.runtime, found.min_confidence) == (
+        "mine.tflite",
+        "tflite-runtime",
+        0.5,
+    )
+    assert (found.total, found.queue) == (100, 0)
+    assert (found.max_body, found.max_pixels, found.max_memory) == (2 * 2**20, 1_500_000, 2**23)
+    assert found.cors_origins == ("https://a.example", "http://b.example:8080")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("queue", "1.5", "--queue must be a whole number from 0 to 1000, not '1.5'"),
+        ("queue", "-1", "must be a whole number"),
+        ("wait_seconds", "nan", "must be a number from 0 to 600"),
+        ("max_body_mb", "inf", "must be a number"),
+        ("runtime", "onnx", "must be one of: auto, ai-edge-litert, tflite-runtime"),
+        ("cors_origins", "example.org", "must be origins such as https://example.org"),
+        ("cors_origins", "https://example.org/page", "must be origins"),
+        ("total", "50", "total is 50, and must be 1 or 100"),
+    ],
+)
+def test_says_what_is_wrong(name: str, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        with_texts(ServerSettings(), {name: text}, lambda field: f"--{field}")
+
+
+def test_names_everything_that_is_wrong() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_from({ENVIRONMENT + "QUEUE": "x", ENVIRONMENT + "RUNTIME": "y"})
+
+    assert [problem.split()[0] for problem in caught.value.problems] == [
+        "SERENBOX_SERVER_RUNTIME",
+        "SERENBOX_SERVER_QUEUE",
+    ]
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(entry.metadata["doc"] for entry in fields(ServerSettings))
