@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import inspect
 import os
+import signal
 import warnings
 from pathlib import Path
 
@@ -25,6 +26,11 @@ from serenbox.models import FACE_MODEL
 from serenbox.results import EMOTIONS
 
 ROOT = Path(__file__).parent.parent
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Whoever runs the tests in the background lets them ignore Ctrl-C, and so would every process
+    # that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_small_model() -> bytes:

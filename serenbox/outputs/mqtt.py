@@ -185,6 +185,8 @@ class MqttOutput:
     def _finish(self, session: Session | None) -> None:
         self._mailbox.shut()
         if session is not None:
+            if self._connected_since is not None:  # the last confirmations came with the end
+                self._published = self._published_before + session.confirmed
             self._mailbox.count_dropped(session.undelivered_events)
             session.end()
         since, self._connected_since = self._connected_since, None
