@@ -102,6 +102,11 @@ def test_a_visit(tmp_path: Path, camera: str, browser: Chrome, axe: str) -> None
 
 def test_the_token_is_asked_for(tmp_path: Path, camera: str, browser: Chrome, axe: str) -> None:
     from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.expected_conditions import (
+        presence_of_element_located,
+        staleness_of,
+    )
+    from selenium.webdriver.support.wait import WebDriverWait
 
     port = free_port()
     quick = f"{QUICK}\n[web]\nenabled = true\nport = {port}\n"
@@ -113,9 +118,11 @@ def test_the_token_is_asked_for(tmp_path: Path, camera: str, browser: Chrome, ax
         assert browser.current_url.endswith("/login")
         assert violations(browser, axe) == []
         for given in ("not the token of it", token):
-            field = browser.find_element(By.ID, "token")
+            patient = WebDriverWait(browser, 30)
+            field = patient.until(presence_of_element_located((By.ID, "token")))
             field.send_keys(given)
             field.submit()
+            patient.until(staleness_of(field))  # the next page has the same field
         wait_text(browser, "mood", "Happy")
         assert browser.current_url == f"http://localhost:{port}/"
         assert daemon.end() == 0
