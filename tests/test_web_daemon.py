@@ -97,7 +97,7 @@ def test_a_reload_opens_and_closes_the_page(tmp_path: Path, camera: str) -> None
         daemon.configuration.write_text(page(second))
         daemon.send(signal.SIGHUP)
         daemon.wait_until(lambda: answers(second), "the page elsewhere")
-        assert not answers(first)
+        wait_for(lambda: not answers(first), "the page to have moved")
         daemon.configuration.write_text(QUICK)
         daemon.send(signal.SIGHUP)
         wait_for(lambda: not answers(second), "the page to be closed")
