@@ -173,6 +173,15 @@ def test_faces_come_largest_first(finder: FaceFinder, portrait: Image) -> None:
     assert faces[0].box.x > 200
 
 
+@pytest.mark.parametrize("tiles", [False, True])
+def test_known_faces_are_left_out(finder: FaceFinder, portrait: Image, *, tiles: bool) -> None:
+    image = group_of(portrait, 2, 1, 320)
+    left, right = sorted(finder.find(image), key=lambda face: face.box.x)
+
+    assert finder.find(image, tiles=tiles, known=[left]) == [right]
+    assert finder.find(image, tiles=tiles, known=[left, right]) == []
+
+
 def test_a_higher_score_finds_less(face_model: Path, portrait: Image) -> None:
     assert FaceFinder(face_model, min_score=1.0).find(portrait) == []
     with pytest.raises(ValueError, match="min_score is 0, and must be above 0"):

@@ -13,6 +13,7 @@ from serenbox.mood.sensor import Sensor
 from serenbox.settings.schema import SensingSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from serenbox.results import FaceLocation
@@ -30,9 +31,11 @@ class CountingDetector(EmotionDetector):
         self.calls: list[str] = []
         find, follow = self.finder.find, self.finder.follow
 
-        def counted_find(image: Image, *, tiles: bool = False) -> list[FaceLocation]:
+        def counted_find(
+            image: Image, *, tiles: bool = False, known: Sequence[FaceLocation] = ()
+        ) -> list[FaceLocation]:
             self.calls.append("find")
-            return find(image, tiles=tiles)
+            return find(image, tiles=tiles, known=known)
 
         def counted_follow(image: Image, location: FaceLocation) -> FaceLocation | None:
             self.calls.append("follow")
@@ -72,7 +75,7 @@ def test_a_followed_face_costs_one_look(
 ) -> None:
     readings = [sensor.read(Frame(room((head, 100 + 6 * n, 180)), n / 10)) for n in range(13)]
 
-    assert detector.calls == ["find"] + ["follow"] * 9 + ["find"] + ["follow"] * 2
+    assert detector.calls == ["find", *["follow"] * 10, "find", *["follow"] * 2]
     assert [[face.id for face in reading.faces] for reading in readings] == [[1]] * 13
     lefts = [reading.faces[0].face.box.x for reading in readings]
     assert lefts == sorted(lefts)

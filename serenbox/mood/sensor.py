@@ -29,7 +29,7 @@ class Sensor:
     """Reads the faces of one frame after another. Use it from one thread at a time.
 
     A known face costs one look of the face finder around its last place. The whole picture is
-    searched when there is no known face, when one has got out of sight, and every
+    searched for others when there is no known face, when one has got out of sight, and every
     `search_interval` seconds.
 
     Args:
@@ -84,28 +84,20 @@ class Sensor:
 
     def _locate(self, frame: Frame) -> list[FaceLocation]:
         """Return where the faces are, each once."""
-        due = not self._known or frame.time - self._searched >= self._interval
-        searched = self._search(frame) if due else []
-        # A small face is sometimes seen from near only: a search alone must not lose it.
-        unseen = [one for one in self._known if not any(_is_same(one, two) for two in searched)]
-        followed = [self._detector.finder.follow(frame.image, one) for one in unseen]
-        if None in followed and not due:
-            searched = self._search(frame)
-        return _distinct([*searched, *(location for location in followed if location)])
-
-    def _search(self, frame: Frame) -> list[FaceLocation]:
-        self._searched = frame.time
-        return self._detector.finder.find(frame.image)
-
-
-def _is_same(one: FaceLocation, other: FaceLocation) -> bool:
-    return overlap(one.box, other.box) > _SAME_FACE
+        finder = self._detector.finder
+        followed = [finder.follow(frame.image, location) for location in self._known]
+        faces = _distinct(location for location in followed if location)
+        due = frame.time - self._searched >= self._interval
+        if due or not faces or None in followed:
+            self._searched = frame.time
+            faces += finder.find(frame.image, known=faces)
+        return faces
 
 
 def _distinct(locations: Iterable[FaceLocation]) -> list[FaceLocation]:
-    """Return each face once, where two followed ones have become one or a search saw it, too."""
+    """Return each face once, where two followed ones have become one."""
     kept: list[FaceLocation] = []
     for location in locations:
-        if not any(_is_same(location, other) for other in kept):
+        if not any(overlap(location.box, other.box) > _SAME_FACE for other in kept):
             kept.append(location)
     return kept
