@@ -28,8 +28,10 @@ class Plan:
     """For everything that is written; gone afterwards."""
     frames: int
     """How many to follow from the camera to the event."""
-    seconds: float
-    """How long to watch memory, and how long an idle service."""
+    memory_seconds: float
+    """How long to watch memory."""
+    idle_seconds: float
+    """How long to watch an idle service."""
     starts: int
     """How often to start the service."""
     runtime: RuntimeName
@@ -96,7 +98,7 @@ def measure_memory(plan: Plan, report: Report) -> None:
     settings = ("camera.loop=true", "camera.real_time=false")
     folder = plan.folder / "memory"
     with process.ServiceProcess(folder, str(plan.clip.absolute()), settings) as service:
-        points = process.memory(service, plan.seconds)
+        points = process.memory(service, plan.memory_seconds)
     most = max(memory for _, memory in points)
     growth, note = memory_growth(points)
     if not most:
@@ -112,7 +114,7 @@ def memory_growth(points: Sequence[tuple[int, float]]) -> tuple[float | None, st
     """Return the growth per 100,000 frames and over how many that was measured.
 
     The first half is left out, for allocators grow until they have been through everything. What
-    remains must be enough frames: a single page of 4 kB more in a hundred would look like a leak.
+    remains must be enough frames: a single page of 4 kB more in some hundred looks like a leak.
 
     Args:
         points: Frames and MB.
@@ -123,11 +125,11 @@ def memory_growth(points: Sequence[tuple[int, float]]) -> tuple[float | None, st
     later = points[len(points) // 2 :]
     count = later[-1][0] - later[0][0]
     if count < _FEWEST:
-        return None, f"{count} frames tell too little: watch longer with --seconds"
+        return None, f"{count} frames tell too little: watch longer with --memory-seconds"
     return 1e5 * slope(later), f"over {count} frames"
 
 
-_FEWEST = 2000
+_FEWEST = 5000
 
 
 def measure_start(plan: Plan, report: Report) -> None:
@@ -148,11 +150,12 @@ def measure_idle(plan: Plan, report: Report) -> None:
     clip.write_clip(scene, clip.empty_frames(), _IDLE_FPS)
     settings = ("camera.loop=true", f"camera.fps={_IDLE_FPS}")
     with process.ServiceProcess(plan.folder / "idle", str(scene), settings) as service:
-        share = process.idle_share(service, plan.seconds)
-    note = f"of one core, {_IDLE_FPS} frames per second" if share else _LINUX_ONLY
-    report.figures.append(
-        Figure("idle_percent", "processor while idle", "%", 4.0, 100 * share or None, note)
-    )
+        share = process.idle_share(service, plan.idle_seconds)
+    figure = Figure("idle_percent", "processor while idle", "%", 4.0, None, _LINUX_ONLY)
+    if share is not None:
+        note = f"of one core, {_IDLE_FPS} frames per second"
+        figure = dataclasses.replace(figure, value=100 * share, note=note)
+    report.figures.append(figure)
 
 
 _IDLE_FPS = 5

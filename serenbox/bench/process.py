@@ -96,13 +96,13 @@ class ServiceProcess:
         """Return its resident memory, millions of bytes; 0 where nobody tells."""
         return memory_mb(Path(f"/proc/{self._process.pid}/statm"))
 
-    def processor_seconds(self) -> float:
-        """Return the time that processors have spent on it; 0 where nobody tells."""
+    def processor_seconds(self) -> float | None:
+        """Return the time that processors have spent on it; None where nobody tells."""
         try:
             # The name, in brackets, may hold blanks: count from its end.
             text = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2]
         except OSError:
-            return 0.0
+            return None
         user, system = text.split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
@@ -134,8 +134,8 @@ _WARM_UP = 300
 """Frames after which everything that a service loads once is loaded."""
 
 
-def idle_share(service: ServiceProcess, seconds: float) -> float:
-    """Return the share of one core that it takes, 0 to 1 and beyond.
+def idle_share(service: ServiceProcess, seconds: float) -> float | None:
+    """Return the share of one core that it takes, 0 to 1 and beyond; None where nobody tells.
 
     Args:
         service: With an empty scene in real time.
@@ -146,11 +146,13 @@ def idle_share(service: ServiceProcess, seconds: float) -> float:
 
     """
     service.wait_frames(5)
-    began, spent = time.monotonic(), service.processor_seconds()
+    began, before = time.monotonic(), service.processor_seconds()
     time.sleep(seconds)
-    spent = service.processor_seconds() - spent
+    after = service.processor_seconds()
     service.frames()  # raises if it has ended meanwhile
-    return spent / (time.monotonic() - began)
+    if before is None or after is None:
+        return None
+    return (after - before) / (time.monotonic() - began)
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

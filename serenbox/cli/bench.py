@@ -37,7 +37,7 @@ class BenchTool(Tool):
       memory   of the service as fast as it can go, and by how much it grows
       start    until the first mood, next to the bare loading of the same libraries
       idle     the processor's time while nothing moves, at 5 frames per second
-    It takes about a minute and a half; other work on the machine makes the figures worse. A service
+    It takes about two and a half minutes; other work on the machine makes the figures worse. A service
     that runs is left alone.
 
     With --json one object is printed:
@@ -67,11 +67,18 @@ class BenchTool(Tool):
         )
         add("--frames", metavar="N", type=_count, default=1000, help="to follow (default: 1000)")
         add(
-            "--seconds",
+            "--memory-seconds",
+            metavar="N",
+            type=_seconds,
+            default=60.0,
+            help="to watch memory (default: 60)",
+        )
+        add(
+            "--idle-seconds",
             metavar="N",
             type=_seconds,
             default=20.0,
-            help="to watch memory, and to watch an idle service (default: 20)",
+            help="to watch an idle service (default: 20)",
         )
         add("--starts", metavar="N", type=_count, default=7, help="of the service (default: 7)")
 
@@ -92,7 +99,9 @@ def _measure(args: argparse.Namespace, folder: Path) -> Report:
         clip, name = _clip(args, folder)
         runtime = _runtime()
     report = Report({**_machine(), "runtime": runtime, "input": name})
-    plan = Plan(clip, folder, args.frames, args.seconds, args.starts, runtime)
+    plan = Plan(
+        clip, folder, args.frames, args.memory_seconds, args.idle_seconds, args.starts, runtime
+    )
     chosen = [part for part in _PARTS if part in (args.only or _PARTS)]
     progress = Progress(len(chosen) + 1)
     for number, part in enumerate(chosen, 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ class FrameStats:
     def __init__(self) -> None:
         self.frames = 0
         """Frames since the beginning."""
-        self._latencies: dict[str, deque[float]] = {}
-        self._moments: deque[float] = deque(maxlen=_MOMENTS)
+        self._latencies: dict[str, _Latest] = {}
+        self._moments = _Latest(_MOMENTS)
 
     def add(self, now: float, seconds: Mapping[str, float]) -> None:
         """Take one frame.
@@ -41,23 +41,41 @@ class FrameStats:
         self._moments.append(now)
         for stage, latency in seconds.items():
             if stage not in self._latencies:
-                self._latencies[stage] = deque(maxlen=_SAMPLES)
+                self._latencies[stage] = _Latest(_SAMPLES)
             self._latencies[stage].append(latency)
 
     def fps(self, now: float) -> float:
         """Return frames per second over the last ten seconds."""
-        recent = [moment for moment in self._moments if moment > now - _OF_LATE]
-        if len(recent) < 2 or now <= recent[0]:
+        recent = [moment for moment in self._moments.values() if moment > now - _OF_LATE]
+        if len(recent) < 2 or now <= min(recent):
             return 0.0
+        first, last = min(recent), max(recent)
         # What has not come yet counts, too: after a stall the figure falls at once.
-        return (len(recent) - 1) / max(recent[-1] - recent[0], now - recent[-1], 1e-6)
+        return (len(recent) - 1) / max(last - first, now - last, 1e-6)
 
     def latency_ms(self) -> dict[str, dict[str, float]]:
         """Return the percentiles of each stage's latency, milliseconds, as `p50` and so on."""
         return {
-            stage: {f"p{rank}": 1e3 * value for rank, value in percentiles(latencies).items()}
-            for stage, latencies in self._latencies.items()
+            stage: {f"p{rank}": 1e3 * value for rank, value in percentiles(latest.values()).items()}
+            for stage, latest in self._latencies.items()
         }
+
+
+class _Latest:
+    """The latest of many numbers, in memory that is taken once."""
+
+    def __init__(self, size: int) -> None:
+        self._numbers = array("d", bytes(8 * size))
+        self._count = 0
+
+    def append(self, number: float) -> None:
+        """Put a number where the oldest stands."""
+        self._numbers[self._count % len(self._numbers)] = number
+        self._count += 1
+
+    def values(self) -> array[float]:
+        """Return the numbers, in no order."""
+        return self._numbers[: self._count]
 
 
 def percentiles(values: Iterable[float]) -> dict[int, float]:
