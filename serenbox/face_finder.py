@@ -73,6 +73,7 @@ class FaceFinder:
         self._model = open_model(content, threads=threads, runtime=runtime)
         _check(self._model)
         self._anchors = blazeface.make_anchors()
+        self._input = np.empty(self._model.inputs[0].shape, np.float32)
         self._min_score = min_score
 
     def find(
@@ -178,8 +179,9 @@ class FaceFinder:
 
     def _answer(self, view: View, *, quick: bool = False) -> tuple[Floats, Floats]:
         """Return what the network says of a view: regressors (896, 16) and logits (896,)."""
-        pixels = cv2.LUT(cv2.cvtColor(view.pixels(quick=quick), cv2.COLOR_BGR2RGB), _SCALED)
-        regressors, logits = self._model.run(pixels[np.newaxis])
+        rgb = cv2.cvtColor(view.pixels(quick=quick), cv2.COLOR_BGR2RGB)
+        cv2.LUT(rgb, _SCALED, self._input[0])
+        regressors, logits = self._model.run(self._input)
         return regressors[0], logits[0, :, 0]
 
 

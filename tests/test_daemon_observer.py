@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -119,9 +120,6 @@ def test_while_nothing_moves_and_nobody_is_there_no_model_runs() -> None:
 def test_scores_that_are_no_numbers_are_refused(
     portrait: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "serenbox.classifier.scores_from_logits",
-        lambda logits, _: np.full(logits.shape, np.nan, np.float32),
-    )
+    monkeypatch.setattr("serenbox.classifier._row_scores", lambda *_: [math.nan] * 7)
     with pytest.raises(ModelError, match="no numbers"):
         Pipeline(Settings()).look(Frame(portrait, 1.0))

@@ -37,8 +37,8 @@ class BenchTool(Tool):
       memory   of the service as fast as it can go, and by how much it grows
       start    until the first mood, next to the bare loading of the same libraries
       idle     the processor's time while nothing moves, at 5 frames per second
-    It takes about two and a half minutes; other work on the machine makes the figures worse. A service
-    that runs is left alone.
+    It takes about two and a half minutes; other work on the machine makes the figures worse. A
+    service that runs is left alone.
 
     With --json one object is printed:
       {"schema": 1, "ok": true, ..., "latency_ms": {"find": {"p50", "p95", "p99"}, ...},
