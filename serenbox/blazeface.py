@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
     Quad = tuple[float, float, float, float]
-    _Near = tuple[float, Quad, list[float], list[float]]
+    _Candidate = tuple[float, Quad, list[float], list[float]]
     # Score, box, the network's row, and the anchor's centre.
 
 INPUT_SIZE = 128
@@ -136,26 +136,24 @@ def followed(
     (likely,) = (logits >= _lowest_logit(min_score)).nonzero()
     likely_logits = logits.take(likely).tolist()
     rows, centres = regressors.take(likely, 0).tolist(), anchors.take(likely, 0).tolist()
-    near: list[_Near] = []
+    candidates: list[_Candidate] = []
     for logit, row, centre in zip(likely_logits, rows, centres, strict=True):
         score = 1 / (1 + math.exp(-logit))
-        across, down = centre[0] + row[0] / INPUT_SIZE, centre[1] + row[1] / INPUT_SIZE
-        half, tall = row[2] / (2 * INPUT_SIZE), row[3] / (2 * INPUT_SIZE)
-        box = (across - half, down - tall, across + half, down + tall)
-        if score >= min_score and _overlap(box, known) > STILL_THERE:
-            near.append((score, box, row, centre))
-    if not near:
-        return None
-    strength, strongest, _, _ = max(near)
-    same = [
-        one
-        for one in near
-        if one[1] is strongest or _overlap(strongest, one[1]) > SAME_FACE_OVERLAP
-    ]
-    return _average(same), strength
+        if score >= min_score:
+            across, down = centre[0] + row[0] / INPUT_SIZE, centre[1] + row[1] / INPUT_SIZE
+            half, tall = row[2] / (2 * INPUT_SIZE), row[3] / (2 * INPUT_SIZE)
+            box = (across - half, down - tall, across + half, down + tall)
+            candidates.append((score, box, row, centre))
+    candidates.sort(reverse=True)
+    for rank, (score, box, _, _) in enumerate(candidates):
+        if _overlap(box, known) > STILL_THERE:
+            weaker = candidates[rank + 1 :]
+            same = [other for other in weaker if _overlap(box, other[1]) > SAME_FACE_OVERLAP]
+            return _average([candidates[rank], *same]), score
+    return None
 
 
-def _average(candidates: list[_Near]) -> list[float]:
+def _average(candidates: list[_Candidate]) -> list[float]:
     """Return the average of candidates, weighted by their scores.
 
     All that leads from a row to a candidate is linear, so rows are averaged, and made a candidate

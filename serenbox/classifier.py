@@ -62,7 +62,7 @@ def _log_prior(class_prior: tuple[float, ...], exponent: float) -> tuple[float, 
 
 def name_emotion(scores: Mapping[str, float], thresholds: Mapping[str, float]) -> str:
     """Return the label with the highest score, or `UNCERTAIN` where it misses its threshold."""
-    label = max(scores, key=lambda name: scores[name])
+    label = max(scores, key=scores.__getitem__)
     return label if scores[label] >= thresholds[label] else UNCERTAIN
 
 
@@ -115,16 +115,19 @@ class EmotionClassifier:
             ModelError: The input has another shape or type than the model's.
 
         """
-        (raw,) = self._model.run(face_input[np.newaxis])
-        return self._model.outputs[0].dequantize(raw[0])
+        return np.array(self._logits(face_input), np.float32)
 
     def classify(self, face_input: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the probability of each emotion, float32, (7,), in the order of `EMOTIONS`.
 
         Args and errors are those of `logits`.
         """
-        scores = _row_scores(self.logits(face_input).tolist(), self.metadata.scores)
+        scores = _row_scores(self._logits(face_input), self.metadata.scores)
         return np.array([scores[index] for index in self._order], np.float32)
+
+    def _logits(self, face_input: npt.NDArray[np.uint8]) -> list[float]:
+        (raw,) = self._model.run(face_input[np.newaxis])
+        return self._model.outputs[0].dequantize_few(raw[0].tolist())
 
 
 def _check_labels(labels: tuple[str, ...]) -> None:

@@ -73,7 +73,6 @@ class FaceFinder:
         self._model = open_model(content, threads=threads, runtime=runtime)
         _check(self._model)
         self._anchors = blazeface.make_anchors()
-        self._input = np.empty(self._model.inputs[0].shape, np.float32)
         self._min_score = min_score
 
     def find(
@@ -180,8 +179,7 @@ class FaceFinder:
     def _answer(self, view: View, *, quick: bool = False) -> tuple[Floats, Floats]:
         """Return what the network says of a view: regressors (896, 16) and logits (896,)."""
         rgb = cv2.cvtColor(view.pixels(quick=quick), cv2.COLOR_BGR2RGB)
-        cv2.LUT(rgb, _SCALED, self._input[0])
-        regressors, logits = self._model.run(self._input)
+        regressors, logits = self._model.run_on(lambda array: cv2.LUT(rgb, _SCALED, array[0]))
         return regressors[0], logits[0, :, 0]
 
 
@@ -223,7 +221,8 @@ def _boxes(locations: Sequence[FaceLocation], width: int, height: int) -> Floats
 def _others(candidates: Floats, taken: Floats) -> Floats:
     """Return the candidates that show none of the faces whose boxes (n, 4) are taken."""
     new = [not (blazeface.overlaps(one, taken) > _SAME).any() for one in candidates]
-    return candidates[np.array(new, bool)]
+    chosen: Floats = candidates[np.array(new, bool)]
+    return chosen
 
 
 def _location(

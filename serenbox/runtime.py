@@ -17,7 +17,7 @@ from serenbox.model_file import check_identifier
 from serenbox.runtime_names import Runtime, RuntimeName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -38,6 +38,7 @@ class _Interpreter(Protocol):
     def get_output_details(self) -> list[dict[str, Any]]: ...
     def set_tensor(self, tensor_index: int, value: npt.NDArray[Any]) -> None: ...
     def get_tensor(self, tensor_index: int) -> npt.NDArray[Any]: ...
+    def tensor(self, tensor_index: int) -> Callable[[], npt.NDArray[Any]]: ...
     def invoke(self) -> None: ...
 
 
@@ -59,6 +60,12 @@ class TensorSpec:
             return values.astype(np.float32)
         return (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
+    def dequantize_few(self, values: Sequence[float]) -> list[float]:
+        """Return the real values of a few raw ones: for those, quicker than with arrays."""
+        if not self.scale:
+            return list(values)
+        return [(value - self.zero_point) * self.scale for value in values]
+
 
 class LoadedModel:
     """A model ready to run. Use it from one thread at a time: a run overwrites its buffers."""
@@ -73,6 +80,7 @@ class LoadedModel:
         """The output tensors, in the order of what `run` returns."""
         self._interpreter = interpreter
         self._input_index = int(inputs[0]["index"])
+        self._input = interpreter.tensor(self._input_index)
         self._output_indices = [int(details["index"]) for details in outputs]
 
     def run(self, array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
@@ -94,8 +102,28 @@ class LoadedModel:
                 f"the model takes {spec.dtype} of shape {spec.shape}, not {array.dtype} of shape "
                 f"{array.shape}: give it what its input tensor asks for"
             )
+        self._interpreter.set_tensor(self._input_index, array)
+        return self._invoke()
+
+    def run_on(self, fill: Callable[[npt.NDArray[Any]], object]) -> list[npt.NDArray[Any]]:
+        """Run the model once on what `fill` writes into its first input, without a copy of it.
+
+        Args:
+            fill: Is called with an array of the shape and dtype of `inputs[0]`, which it must not
+                keep.
+
+        Returns:
+            As `run`.
+
+        Raises:
+            ModelError: The model fails.
+
+        """
+        fill(self._input())
+        return self._invoke()
+
+    def _invoke(self) -> list[npt.NDArray[Any]]:
         try:
-            self._interpreter.set_tensor(self._input_index, array)
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"the model failed to run with {self.runtime}: {error}") from error

@@ -58,11 +58,13 @@ class View:
             quick: Reduce by halving and then bilinearly, a tenth of the time of area averaging.
 
         """
+        resize = _quickly_resized if quick else _resized
+        x, y, side = self.left, self.top, self.side
+        height, width = self.picture.shape[:2]
+        if x >= 0 <= y and x + side <= width and y + side <= height:  # as most views are
+            return resize(self.picture[y : y + side, x : x + side], _SIZE, _SIZE)
         x, y = max(0, self.left), max(0, self.top)
         part = self.picture[y : max(y, self.top + self.side), x : max(x, self.left + self.side)]
-        resize = _quickly_resized if quick else _resized
-        if part.shape[0] == part.shape[1] == self.side:  # wholly inside, as most views are
-            return resize(part, _SIZE, _SIZE)
         scale = _SIZE / self.side
         left, top = (min(_SIZE - 1, round(gap * scale)) for gap in (x - self.left, y - self.top))
         rows = min(_SIZE - top, max(1, round(part.shape[0] * scale)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from serenbox.results import Box
 
@@ -70,31 +70,41 @@ class Tracker:
             boxes: All faces in the frame, in any order.
 
         """
-        self._tracks = [track for track in self._tracks if time - track.seen <= self._memory]
-        owners = _match(self._tracks, boxes)
-        current = {
-            index: Track(owners[index].id if index in owners else 0, box, time)
-            for index, box in enumerate(boxes)
-        }
-        kept = sorted(current, key=lambda index: -self._weight(current[index]))[: self._max_faces]
-        kept.sort(key=lambda index: -_area(current[index].box))
-        now = {index: self._named(current[index]) for index in kept}
-        seen = {track.id for track in now.values()}
-        self._tracks = [*now.values(), *(old for old in self._tracks if old.id not in seen)]
-        rivals = [track for track in self._tracks if track.id in {*seen, self._primary}]
+        known = [track for track in self._tracks if time - track.seen <= self._memory]
+        owners = _match(known, boxes)
+        kept = self._largest(boxes, owners)
+        now = [Track(self._number(owners.get(index)), boxes[index], time) for index in kept]
+        seen = {track.id for track in now}
+        unseen = [track for track in known if track.id not in seen]
+        self._tracks = now + unseen
+        rivals = now + [track for track in unseen if track.id == self._primary]
         self._primary = max(rivals, key=self._weight).id if rivals else None
-        return [Assignment(i, track.id, track.id == self._primary) for i, track in now.items()]
+        return [
+            Assignment(index, track.id, track.id == self._primary)
+            for index, track in zip(kept, now, strict=True)
+        ]
+
+    def _largest(self, boxes: Sequence[Box], owners: Mapping[int, Track]) -> list[int]:
+        """Return which boxes to keep, largest first; the primary face is not crowded out."""
+        areas: list[float] = [_area(box) for box in boxes]
+        largest = sorted(range(len(boxes)), key=areas.__getitem__, reverse=True)
+        if len(boxes) <= self._max_faces:
+            return largest
+        for index, owner in owners.items():
+            areas[index] *= self._lead if owner.id == self._primary else 1
+        heaviest = sorted(largest, key=areas.__getitem__, reverse=True)[: self._max_faces]
+        return [index for index in largest if index in heaviest]
 
     def _weight(self, track: Track) -> float:
         """Return the area of a face as it counts among others: the primary one's counts more."""
         return _area(track.box) * (self._lead if track.id == self._primary else 1)
 
-    def _named(self, track: Track) -> Track:
-        """Return the track with a number of its own."""
-        if track.id:
-            return track
+    def _number(self, owner: Track | None) -> int:
+        """Return the number of a face: its owner's, or a new one."""
+        if owner:
+            return owner.id
         self._last_id += 1
-        return Track(self._last_id, track.box, track.seen)
+        return self._last_id
 
 
 def overlap(one: Box, other: Box, reach: float = 1.0) -> float:
