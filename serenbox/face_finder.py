@@ -73,6 +73,7 @@ class FaceFinder:
         self._model = open_model(content, threads=threads, runtime=runtime)
         _check(self._model)
         self._anchors = blazeface.make_anchors()
+        self._buffers = np.empty((2, blazeface.INPUT_SIZE, blazeface.INPUT_SIZE, 3), np.uint8)
         self._min_score = min_score
 
     def find(
@@ -178,7 +179,8 @@ class FaceFinder:
 
     def _answer(self, view: View, *, quick: bool = False) -> tuple[Floats, Floats]:
         """Return what the network says of a view: regressors (896, 16) and logits (896,)."""
-        rgb = cv2.cvtColor(view.pixels(quick=quick), cv2.COLOR_BGR2RGB)
+        pixels = view.pixels(quick=quick, buffer=self._buffers[0])
+        rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, self._buffers[1])
         regressors, logits = self._model.run_on(lambda array: cv2.LUT(rgb, _SCALED, array[0]))
         return regressors[0], logits[0, :, 0]
 

@@ -51,18 +51,20 @@ class View:
     top: int
     side: int
 
-    def pixels(self, *, quick: bool = False) -> Image:
+    def pixels(self, *, quick: bool = False, buffer: Image | None = None) -> Image:
         """Return what is in view, (128, 128, 3), grey where it reaches beyond the picture.
 
         Args:
             quick: Reduce by halving and then bilinearly, a tenth of the time of area averaging.
+            buffer: Of the result's shape and type: may be returned with the pixels in it, for it
+                takes time to allocate another.
 
         """
         resize = _quickly_resized if quick else _resized
         x, y, side = self.left, self.top, self.side
         height, width = self.picture.shape[:2]
         if x >= 0 <= y and x + side <= width and y + side <= height:  # as most views are
-            return resize(self.picture[y : y + side, x : x + side], _SIZE, _SIZE)
+            return resize(self.picture[y : y + side, x : x + side], _SIZE, _SIZE, buffer)
         x, y = max(0, self.left), max(0, self.top)
         part = self.picture[y : max(y, self.top + self.side), x : max(x, self.left + self.side)]
         scale = _SIZE / self.side
@@ -147,18 +149,20 @@ def _starts(length: int) -> list[int]:
     return [round(step * (length - _SIZE) / steps) for step in range(steps + 1)]
 
 
-def _resized(image: Image, width: int, height: int) -> Image:
+def _resized(image: Image, width: int, height: int, buffer: Image | None = None) -> Image:
     if image.shape[:2] == (height, width):
         return image
     shrinking = width < image.shape[1] or height < image.shape[0]
     interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
+    resized = cv2.resize(image, (width, height), buffer, interpolation=interpolation)
+    return np.asarray(resized, np.uint8)
 
 
-def _quickly_resized(image: Image, width: int, height: int) -> Image:
+def _quickly_resized(image: Image, width: int, height: int, buffer: Image | None = None) -> Image:
     while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
         image = _halved(image)
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    resized = cv2.resize(image, (width, height), buffer, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
 
 
 def _halved(image: Image) -> Image:
