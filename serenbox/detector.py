@@ -12,7 +12,6 @@ from serenbox.classifier import EmotionClassifier, name_emotion
 from serenbox.crop import crop_face, face_to_input, reduce_face
 from serenbox.errors import ImageError
 from serenbox.face_finder import FaceFinder
-from serenbox.images import read_image
 from serenbox.results import EMOTIONS, Box, Face, FaceLocation
 
 if TYPE_CHECKING:
@@ -123,6 +122,9 @@ class EmotionDetector:
 def _pixels(image: ImageSource) -> Image:
     """Return the picture as BGR pixels."""
     if not isinstance(image, np.ndarray):
+        # Imported here: the service, which takes frames alone, begins sooner without.
+        from serenbox.images import read_image
+
         return read_image(image)
     grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
     if image.dtype != np.uint8 or not image.size or not (grey or image.shape[2:] == (3,)):

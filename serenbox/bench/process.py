@@ -27,6 +27,10 @@ _INTERVAL = 0.25
 """Seconds between two looks at a process."""
 
 
+_COMMAND = "import sys; from serenbox.cli.main import main; sys.exit(main())"
+"""What the installed command `serenbox` does, wherever that is."""
+
+
 class ServiceProcess:
     """`serenbox run` before a clip, with default settings. A context manager that ends it.
 
@@ -44,7 +48,7 @@ class ServiceProcess:
         folder.mkdir(exist_ok=True)
         self._socket = folder / "control"
         self._log = folder / "log"
-        command = [sys.executable, "-m", "serenbox.cli.main", "run", "--config", os.devnull]
+        command = [sys.executable, "-c", _COMMAND, "run", "--config", os.devnull]
         command += ["--camera", source]
         for setting in settings:
             command += ["--set", setting]
