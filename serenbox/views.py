@@ -6,8 +6,7 @@ Pure: no model, no files. Candidates are those of `serenbox.blazeface`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -42,8 +41,7 @@ _SMALLEST_TILE = 192
 _SIZE = INPUT_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """A square look at a picture, in pixels of it; it may reach beyond the picture."""
 
     picture: Image

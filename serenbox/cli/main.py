@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from serenbox.cli.common import EXIT_INTERRUPTED, EXIT_USAGE, Tool, UsageError
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """Something to do: `tool` is `module:class`, imported only when it is wanted."""
 
     tool: str

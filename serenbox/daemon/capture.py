@@ -6,8 +6,7 @@ import enum
 import logging
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from serenbox.daemon.recovery import Pacer, Recovery
 from serenbox.errors import CameraError
@@ -48,8 +47,7 @@ class CameraState(enum.Enum):
     """The camera was given up."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Captured:
+class Captured(NamedTuple):
     """A frame on its way to the main thread."""
 
     frame: Frame
