@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import traceback
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ SETTINGS = """
 source = "pi"
 [mqtt]
 enabled = true
+[web]
+enabled = true
+port = 18765
 """
 
 
@@ -67,6 +71,12 @@ def is_ready_and_publishes_a_mood(watcher: Watcher) -> None:
     assert mood["state"] == "sensing"
     assert mood["face_count"] == 1, mood
     assert prop("StatusText"), "no status for systemd"
+
+
+def shows_its_page(_: Watcher) -> None:
+    for path, part in (("/healthz", b"sensing"), ("/", b"<title>")):
+        with urllib.request.urlopen(f"http://127.0.0.1:18765{path}", timeout=10) as answer:
+            assert part in answer.read(), path
 
 
 def camera_is_the_virtual_one_through_picamera2(_: Watcher) -> None:
@@ -199,6 +209,7 @@ CHECKS: list[Callable[[Watcher], None]] = [
     installs_again_and_keeps_the_settings,
     unit_is_clean_and_tight,
     is_ready_and_publishes_a_mood,
+    shows_its_page,
     camera_is_the_virtual_one_through_picamera2,
     doctor_finds_only_what_is_missing,
     pauses_and_resumes,
