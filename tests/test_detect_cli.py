@@ -179,7 +179,7 @@ def test_standard_input(run: Run, tmp_path: Path) -> None:
     content = save(tmp_path / "a.png").read_bytes()
     (result,) = results(run("--json", "--cropped", "-", stdin=content))
     assert (result["image"], result["width"]) == ("-", 80)
-    assert_error(run("-"), 1, "standard input: it is empty")
+    assert_error(run("-"), 1, "standard input: it is empty: pipe a picture")
     assert_error(run("-", stdin=b"hello"), 1, "standard input: it holds text")
 
 

@@ -1,4 +1,4 @@
-"""Batch normalization through TensorFlow's fused operation, which trains about twice as fast.
+"""Batch normalization through TensorFlow's fused operation, which trains faster.
 
 Keras composes the training step of batch normalization from elementary operations, and on a CPU
 MobileNetV2 then spends most of its time in them. The arithmetic here is the same, but for the

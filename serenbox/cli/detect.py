@@ -207,6 +207,8 @@ def _read_picture(name: str) -> Pixels:
         raise ImageError(
             f"standard input: it cannot be read ({error.strerror}): pipe a picture into it"
         ) from error
+    if not content:
+        raise ImageError("standard input: it is empty: pipe a picture into it")
     return read_image(content, name="standard input")
 
 
