@@ -148,9 +148,11 @@ function showHistory(history) {
   const sums = {};
   const columns = history.steps.map(({ seconds }) => {
     const column = make("div");
+    // More than there is time for, where somebody set the clock back.
+    const whole = Math.max(60 * history.step_minutes, Object.values(seconds).reduce((a, b) => a + b, 0));
     for (const label of ORDER.filter((each) => seconds[each])) {
       const part = make("span", { "data-mood": label });
-      part.style.height = `${(100 * seconds[label]) / (60 * history.step_minutes)}%`;
+      part.style.height = `${(100 * seconds[label]) / whole}%`;
       column.append(part);
       sums[label] = (sums[label] ?? 0) + seconds[label];
     }
