@@ -117,8 +117,8 @@ class Database:
                 removed = self._connection.execute(_PRUNE, (before, limit)).rowcount
             free = left = self._ask("PRAGMA freelist_count")
             if free > _PAGES:
-                # It frees a page with each row of its answer.
-                self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+                # Not `execute`: a page is freed with each step, and that takes the first one only.
+                self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
                 left = self._ask("PRAGMA freelist_count")
         return removed >= limit or _PAGES < left < free
 

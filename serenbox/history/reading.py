@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -33,7 +33,7 @@ _READ = (
 
 
 def read_summaries(path: Path, first: int, end: int, step: int = 1) -> Iterator[Summary]:
-    """Yield what is kept, oldest first, without changing anything.
+    """Yield what is kept, oldest first.
 
     Args:
         path: The database; others may write to it meanwhile.
@@ -65,7 +65,7 @@ def read_extent(path: Path) -> tuple[int, int, int]:
         return (first, last, count) if count else (0, -1, 0)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         # Looked at, not opened: that tells why not in better words than SQLite, and closing a file
@@ -74,30 +74,35 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     except OSError as error:
         raise HistoryError(f"{path}: the history cannot be read ({error.strerror})") from error
     try:
-        connection = _open_for_reading(path)
-    except sqlite3.Error as error:
-        raise HistoryError(f"{path}: the history cannot be read ({error})") from error
-    try:
-        with damage_told(path):
+        with damage_told(path), closing(_open_for_reading(path)) as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA:
                 raise newer(path)
             check_table(connection, path)
             yield connection
     except sqlite3.Error as error:
         raise HistoryError(f"{path}: the history cannot be read ({error})") from error
-    finally:
-        connection.close()
 
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open it without the right to change it; on a medium where nothing can be, as it stands."""
-    address = f"file:{quote(str(path.absolute()))}?mode=ro"
-    connection = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, uri=True)
+    """Open it for queries only; on a medium where nothing can be written, as it stands there.
+
+    Not with `mode=ro` at first: that would leave SQLite's files beside it behind.
+    """
+    address = f"file:{quote(str(path.absolute()))}"
     try:
-        connection.execute("PRAGMA user_version").fetchone()
+        return _connect(f"{address}?mode=rw")
     except sqlite3.Error as error:
         if primary_code(error) != sqlite3.SQLITE_CANTOPEN:
-            return connection  # what is wrong shows again
+            raise
+        return _connect(f"{address}?mode=ro&immutable=1")
+
+
+def _connect(address: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, uri=True)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.Error:
         connection.close()
-        return sqlite3.connect(f"{address}&immutable=1", isolation_level=None, uri=True)
+        raise
     return connection
