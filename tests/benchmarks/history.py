@@ -177,7 +177,10 @@ def kill_again_and_again(path: Path, times: int, seed: int = 1) -> Kills:
 def damage(path: Path) -> str | None:
     """Return what SQLite finds wrong with the file; None where all is well."""
     with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("PRAGMA integrity_check").fetchall()
+        try:
+            found = connection.execute("PRAGMA integrity_check").fetchall()
+        except sqlite3.DatabaseError as error:
+            return str(error)
     return None if found == [("ok",)] else str(found)
 
 
