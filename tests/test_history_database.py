@@ -65,7 +65,7 @@ def test_minutes_are_read_in_steps_from_the_first(path: Path) -> None:
 
 
 def test_old_minutes_go_in_small_steps_and_the_file_shrinks(path: Path) -> None:
-    days = 12
+    days = 25
     with Database(path) as database:
         for day in range(days):
             database.add(summary(day * 1440 + minute) for minute in range(1440))

@@ -1,4 +1,4 @@
-"""The benchmark of the history in small: a few days, a few kills."""
+"""The benchmarks of the history in small: a few days, kills, and losses of power."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.benchmarks.history import (
     write_days,
     write_longest,
 )
+from tests.benchmarks.power_cut import Step, cut_off, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,3 +56,12 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
         file.seek(10 * 4096)
         file.write(b"\xa5" * 4096)
     assert damage(path)
+
+
+def test_the_power_goes(tmp_path: Path) -> None:
+    steps = record(tmp_path / "history.db", tmp_path / "trace", 300)
+
+    assert any(step == Step("sync") for step in steps)  # also the database was written to
+    assert cut_off(steps, tmp_path, 60) == []
+    careless = [step for step in steps if step.kind != "sync" or step.file != "-wal"]
+    assert cut_off(careless, tmp_path, 30) != []

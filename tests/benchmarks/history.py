@@ -205,7 +205,7 @@ def _kill_once(
         lines = [writer.stdout.readline()]  # it has begun
         reader = threading.Thread(target=_read, args=(writer.stdout, lines))
         reader.start()
-        time.sleep(chance.uniform(0.02, 0.8))
+        time.sleep(chance.uniform(0.02, 0.5))
         killed = time.monotonic()
         writer.kill()
         reader.join()
