@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from serenbox.history.steps import present_labels
 from serenbox.mood.plot import mood_color
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _STATES = {"paused": "#5f6b67", "no_camera": "#2b2f2e"}
 """Colours of what is no mood."""
 
+_UNKNOWN: dict[str, Any] = {"facecolor": "white", "edgecolor": "#c0c0c0", "hatch": "////"}
+"""Not to be taken for an empty room, which is nearly white."""
+
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _LABELS = 13
@@ -29,7 +33,7 @@ _LABELS = 13
 
 
 def draw_history(panels: Sequence[tuple[str, Sequence[Step]]]) -> bytes:
-    """Draw panels below each other; gives a PNG file. What is not known stays white.
+    """Draw panels below each other; gives a PNG file. What is not known is hatched.
 
     Args:
         panels: A title and equally long steps each.
@@ -43,15 +47,23 @@ def draw_history(panels: Sequence[tuple[str, Sequence[Step]]]) -> bytes:
     ):
         _draw_panel(axes, steps, labels)
         axes.set(title=title)
-    if labels:
-        handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, ncols=len(names), loc="outside lower center", frameon=False)
+    handles = [*figure.axes[0].get_legend_handles_labels()[0], Patch(label="not known", **_UNKNOWN)]
+    figure.legend(
+        handles=handles,
+        ncols=len(handles),
+        loc="outside lower center",
+        frameon=False,
+        handlelength=1.2,
+        handletextpad=0.4,
+        columnspacing=1.2,
+    )
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
     return content.getvalue()
 
 
 def _draw_panel(axes: Axes, steps: Sequence[Step], labels: Sequence[str]) -> None:
+    axes.patch.set(**_UNKNOWN)
     times = [*(step.begin for step in steps), steps[-1].end]
     lower = [0.0] * len(times)
     for label in labels:
