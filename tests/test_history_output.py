@@ -292,6 +292,31 @@ def test_deleting_forgets_also_what_is_not_written_yet(box: Box) -> None:
     assert box.kept() == {2: 30}
 
 
+def test_deleting_mends_a_full_disk_and_fails_only_where_it_must(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.live(1)
+    box.wait_written(1)
+    with no_room():
+        box.live(1)
+        wait_for(lambda: box.output.health()["problem"], "a problem")
+        wanted = box.output.delete()
+        wait_for(lambda: box.output.health()["deletions"] == wanted, "the deletion")
+        assert box.output.health()["problem"] is None
+    assert list(box.path.parent.iterdir()) == []
+
+    def refuse(_: Path) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(module, "delete_files", refuse)
+    wanted = box.output.delete()
+    wait_for(lambda: "not permitted" in (box.output.health()["problem"] or ""), "a problem")
+    assert box.output.health()["deletions"] < wanted
+    monkeypatch.undo()
+    box.output._wake.set()  # as with the next minute
+    wait_for(lambda: box.output.health()["deletions"] == wanted, "the deletion")
+
+
 def test_the_page_shows_what_is_kept_and_what_is_not_written_yet(box: Box) -> None:
     box.live(90, "sad")
     box.wait_written(90)
@@ -314,7 +339,9 @@ def test_without_the_database_the_page_shows_what_it_was_told(box: Box) -> None:
     board.take("mood", message("sad"))
     box.clocks.now += 5
     with box.output._disk:  # the writer hangs
-        assert board.history("hour")["steps"][-1]["seconds"] == {"sad": 5}
+        told = board.history("hour")
+        assert (told["steps"][-1]["seconds"], told["kept_days"]) == ({"sad": 5}, None)
+    assert board.history("hour")["kept_days"] == 30
 
 
 def test_every_mood_has_its_column(box: Box) -> None:

@@ -69,7 +69,8 @@ class HistoryOutput:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._days = settings.days
+        self.days = settings.days
+        """How long a minute is kept."""
         self._path = path
         self._clock = clock
         self._wall = wall
@@ -254,7 +255,7 @@ class HistoryOutput:
         if self._database is None or (jumped is not None and self._clock() - jumped < _REST):
             return
         wall = self._wall()
-        before = int(wall // MINUTE) - self._days * MINUTES_PER_DAY
+        before = int(wall // MINUTE) - self.days * MINUTES_PER_DAY
         self._prunable = self._database.prune(before, PRUNED)
         for file in files_set_aside(self._path):
             if file.stat().st_mtime < before * MINUTE:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _PATIENCE = 60.0
 """Seconds within which the service removes its history, also from a slow card."""
 
+_DOUBT = 5.0
+"""Seconds after which a problem of the history is one of its removal: it may be an old one, such as
+a full disk, which removing mends."""
+
 _INTERVAL = 0.05
 
 
@@ -69,11 +73,12 @@ def _have_removed(path: Path) -> None:
     wanted = _ask("delete history").get("deletions")
     if wanted is None:
         raise HistoryError(f"{path}: the service has just stopped keeping it: try again")
-    deadline = time.monotonic() + _PATIENCE
+    began = time.monotonic()
     while (history := _history_of(_ask("status"))).get("deletions", 0) < wanted:
-        if history.get("problem") or time.monotonic() > deadline:
-            problem = history.get("problem") or f"it takes longer than {_PATIENCE:g} s"
-            raise HistoryError(f"{path}: the service could not remove it: {problem}")
+        waited, problem = time.monotonic() - began, history.get("problem")
+        if waited > (_DOUBT if problem else _PATIENCE):
+            why = problem or f"it takes longer than {_PATIENCE:g} s"
+            raise HistoryError(f"{path}: the service could not remove it: {why}")
         time.sleep(_INTERVAL)
 
 

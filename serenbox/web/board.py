@@ -120,6 +120,7 @@ class Board:
             "period": period,
             "minutes": minutes,
             "step_minutes": step,
+            "kept_days": self._kept.days if self._kept and kept is not None else None,
             "steps": steps,
         }
 

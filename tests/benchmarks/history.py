@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import sqlite3
 import statistics
 import subprocess
@@ -37,7 +38,7 @@ from serenbox.results import EMOTIONS
 from serenbox.settings.schema import HistorySettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 DAY = 24 * 60
 """Minutes."""
@@ -125,12 +126,17 @@ def write_longest(path: Path, days: int) -> None:
             )
 
 
-def plot_seconds(path: Path, picture: Path, *arguments: str) -> float:
-    """Return how long one whole `serenbox history --plot` takes."""
+def plot_seconds(path: Path, picture: Path, *arguments: str) -> tuple[float, float]:
+    """Return how long one whole `serenbox history --plot` takes, and how much of the processor."""
     command = [sys.executable, "-m", "serenbox.cli.main", "history", "--file", str(path)]
-    began = time.perf_counter()
-    subprocess.run([*command, "--plot", str(picture), *arguments], check=True)
-    return time.perf_counter() - began
+    return _process_seconds([*command, "--plot", str(picture), *arguments])
+
+
+def _process_seconds(command: Sequence[str]) -> tuple[float, float]:
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, check=True)
+    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 # --- kills ---------------------------------------------------------------------------------------
@@ -258,26 +264,26 @@ def measure_year(folder: Path, days: int, keep: Path | None) -> bool:
     write_longest(folder / "longest.db", days)
     longest = (folder / "longest.db").stat().st_size / 1e6
     print(f"every number of every minute as long as can be: {longest:.1f} MB")
-    slowest = 0.0
-    for what, arguments in (("a week", ("--days", "7")), ("a day and a week", ())):
-        times = [plot_seconds(year, picture, *arguments) for _ in range(7)]
-        middle = statistics.median(times)
-        slowest = max(slowest, middle)
-        print(
-            f"`serenbox history --plot` of {what}: median {middle:.2f} s "
-            f"({min(times):.2f} to {max(times):.2f}), 7 processes"
-        )
-    bare = [_bare_seconds() for _ in range(7)]
-    print(
-        f"a process that only imports matplotlib and draws nothing: {statistics.median(bare):.2f} s"
+    week = _print_plot(
+        "`serenbox history --plot` of a week",
+        lambda: plot_seconds(year, picture, "--days", "7"),
     )
-    return max(size, longest) <= LARGEST_MB and slowest <= SLOWEST_PLOT
+    _print_plot("the same of a day and a week", lambda: plot_seconds(year, picture))
+    bare = [sys.executable, "-c", "import matplotlib.figure"]
+    _print_plot("a process that only imports matplotlib", lambda: _process_seconds(bare))
+    return max(size, longest) <= LARGEST_MB and week <= SLOWEST_PLOT
 
 
-def _bare_seconds() -> float:
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import matplotlib.figure"], check=True)
-    return time.perf_counter() - began
+def _print_plot(what: str, measure: Callable[[], tuple[float, float]]) -> float:
+    """Print how long something takes in eleven processes; return the median."""
+    times = [measure() for _ in range(11)]
+    took = [seconds for seconds, _ in times]
+    processor = statistics.median(seconds for _, seconds in times)
+    print(
+        f"{what}: median {statistics.median(took):.2f} s ({min(took):.2f} to {max(took):.2f}), "
+        f"{processor:.2f} s of the processor"
+    )
+    return statistics.median(took)
 
 
 def measure_kills(folder: Path, times: int) -> bool:
@@ -301,6 +307,8 @@ def main() -> int:
     args = parser.parse_args()
     if args.write:
         write_for_ever(Path(args.write[0]), int(args.write[1]))
+    if args.keep and args.keep.exists():
+        parser.error(f"{args.keep} is there already: name another file")
     well = True
     with tempfile.TemporaryDirectory(prefix="serenbox-history-") as folder:
         if args.days:

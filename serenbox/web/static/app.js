@@ -162,6 +162,9 @@ function showHistory(history) {
   const items = ORDER.filter((label) => sums[label]).map((label) => make(
     "li", {}, make("i", { "data-mood": label, "aria-hidden": "true" }), `${name(label)} ${duration(sums[label])}`,
   ));
+  put(element("kept"), history.kept_days === null
+    ? "Kept in memory only, since the service started."
+    : `A summary per minute is kept on the box for ${history.kept_days} days.`);
   element(`${history.period}-list`).replaceChildren(...(items.length ? items : [make("li", {}, "Nothing known yet")]));
 }
 
