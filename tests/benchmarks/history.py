@@ -158,7 +158,8 @@ class Kills:
 
 def kill_again_and_again(path: Path, times: int, seed: int = 1) -> Kills:
     """Kill a process that writes a history so many times, and look at the file after each."""
-    chance, outcome, kept = random.Random(seed), Kills(), {}  # noqa: S311
+    chance, outcome = random.Random(seed), Kills()  # noqa: S311
+    kept: dict[int, Summary] = {}
     for number in range(times):
         first = 29_000_000 + number * DAY
         killed, ended, written = _kill_once(path, first, chance)
