@@ -75,7 +75,7 @@ def test_old_minutes_go_in_small_steps_and_the_file_shrinks(path: Path) -> None:
         assert read_extent(path)[0] == (days - 1) * 1440
         database.close()
     assert days <= steps < 2 * days
-    assert path.stat().st_size < 0.2 * size
+    assert path.stat().st_size < 0.4 * size  # some free pages stay, for what comes
     assert read_extent(path) == ((days - 1) * 1440, days * 1440 - 1, 1440)
 
 
