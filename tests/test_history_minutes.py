@@ -46,7 +46,7 @@ def test_seconds_go_to_the_mood_that_held_and_to_its_minute(sums: MinuteSums) ->
 def test_scores_are_weighted_by_time_while_a_face_is_seen(sums: MinuteSums) -> None:
     sums.tell(0.0, WALL, "happy", {**SCORES, "happy": 0.9, "sad": 0.1})
     sums.tell(30.0, WALL + 30, "uncertain", {**SCORES, "happy": 0.3, "sad": None})
-    sums.tell(40.0, WALL + 40, "no_face", SCORES)
+    sums.tell(40.0, WALL + 40, "no_face", {**SCORES, "happy": 0.5})
     sums.count(60.0, WALL + 60)
 
     (summary,) = sums.take_all()
