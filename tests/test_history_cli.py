@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import cv2
 import pytest
 
-from serenbox.cli import history as module
 from serenbox.cli.history import HistoryTool
 from serenbox.daemon import paths
 from serenbox.doctor.history import check_history
@@ -309,7 +308,3 @@ def test_the_doctor_says_what_is_kept(kept: Path, tmp_path: Path) -> None:
     damaged = check_history(on, kept)
     assert damaged.state == "warn"
     assert "restart" in damaged.mend
-
-
-def test_the_tool_names_itself() -> None:
-    assert module.HistoryTool.prog == "serenbox history"
