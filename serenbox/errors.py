@@ -58,3 +58,15 @@ class SettingsError(SerenBoxError, ValueError):
 
 class ServiceError(SerenBoxError, RuntimeError):
     """The service cannot start or cannot go on, or there is none to talk to."""
+
+
+class NoServiceError(ServiceError):
+    """No service runs that could be talked to."""
+
+
+class HistoryError(SerenBoxError, RuntimeError):
+    """The history cannot be opened, read or written."""
+
+
+class HistoryDamagedError(HistoryError):
+    """The file of the history is damaged, or is no history."""

@@ -46,7 +46,7 @@ def test_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFixture[
 
     printed = capsys.readouterr()
     for name, command in COMMANDS.items():
-        assert f"{name:<6}  {command.summary}\n" in printed.out
+        assert f"{name:<7}  {command.summary}\n" in printed.out
     assert not printed.err
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAMES = [
     *("python", "settings", "emotion model", "face model", "runtime", "camera", "camera access"),
-    *("broker", "service", "temperature", "throttling", "disk"),
+    *("broker", "service", "temperature", "throttling", "disk", "history"),
 ]
 
 

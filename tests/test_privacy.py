@@ -1,15 +1,18 @@
 """No picture leaves the process: every byte that the real service writes is looked through.
 
 The service watches a face with a watermark beside it, random pixels that nothing else can resemble,
-under strace, which notes all it writes to files, pipes and sockets. The same search is shown to
-find every picture that a service with a leak lets out.
+under strace, which notes all it writes to files, pipes and sockets; its history is on, too. The
+same search is shown to find every picture that a service with a leak lets out.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -45,6 +48,11 @@ UNSEEN = (
     "io_uring_enter,io_submit,memfd_create,shmget"
 )
 """What could carry bytes out without showing them: not to be used at all."""
+
+HISTORY = "".join(f"\\x{byte:02x}" for byte in b"/state/history.db")
+"""What strace calls the database of the history, and how those of the files beside it begin."""
+
+SHARED = "".join(f"\\x{byte:02x}" for byte in b"-shm")
 
 PICTURE_FILES = {
     "JPEG": b"\xff\xd8\xff",
@@ -115,7 +123,7 @@ def test_no_picture_leaves(tmp_path: Path, watermarked: Image, broker: Mosquitto
         messages = watch(tmp_path, broker, (sys.executable, "-m", "serenbox.cli.main"))
         received = b"".join(message.payload for message in listener.of(""))
     trace = (tmp_path / "trace").read_text()
-    pieces = pieces_written(trace)
+    pieces, history = pieces_written(trace), pieces_written(trace, to_history=True)
     written = b"\n".join(pieces)
     # The search would find what came out, for it has seen all that did.
     assert b'"mood":"happy"' in written
@@ -131,6 +139,11 @@ def test_no_picture_leaves(tmp_path: Path, watermarked: Image, broker: Mosquitto
         assert pictures_in(path.read_bytes(), watermarked) == [], path
     assert [piece for piece in pieces if is_no_text(piece)] == []
     assert len(written) < watermarked.size / 10, "more than the messages need"
+    # Nor in the history, which is no text.
+    assert any(b"happy_ms INTEGER" in piece for piece in history)
+    assert pictures_in(b"".join(history), watermarked) == []
+    assert sum(map(len, history)) < watermarked.size / 5, "more than a minute needs"
+    assert kinds_kept(tmp_path / "state" / "history.db") == {"integer"}
 
 
 def test_the_search_finds_leaks(tmp_path: Path, watermarked: Image, broker: Mosquitto) -> None:
@@ -147,29 +160,47 @@ def watch(folder: Path, broker: Mosquitto, program: Sequence[str]) -> set[str]:
     """Run the service under strace until its recording is over; return the moods that it told."""
     strace = required_program("strace")
     calls = f"trace={WRITING},{UNSEEN},mmap"
-    options = ("-D", "-f", "-q", "-xx", "-s", "100000000", "-e", "signal=none", "-e", calls)
+    options = ("-D", "-f", "-q", "-y", "-xx", "-s", "100000000", "-e", "signal=none", "-e", calls)
     camera = write_script(
         folder / "script.json",
         [{"frames": "face.png", "count": FRAMES}, {"black": 3}, {"error": "gone"}, {"end": True}],
     )
     mqtt = f"\n[mqtt]\nenabled = true\nhost = '127.0.0.1'\nport = {broker.port}\n"
+    history = folder / "state" / "history.db"
     with Daemon(
         folder,
         camera,
-        configuration=QUICK + mqtt + "[service]\nstats_interval = 1\n",
+        configuration=QUICK + mqtt + "[history]\nenabled = true\n[service]\nstats_interval = 1\n",
         program=(strace, *options, "-o", str(folder / "trace"), *program),
         environment={"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder / "tmp")},
     ) as daemon:
-        # Its parent is told at once, strace writes its last lines a little later.
-        assert daemon.wait() == 0
+        shared = history.with_name(f"{history.name}-shm")
+        daemon.wait_until(shared.exists, "the history")
+        with closing(sqlite3.connect(history)) as reader:
+            # As long as this is open, what SQLite shares with it stays there.
+            reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            # Its parent is told at once, strace writes its last lines a little later.
+            assert daemon.wait() == 0
+            shutil.copy(shared, folder / "shared")
         ended = re.compile(rf"^{daemon.pid} +\+\+\+ exited with 0", re.MULTILINE)
         wait_for(lambda: ended.search((folder / "trace").read_text()), "the end of the trace")
         return {message["mood"] for message in daemon.messages}
 
 
-def pieces_written(trace: str) -> list[bytes]:
-    """Return all that the traced process has written, piece by piece."""
-    lines = (line for line in trace.splitlines() if writes(line))
+def kinds_kept(path: Path) -> set[str]:
+    """Return the kinds of values in the only table of a database."""
+    with closing(sqlite3.connect(path)) as connection:
+        (table,) = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        assert table == ("minutes",)
+        columns = connection.execute("SELECT name FROM pragma_table_info('minutes')").fetchall()
+        kinds = ", ".join(f"typeof({column})" for (column,) in columns)
+        return {*chain(*connection.execute(f"SELECT {kinds} FROM minutes"))}  # noqa: S608
+
+
+def pieces_written(trace: str, *, to_history: bool = False) -> list[bytes]:
+    """Return what the traced process has written to the history, or elsewhere, piece by piece."""
+    called = (line for line in trace.splitlines() if writes(line))
+    lines = (line for line in called if (HISTORY in line.partition(",")[0]) is to_history)
     texts = chain.from_iterable(re.findall(r'"((?:\\x..)*)"', line) for line in lines)
     return [bytes.fromhex(text.replace(r"\x", "")) for text in texts]
 
@@ -183,7 +214,12 @@ def hidden_ways_out(trace: str) -> list[str]:
     called = [line for line in trace.splitlines() if re.match(r"\d+ +\w+\(", line)]
     names = UNSEEN.split(",")
     hidden = [line for line in called if line.split()[1].partition("(")[0] in names]
-    mapped = (line for line in called if "mmap(" in line and "MAP_SHARED" in line)
+    # What SQLite shares with other processes is looked through as a file.
+    mapped = (
+        line
+        for line in called
+        if "mmap(" in line and "MAP_SHARED" in line and f"{HISTORY}{SHARED}>" not in line
+    )
     return hidden + [line for line in mapped if "PROT_WRITE" in line and "ANONYMOUS" not in line]
 
 

@@ -23,7 +23,7 @@ def setting(name: str) -> KnownSetting:
 
 
 def test_every_field_is_described_in_order() -> None:
-    order = ["device", "camera", "sensing", "mood", "stdout", "mqtt", "web", "service"]
+    order = ["device", "camera", "sensing", "mood", "stdout", "mqtt", "web", "history", "service"]
     assert list(tables()) == order
     first = describe(CameraSettings)[:2]
     assert [known.key for known in first] == ["source", "width"]

@@ -27,6 +27,7 @@ COMMANDS = {
     "status": Command("serenbox.cli.control:StatusTool", "say what the service is doing"),
     "check": Command("serenbox.cli.check:CheckTool", "look for what is wrong with this box"),
     "config": Command("serenbox.cli.config:ConfigTool", "print, check or show the configuration"),
+    "history": Command("serenbox.cli.history:HistoryTool", "show or remove the moods of past days"),
     "replay": Command("serenbox.cli.replay:ReplayTool", "print the moods of a recording over time"),
     "serve": Command("serenbox.cli.serve:ServeTool", "answer photos with emotions over HTTP"),
     "bench": Command("serenbox.cli.bench:BenchTool", "measure how fast the service is here"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import tomllib
 from pathlib import Path
@@ -18,6 +17,7 @@ from serenbox.cli.common import (
     printable,
     write_line,
 )
+from serenbox.cli.plots import check_plot, write_plot
 from serenbox.errors import CameraError
 from serenbox.mood.timeline import Timeline, totals
 from serenbox.settings import find_settings_file, load_settings, with_overrides
@@ -78,7 +78,7 @@ class ReplayTool(Tool):
         settings = load_settings(find_settings_file(args.config))
         settings = with_overrides(settings, dict(map(parse_assignment, args.set)))
         if args.plot:
-            _check_plot(args.plot)
+            check_plot(args.plot)
         replay = _Replay(keep_scores=bool(args.plot))
         with native_messages_hidden(show=args.debug):
             replay.play(_open(args.file, settings), _mood_maker(settings, cropped=args.cropped))
@@ -91,7 +91,7 @@ class ReplayTool(Tool):
             from serenbox.mood.plot import draw_timeline
 
             picture = draw_timeline(printable(args.file.name), replay.times, replay.scores, spans)
-            _write(args.plot, picture)
+            write_plot(args.plot, picture)
         layout = as_json if args.json else as_table
         write_line(layout(str(args.file), replay.timeline.frames, spans))
         return EXIT_FAILED if replay.problems else EXIT_OK
@@ -230,22 +230,3 @@ def _mood_maker(settings: Settings, *, cropped: bool) -> Callable[[Frame], Mood]
         return mood_filter.update(Reading(frame.time, (TrackedFace(1, face, primary=True),)))
 
     return mood_of
-
-
-def _check_plot(path: Path) -> None:
-    """See before the work whether the plot can be drawn and where it goes."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("--plot needs matplotlib, which is not installed: pip install matplotlib")
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"{path}: the plot is a PNG file: give it a name that ends in .png")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path}: there is no folder {path.parent}: make it, or name another")
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: the plot cannot be written ({error.strerror}): name another file"
-        ) from error

@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from serenbox.errors import ServiceError
+from serenbox.errors import NoServiceError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,7 +125,8 @@ def ask_service(request: str, paths: Sequence[Path], timeout: float = 5.0) -> di
         timeout: Seconds to wait for the answer.
 
     Raises:
-        ServiceError: No service runs, it may not be talked to, does not answer, or refuses.
+        NoServiceError: No service runs.
+        ServiceError: It may not be talked to, does not answer, or refuses.
 
     """
     for path in paths:
@@ -149,7 +150,7 @@ def ask_service(request: str, paths: Sequence[Path], timeout: float = 5.0) -> di
                 ) from error
             return _read_answer(answer, path)
     places = " and ".join(str(path) for path in paths)
-    raise ServiceError(f"no serenbox service is running (looked at {places}): {_START}")
+    raise NoServiceError(f"no serenbox service is running (looked at {places}): {_START}")
 
 
 def _connect(connection: socket.socket, path: Path, timeout: float) -> None:

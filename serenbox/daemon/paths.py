@@ -1,4 +1,4 @@
-"""Where the service keeps its lock, its control socket and the one thing it remembers."""
+"""Where the service keeps its lock, its control socket and what it remembers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 SYSTEM_RUNTIME = Path("/run/serenbox")
 """The runtime directory of the system's service, `RuntimeDirectory=serenbox`."""
+
+SYSTEM_STATE = Path("/var/lib/serenbox")
+"""The state directory of the system's service, `StateDirectory=serenbox`."""
 
 _PRIVATE = 0o700
 
@@ -43,6 +46,11 @@ class Paths:
         """There while the service is paused, so that it stays so after a restart."""
         return self.state / "paused"
 
+    @property
+    def history(self) -> Path:
+        """The database of the history, there where it is or was turned on."""
+        return self.state / "history.db"
+
 
 def service_paths(environment: Mapping[str, str] | None = None) -> Paths:
     """Return where this process would keep its files as a service; nothing is made.
@@ -60,6 +68,12 @@ def socket_candidates(environment: Mapping[str, str] | None = None) -> list[Path
     environment = os.environ if environment is None else environment
     folders = (_runtime(environment), SYSTEM_RUNTIME)
     return list(dict.fromkeys(Paths(folder, folder).socket for folder in folders))
+
+
+def state_candidates(environment: Mapping[str, str] | None = None) -> list[Path]:
+    """Return where a service may keep its state: this user's first, then the system's."""
+    environment = os.environ if environment is None else environment
+    return list(dict.fromkeys((_state(environment), SYSTEM_STATE)))
 
 
 def make_runtime_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from serenbox.cameras.select import open_camera
 from serenbox.daemon.announcer import Announcer
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from serenbox.daemon.paths import Paths
     from serenbox.daemon.pipeline import Pipeline
     from serenbox.daemon.wakeup import Signals, Wakeup
+    from serenbox.history.output import HistoryOutput
+    from serenbox.outputs.base import Output
     from serenbox.settings.schema import Settings
 
 _log = logging.getLogger("serenbox.service")
@@ -77,7 +79,8 @@ class Service:
         self._paused = self._flag.read()
         self._command: str | None = None
         self._report_wanted = False
-        self._outputs = make_outputs(settings, self.command)
+        self._history = paths.history
+        self._outputs = self._make_outputs(settings)
         self._announcer = Announcer(settings.device.name, self._outputs)
         self._capture = Capture(settings.camera, open_camera, wakeup.set, paused=self._paused)
         self._selector = selectors.DefaultSelector()
@@ -131,6 +134,9 @@ class Service:
         self._observer = _make_observer(self._settings, self._announcer)
         self._control.open()
         self._wakeup.set()  # much may have happened meanwhile
+
+    def _make_outputs(self, settings: Settings) -> list[Output]:
+        return make_outputs(settings, self.command, self._history)
 
     def _ending(self) -> bool:
         ended = self._signals.pending(*ENDING) or time.monotonic() >= self._end_at
@@ -242,7 +248,17 @@ class Service:
                 "confidence": round(self._announcer.confidence, 4),
                 "pid": os.getpid(),
             }
+        if request == "delete history":
+            return self._delete_history()
         return {"error": f"the service knows no '{request}': it may be of another version"}
+
+    def _delete_history(self) -> dict[str, Any]:
+        """Have the history removed; answer with what `deletions` will be when it is."""
+        for output in self._outputs:
+            if output.name == "history":
+                deletions = cast("HistoryOutput", output).delete()
+                return {"file": str(self._history), "deletions": deletions}
+        return {"file": None}
 
     def _reload(self) -> None:
         """Read the configuration and the models again; keep the old ones if the new are bad."""
@@ -252,7 +268,7 @@ class Service:
         try:
             new = self._load()
             pipeline = _load_pipeline(new)
-            outputs = self._outputs if _told_alike(old, new) else make_outputs(new, self.command)
+            outputs = self._outputs if _told_alike(old, new) else self._make_outputs(new)
         except SerenBoxError as error:
             _log.error("the old configuration stays, for the new one is bad: %s", error)
         else:
@@ -266,7 +282,7 @@ class Service:
         if self._ready:
             self._notifier.ready()
 
-    def _exchange(self, outputs: list[Any]) -> None:
+    def _exchange(self, outputs: list[Output]) -> None:
         """Close the outputs and start others."""
         for output in self._outputs:
             output.close(_CLOSING)
@@ -291,7 +307,8 @@ class Service:
 
 def _told_alike(*settings: Settings) -> bool:
     """Tell whether all mean the same outputs."""
-    return len({(each.device, each.stdout, each.mqtt, each.web) for each in settings}) == 1
+    kinds = {(each.device, each.stdout, each.mqtt, each.history, each.web) for each in settings}
+    return len(kinds) == 1
 
 
 def _make_observer(settings: Settings, announcer: Announcer) -> Observer:

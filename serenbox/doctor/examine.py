@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.daemon.paths import service_paths
-from serenbox.doctor import camera, machine, service, software
+from serenbox.daemon.paths import SYSTEM_STATE, Paths, service_paths
+from serenbox.doctor import camera, history, machine, service, software
 from serenbox.doctor.roots import Person, Roots, person_in_question
 from serenbox.models import EMOTION_MODEL
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from serenbox.doctor.result import Result
-
-SYSTEM_STATE = Path("/var/lib/serenbox")
-"""The unit's `StateDirectory=`."""
 
 
 def examine(
@@ -44,7 +41,9 @@ def examine(
     yield service.check_unit(roots)
     yield machine.check_temperature(roots)
     yield machine.check_throttling(machine.ask_firmware(roots))
-    yield machine.check_disk(_state_folder())
+    state = _state_folder()
+    yield machine.check_disk(state)
+    yield history.check_history(settings.history, Paths(state, state).history)
 
 
 def _camera(source: str, roots: Roots, person: Person) -> Iterator[Result]:

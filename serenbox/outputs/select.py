@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from serenbox.outputs.base import Output
     from serenbox.settings.schema import Settings
 
 
-def make_outputs(settings: Settings, commands: Callable[[str], None]) -> list[Output]:
+def make_outputs(
+    settings: Settings, commands: Callable[[str], None], history: Path | None = None
+) -> list[Output]:
     """Return the outputs that are turned on, not started yet.
 
     Args:
         settings: The whole configuration.
         commands: Called with `pause` or `resume`, from an output's thread, when somebody asks for
             it, and with `report` where the web page wants new statistics; must return at once.
+        history: The database of the history; None for the one of this process's own state.
 
     Raises:
         SettingsError: A topic's name is impossible, or the web page lacks a token or a package.
@@ -32,6 +36,11 @@ def make_outputs(settings: Settings, commands: Callable[[str], None]) -> list[Ou
         from serenbox.outputs.mqtt import MqttOutput
 
         outputs.append(MqttOutput(settings, commands, version=_version()))
+    if settings.history.enabled:
+        from serenbox.daemon.paths import service_paths
+        from serenbox.history.output import HistoryOutput
+
+        outputs.append(HistoryOutput(settings.history, history or service_paths().history))
     if settings.web.enabled:
         from serenbox.web.output import WebOutput
 

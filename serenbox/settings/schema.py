@@ -188,6 +188,20 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """A summary of the mood per minute, kept on the box."""
+
+    enabled: Annotated[
+        bool,
+        Setting(
+            "Whether to keep it. What was kept stays when this is turned off; `serenbox history "
+            "--delete` removes it."
+        ),
+    ] = False
+    days: Annotated[int, Setting("Days for which a minute is kept.", 1, 3650)] = 30
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """The service around it."""
 
@@ -208,4 +222,5 @@ class Settings:
     stdout: StdoutSettings = field(default_factory=StdoutSettings)
     mqtt: MqttSettings = field(default_factory=MqttSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
     service: ServiceSettings = field(default_factory=ServiceSettings)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from serenbox.outputs.messages import MOOD_LABELS, SCHEMA, mood_message, timestamp
-from serenbox.web.timeline import PERIODS, Timeline
+from serenbox.web.timeline import PERIODS, Timeline, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from serenbox.history.output import HistoryOutput
     from serenbox.outputs.base import Output
 
 _NEWS = 180.0
@@ -57,6 +58,8 @@ class Board:
         self._clock = clock
         self._wall = wall
         self._timeline = Timeline()
+        kept = next((output for output in others if output.name == "history"), None)
+        self._kept = cast("HistoryOutput | None", kept)
         self._stats = _UNKNOWN
         self._told_at: float | None = None
         self.mood: Mapping[str, Any] = mood_message(device, wall(), "no_camera", None, 0.0)
@@ -99,15 +102,26 @@ class Board:
         }
 
     def history(self, period: str) -> dict[str, Any]:
-        """Return the moods of one of `PERIODS`, ready for JSON."""
+        """Return the moods of one of `PERIODS`, ready for JSON.
+
+        They come from the database where the history is kept; otherwise, and where that cannot be
+        read, from what was told since the page began.
+        """
         minutes, step = PERIODS[period]
+        kept = self._kept.recent(minutes, step) if self._kept else None
+        if kept is not None:
+            first, summaries = kept
+            steps = steps_of(summaries, first, minutes, step)
+        else:
+            steps = self._timeline.history(period, self._clock(), self._wall())
         return {
             "schema": SCHEMA,
             "device": self._device,
             "period": period,
             "minutes": minutes,
             "step_minutes": step,
-            "steps": self._timeline.history(period, self._clock(), self._wall()),
+            "kept_days": self._kept.days if self._kept and kept is not None else None,
+            "steps": steps,
         }
 
     def liveness(self) -> tuple[bool, str]:

@@ -6,20 +6,19 @@ from array import array
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from serenbox.outputs.messages import HEARTBEAT, MOOD_LABELS, timestamp
+from serenbox.history.minutes import MINUTE, SILENCE, split_by_minute
+from serenbox.outputs.messages import MOOD_LABELS, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-MINUTE = 60.0
+    from serenbox.history.minutes import Summary
+
 MINUTES = 24 * 60
 """Minutes that are remembered."""
 
 PERIODS = {"hour": (60, 1), "day": (MINUTES, 15)}
 """How many minutes each period has, and how many of them are taken together."""
-
-_SILENCE = 1.5 * HEARTBEAT
-"""Seconds after the last message for which its mood is taken to go on."""
 
 
 class Timeline:
@@ -39,7 +38,7 @@ class Timeline:
         """Take a mood that was just told, one of `MOOD_LABELS`; it holds from now on."""
         self._count(now)
         self._label = label if label in MOOD_LABELS else None
-        self._known_until = now + _SILENCE
+        self._known_until = now + SILENCE
         self._counted_until = now
 
     def history(self, period: str, now: float, wall: float) -> list[dict[str, Any]]:
@@ -78,20 +77,34 @@ class Timeline:
             index = MOOD_LABELS.index(self._label)
             # What is older than the memory is not worth going through.
             begin = max(self._counted_until, end - MINUTES * MINUTE)
-            for minute, seconds in _by_minute(begin, end):
+            for minute, seconds in split_by_minute(begin, end):
                 if not self._minutes or self._minutes[-1][0] != minute:
                     self._minutes.append((minute, array("f", bytes(4 * len(MOOD_LABELS)))))
                 self._minutes[-1][1][index] += seconds
         self._counted_until = max(self._counted_until, end)
 
 
-def _by_minute(begin: float, end: float) -> Iterator[tuple[int, float]]:
-    """Cut a stretch of time at the full minutes; yield each minute's number and its seconds."""
-    while begin < end:
-        minute = int(begin // MINUTE)
-        until = min(end, (minute + 1) * MINUTE)
-        yield minute, until - begin
-        begin = until
+def steps_of(
+    summaries: Iterable[Summary], first: int, minutes: int, step: int
+) -> list[dict[str, Any]]:
+    """Return what is kept in the database in the form of `Timeline.history`.
+
+    Args:
+        summaries: What is known, in any order and in as many parts as it comes.
+        first: The minute that the first step begins with.
+        minutes: How many there are.
+        step: How many of them are taken together.
+
+    """
+    sums = [[0.0] * len(MOOD_LABELS) for _ in range(minutes // step)]
+    for summary in summaries:
+        total = sums[(summary.minute - first) // step]
+        for index, value in enumerate(summary.seconds):
+            total[index] += value
+    return [
+        {"time": timestamp((first + index * step) * MINUTE), "seconds": _named(total)}
+        for index, total in enumerate(sums)
+    ]
 
 
 def _named(seconds: Sequence[float]) -> dict[str, float]:

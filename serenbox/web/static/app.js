@@ -148,9 +148,11 @@ function showHistory(history) {
   const sums = {};
   const columns = history.steps.map(({ seconds }) => {
     const column = make("div");
+    // More than there is time for, where somebody set the clock back.
+    const whole = Math.max(60 * history.step_minutes, Object.values(seconds).reduce((a, b) => a + b, 0));
     for (const label of ORDER.filter((each) => seconds[each])) {
       const part = make("span", { "data-mood": label });
-      part.style.height = `${(100 * seconds[label]) / (60 * history.step_minutes)}%`;
+      part.style.height = `${(100 * seconds[label]) / whole}%`;
       column.append(part);
       sums[label] = (sums[label] ?? 0) + seconds[label];
     }
@@ -160,6 +162,9 @@ function showHistory(history) {
   const items = ORDER.filter((label) => sums[label]).map((label) => make(
     "li", {}, make("i", { "data-mood": label, "aria-hidden": "true" }), `${name(label)} ${duration(sums[label])}`,
   ));
+  put(element("kept"), history.kept_days === null
+    ? "Kept in memory only, since the service started."
+    : `A summary per minute is kept on the box for ${history.kept_days} days.`);
   element(`${history.period}-list`).replaceChildren(...(items.length ? items : [make("li", {}, "Nothing known yet")]));
 }
 

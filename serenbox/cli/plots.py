@@ -1,0 +1,41 @@
+"""Pictures that a tool draws: whether they can be, and where they go."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from serenbox.cli.common import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def check_plot(path: Path) -> None:
+    """See before the work whether the plot can be drawn and where it goes.
+
+    Raises:
+        UsageError: matplotlib is missing, the name is none of a PNG file, or its folder is missing.
+
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("--plot needs matplotlib, which is not installed: pip install matplotlib")
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{path}: the plot is a PNG file: give it a name that ends in .png")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}: make it, or name another")
+
+
+def write_plot(path: Path, content: bytes) -> None:
+    """Write the picture.
+
+    Raises:
+        UsageError: That is impossible.
+
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: the plot cannot be written ({error.strerror}): name another file"
+        ) from error

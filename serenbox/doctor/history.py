@@ -1,0 +1,45 @@
+"""Check of the history: whether it is kept, and whether it can be read."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from serenbox.doctor.result import Result
+from serenbox.errors import HistoryDamagedError, HistoryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from serenbox.settings.schema import HistorySettings
+
+_DELETE = "sudo serenbox history --delete"
+_DAY = 24 * 60
+
+
+def check_history(settings: HistorySettings, path: Path) -> Result:
+    """Look what is kept of the moods, and for how long.
+
+    Args:
+        settings: Whether it is to be.
+        path: The database, which need not be there.
+
+    """
+    name = "history"
+    if not path.exists():
+        seen = "on, nothing is written yet" if settings.enabled else "off, nothing is kept"
+        return Result(name, "ok", seen)
+    from serenbox.history.reading import read_extent
+
+    try:
+        first, last, minutes = read_extent(path)
+    except HistoryDamagedError as error:
+        mend = "sudo systemctl restart serenbox" if settings.enabled else _DELETE
+        return Result(name, "warn", str(error), mend)
+    except HistoryError as error:
+        return Result(name, "warn", str(error), f"ls -l {shlex.quote(str(path))}")
+    days = (last + 1 - first) / _DAY
+    seen = f"{minutes} minutes of {days:.1f} days in {path.stat().st_size / 1e6:.1f} MB"
+    if not settings.enabled:
+        return Result(name, "warn", f"off, but what was kept is still there: {seen}", _DELETE)
+    return Result(name, "ok", f"on, kept for {settings.days} days: {seen}")

@@ -1,0 +1,1 @@
+"""The history: a summary of the mood per minute, kept in a database on the box where that is on."""

@@ -1,0 +1,214 @@
+"""The database: a row of whole numbers per minute in one SQLite file.
+
+Written in WAL mode and synced with every transaction (https://sqlite.org/wal.html), so that a loss
+of power costs what was not written yet, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Self
+
+from serenbox.errors import HistoryDamagedError
+from serenbox.history.files import PRIVATE
+from serenbox.history.schema import (
+    COLUMNS,
+    PATIENCE,
+    SCHEMA,
+    VALUES,
+    check_table,
+    damage_told,
+    newer,
+    primary_code,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from serenbox.history.minutes import Summary
+
+_APPLICATION = 0x53426978
+"""`PRAGMA application_id`, by which `file` and others tell a history: SBix in ASCII."""
+
+_PAGES = 256
+"""Pages of 4 KiB after which the log is written back, and free ones given back at a time."""
+
+# Only names from above go into statements; values are bound.
+_CREATE = "CREATE TABLE minutes (minute INTEGER PRIMARY KEY, {})".format(
+    ", ".join(f"{column} INTEGER NOT NULL" for column in VALUES)
+)
+_ADD = (
+    f"INSERT INTO minutes VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608
+    "ON CONFLICT (minute) DO UPDATE SET "
+    + ", ".join(f"{column} = {column} + excluded.{column}" for column in VALUES)
+)
+_PRUNE = (
+    "DELETE FROM minutes WHERE minute IN "
+    "(SELECT minute FROM minutes WHERE minute < ? ORDER BY minute LIMIT ?)"
+)
+
+
+class Database:
+    """The database, open for writing. To be used by one thread, and by one process at a time.
+
+    Args:
+        path: The file; it and its folder are made where they are missing, for this user alone.
+
+    Raises:
+        HistoryDamagedError: It is damaged, or no history.
+        HistoryError: A newer SerenBox has made it.
+        OSError: It cannot be made.
+        sqlite3.Error: It cannot be opened.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._identity = _make_private(path)
+        self._connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        try:
+            with damage_told(path):
+                self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file is still the one under its name: somebody may have removed it."""
+        try:
+            return _identity(self._path.stat()) == self._identity
+        except OSError:
+            return False
+
+    def add(self, summaries: Iterable[Summary]) -> None:
+        """Write minutes, all or none; one that is there already becomes the sum of both.
+
+        Raises:
+            HistoryDamagedError: The file turns out to be damaged.
+            sqlite3.Error: They could not be written, for example because the disk is full.
+
+        """
+        rows = [_row(summary) for summary in summaries]
+        with damage_told(self._path), self._transaction():
+            self._connection.executemany(_ADD, rows)
+
+    def prune(self, before: int, limit: int) -> bool:
+        """Remove old minutes, the oldest first, and give their room back.
+
+        Args:
+            before: The first minute to keep.
+            limit: How many to remove at most, so that each step is short.
+
+        Returns:
+            Whether there is more to do.
+
+        Raises:
+            HistoryDamagedError: The file turns out to be damaged.
+            sqlite3.Error: They could not be removed.
+
+        """
+        with damage_told(self._path):
+            with self._transaction():
+                removed = self._connection.execute(_PRUNE, (before, limit)).rowcount
+            free = left = self._ask("PRAGMA freelist_count")
+            if free > _PAGES:
+                # Not `execute`: a page is freed with each step, and that takes the first one only.
+                self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
+                left = self._ask("PRAGMA freelist_count")
+        return removed >= limit or _PAGES < left < free
+
+    def close(self) -> None:
+        """Close it; what was written ahead is put in its place."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        """Return the database."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _prepare(self) -> None:
+        version = self._ask("PRAGMA user_version")
+        if version > SCHEMA:
+            raise newer(self._path)
+        empty = not self._ask("SELECT count(*) FROM sqlite_master")
+        if empty:
+            self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        for setting in (
+            "synchronous = FULL",
+            "secure_delete = ON",
+            "temp_store = MEMORY",
+            "cache_size = -512",
+            f"wal_autocheckpoint = {_PAGES}",
+            f"journal_size_limit = {8 * _PAGES * 1024}",
+        ):
+            self._connection.execute(f"PRAGMA {setting}")
+        if empty:
+            with self._transaction():
+                self._connection.execute(_CREATE)
+                self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        else:
+            check_table(self._connection, self._path)
+            found = str(self._ask("PRAGMA quick_check(1)"))
+            if found != "ok":
+                raise HistoryDamagedError(f"{self._path}: it is damaged ({found})")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled it back by itself
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _ask(self, statement: str) -> int:
+        found: int = self._connection.execute(statement).fetchone()[0]
+        return found
+
+
+def is_used(path: Path) -> bool:
+    """Tell whether another process has the database open. It must be there.
+
+    A connection that leaves WAL mode must be alone (https://sqlite.org/wal.html), so one that
+    cannot is not. A damaged file nobody uses.
+    """
+    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+    except sqlite3.Error as error:
+        return primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    finally:
+        connection.close()
+    return False
+
+
+def _row(summary: Summary) -> tuple[int, ...]:
+    values = (*summary.seconds, *summary.score_seconds)
+    return (summary.minute, *(round(1000 * value) for value in values))
+
+
+def _make_private(path: Path) -> tuple[int, int]:
+    """Make the file where it is missing, readable for its owner alone; return its identity."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
+    found = path.stat()
+    if found.st_mode & 0o777 != PRIVATE:
+        path.chmod(PRIVATE)
+    return _identity(found)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino

@@ -1,0 +1,115 @@
+"""The files of the history, and how they are set aside and removed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRIVATE = 0o600
+"""Only the service's user reads and writes them."""
+
+_COMPANIONS = ("-wal", "-shm", "-journal")
+"""What SQLite puts beside a database; see https://sqlite.org/tempfiles.html."""
+
+_ASIDE = ".damaged-"
+_CHUNK = 1 << 20
+
+
+def database_files(path: Path) -> list[Path]:
+    """Return the files of the database that are there, the database itself first."""
+    candidates = [path, *(path.with_name(path.name + companion) for companion in _COMPANIONS)]
+    return [candidate for candidate in candidates if os.path.lexists(candidate)]
+
+
+def files_set_aside(path: Path) -> list[Path]:
+    """Return the files that were damaged and set aside."""
+    return sorted(path.parent.glob(f"{path.name}{_ASIDE}*"))
+
+
+def set_aside(path: Path, wall: float) -> Path:
+    """Give a damaged database another name, and remove one that was set aside before.
+
+    Args:
+        path: The database; nobody may have it open.
+        wall: Now, seconds since 1970, which becomes part of the name.
+
+    Returns:
+        The new name.
+
+    Raises:
+        OSError: The folder may not be written to.
+
+    """
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
+    aside = path.with_name(f"{path.name}{_ASIDE}{moment}")
+    earlier = files_set_aside(path)
+    # The database goes last: interrupted in between, it is still found damaged.
+    for file in reversed(database_files(path)):
+        file.rename(aside.with_name(aside.name + file.name.removeprefix(path.name)))
+    _sync_folder(path)
+    for file in earlier:
+        if not file.name.startswith(aside.name):
+            erase(file)
+    return aside
+
+
+def delete_files(path: Path) -> int:
+    """Remove the database and what was set aside; return how many bytes that were.
+
+    Raises:
+        OSError: Something could not be removed.
+
+    """
+    found = [*database_files(path), *files_set_aside(path)]
+    size = sum(file.lstat().st_size for file in found)
+    for file in found:
+        erase(file)
+    if found:
+        _sync_folder(path)
+    return size
+
+
+def erase(file: Path) -> None:
+    """Overwrite a file with zeros and remove it.
+
+    Removing alone would leave what it held in free blocks, for anybody who reads the raw disk. What
+    the electronics of a memory card keep aside is beyond reach.
+
+    Raises:
+        OSError: It could not be removed.
+
+    """
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            _overwrite(file)
+        except OSError as error:
+            # A link, a folder, or a disk that writes changes elsewhere and is full: remove it all
+            # the same.
+            if error.errno not in {errno.ELOOP, errno.EISDIR, errno.ENOSPC, errno.EFBIG}:
+                raise
+        file.unlink()
+
+
+def _overwrite(file: Path) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        left = os.fstat(handle).st_size
+        while left > 0:
+            left -= os.write(handle, bytes(min(left, _CHUNK)))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

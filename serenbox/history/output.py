@@ -1,0 +1,296 @@
+"""The output that keeps a summary per minute. Sensing never waits for the disk."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from serenbox.errors import HistoryDamagedError, HistoryError
+from serenbox.history.database import Database
+from serenbox.history.files import delete_files, erase, files_set_aside, set_aside
+from serenbox.history.minutes import MINUTE, MinuteSums, Summary
+from serenbox.history.reading import read_summaries
+from serenbox.history.schema import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from serenbox.settings.schema import HistorySettings
+
+_log = logging.getLogger("serenbox.history")
+
+MINUTES_PER_DAY = 24 * 60
+
+WAITING = MINUTES_PER_DAY
+"""Minutes that wait at most for a disk that is full or away, less than a megabyte."""
+
+PRUNED = MINUTES_PER_DAY
+"""Minutes removed at a time."""
+
+_BREATH = 0.05
+"""Seconds between two such steps, so that a year's worth does not occupy the disk."""
+
+_MARGIN = 0.02
+"""Seconds after the end of a minute at which it is written."""
+
+_REST = 3600.0
+"""Seconds for which nothing is removed after the clock was set ahead: that may be a mistake."""
+
+_READING = 0.5
+"""Seconds to wait for the writer before the history is read."""
+
+
+class HistoryOutput:
+    """Adds up moods in the caller's thread, and writes each minute from a thread of its own.
+
+    Whatever is wrong with the disk is said once; minutes wait in memory until it is mended. A
+    damaged file is set aside, and a new one begun.
+
+    Args:
+        settings: How long minutes are kept.
+        path: The database.
+        clock: Seconds; never jumps.
+        wall: Seconds since 1970; somebody may set it at any moment.
+
+    """
+
+    name = "history"
+
+    def __init__(
+        self,
+        settings: HistorySettings,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.days = settings.days
+        """How long a minute is kept."""
+        self._path = path
+        self._clock = clock
+        self._wall = wall
+        # Held for sums only, by whoever tells moods too: never while the disk is used.
+        self._lock = threading.Lock()
+        self._sums = MinuteSums()
+        self._waiting: deque[Summary] = deque()
+        self._closing = False
+        self._deletions_wanted = 0
+        self._dropped = 0
+        # Held while the disk is used.
+        self._disk = threading.Lock()
+        self._database: Database | None = None
+        self._deletions = 0
+        self._written = 0
+        self._problem: str | None = None
+        self._prunable = True
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the database is opened in the background."""
+        self._thread.start()
+
+    def mood(self, message: Mapping[str, Any]) -> None:
+        """Add up what held until now, and go on with what is told."""
+        with self._lock:
+            self._sums.tell(self._clock(), self._wall(), message["mood"], message["scores"])
+            finished = self._gather(self._sums.take_finished())
+        if finished:
+            self._wake.set()
+
+    def event(self, message: Mapping[str, Any]) -> None:
+        """Do nothing: the mood comes with every change, too."""
+
+    def stats(self, message: Mapping[str, Any]) -> None:
+        """Do nothing: only moods are kept."""
+
+    def close(self, timeout: float) -> None:
+        """Write what there is, also of the minute that runs, and close the database.
+
+        Args:
+            timeout: Seconds.
+
+        """
+        self._closing = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def health(self) -> dict[str, Any]:
+        """Return whether minutes are written, how many were, and how many were lost."""
+        return {
+            "connected": self._thread.is_alive() and self._problem is None,
+            "published": self._written,
+            "dropped": self._dropped,
+            "problem": self._problem,
+            "file": str(self._path),
+            "deletions": self._deletions,
+        }
+
+    def delete(self) -> int:
+        """Have everything removed that is kept, also what was set aside; returns at once.
+
+        Returns:
+            What `health` will show as `deletions` when it is done.
+
+        """
+        with self._lock:
+            self._sums.count(self._clock(), self._wall())
+            self._sums.forget()
+            self._waiting.clear()
+            self._deletions_wanted += 1
+            wanted = self._deletions_wanted
+        self._wake.set()
+        return wanted
+
+    def recent(self, minutes: int, step: int) -> tuple[int, list[Summary]] | None:
+        """Return the last minutes, also those that are not written yet.
+
+        Args:
+            minutes: How many, by the wall clock, the one that runs included.
+            step: How many are taken together.
+
+        Returns:
+            The first minute, and what is known of the steps from there on, in no order; a step may
+            come in parts. None where the database cannot be read, or not soon.
+
+        """
+        if not self._disk.acquire(timeout=_READING):
+            return None
+        try:
+            with self._lock:
+                self._sums.count(self._clock(), self._wall())
+                end = int(self._wall() // MINUTE) + 1
+                fresh = [*self._waiting, *self._sums.peek()]
+            first = end - minutes
+            kept = list(read_summaries(self._path, first, end, step)) if self._database else []
+            return first, kept + [each for each in fresh if first <= each.minute < end]
+        except HistoryError:
+            return None
+        finally:
+            self._disk.release()
+
+    def _run(self) -> None:
+        try:
+            self._attempt(self._open)
+            while not self._closing:
+                self._turn()
+                self._wake.wait(_BREATH if self._prunable else self._until_next_minute())
+                self._wake.clear()
+            self._turn()
+        except Exception as error:  # noqa: BLE001 - the history ends, and the box senses on
+            self._report(
+                f"the history has failed ({type(error).__name__}: {error}): a mistake in SerenBox, "
+                "please report it; restart the service to have it go on"
+            )
+            _log.debug("the history failed", exc_info=True)
+        finally:
+            with self._disk:
+                self._close_database()
+
+    def _turn(self) -> None:
+        """Remove, write and prune what is to be."""
+        closing = self._closing
+        with self._lock:
+            self._sums.count(self._clock(), self._wall())
+            self._gather(self._sums.take_all() if closing else self._sums.take_finished())
+            batch, deletions = list(self._waiting), self._deletions_wanted
+        if deletions > self._deletions and not self._attempt(lambda: self._delete(deletions)):
+            return
+        if batch and self._attempt(lambda: self._write(batch)):
+            self._prunable = True
+        if self._prunable and not closing:
+            self._attempt(self._prune)
+
+    def _attempt(self, action: Callable[[], None]) -> bool:
+        """Use the disk; say once what is wrong with it, and tell whether it worked."""
+        with self._disk:
+            try:
+                try:
+                    action()
+                except HistoryDamagedError as damage:
+                    self._set_aside(damage)
+                    action()
+            except (HistoryError, OSError, sqlite3.Error) as error:
+                self._close_database()
+                self._report(self._explain(error))
+                return False
+        if self._problem is not None and self._database is not None:
+            self._problem = None
+            _log.info("the history is written again")
+        return True
+
+    def _open(self) -> None:
+        if self._database is not None and not self._database.in_place:
+            self._close_database()
+            _log.warning("%s: somebody has removed the history: a new one is begun", self._path)
+        if self._database is None:
+            self._database = Database(self._path)
+
+    def _write(self, batch: list[Summary]) -> None:
+        self._open()
+        assert self._database is not None  # noqa: S101 - for the type checker
+        self._database.add(batch)
+        self._written += len(batch)
+        with self._lock:
+            for summary in batch:  # meanwhile there may be others
+                if self._waiting and self._waiting[0] is summary:
+                    self._waiting.popleft()
+
+    def _delete(self, deletions: int) -> None:
+        self._close_database()
+        delete_files(self._path)
+        self._deletions = deletions
+        self._problem = None
+        _log.info("the history was removed")
+
+    def _prune(self) -> None:
+        self._prunable = False
+        jumped = self._sums.jumped_ahead
+        if self._database is None or (jumped is not None and self._clock() - jumped < _REST):
+            return
+        wall = self._wall()
+        before = int(wall // MINUTE) - self.days * MINUTES_PER_DAY
+        self._prunable = self._database.prune(before, PRUNED)
+        for file in files_set_aside(self._path):
+            if file.stat().st_mtime < before * MINUTE:
+                erase(file)
+
+    def _set_aside(self, damage: HistoryDamagedError) -> None:
+        self._close_database()
+        aside = set_aside(self._path, self._wall())
+        _log.warning("%s: it was set aside as %s, and a new one begun", damage, aside.name)
+
+    def _close_database(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _gather(self, finished: list[Summary]) -> bool:
+        """Put minutes where they wait to be written; tell whether there were any."""
+        self._waiting.extend(finished)
+        while len(self._waiting) > WAITING:
+            self._waiting.popleft()
+            self._dropped += 1
+        return bool(finished)
+
+    def _until_next_minute(self) -> float:
+        return MINUTE - self._wall() % MINUTE + _MARGIN
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, HistoryError):
+            return str(error)
+        return (
+            f"{self._path}: the history cannot be written ({reason(error)}): see that the folder "
+            "may be written to and that its disk has room; the minutes of a day wait in memory"
+        )
+
+    def _report(self, problem: str) -> None:
+        if self._problem is None:
+            _log.warning("%s", problem)
+        self._problem = problem

@@ -1,0 +1,99 @@
+"""The picture of the history: for each step of time, how long each mood lasted."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from serenbox.history.steps import present_labels
+from serenbox.mood.plot import mood_color
+from serenbox.outputs.messages import MOOD_LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from serenbox.history.steps import Step
+
+_STATES = {"paused": "#5f6b67", "no_camera": "#2b2f2e"}
+"""Colours of what is no mood."""
+
+_UNKNOWN: dict[str, Any] = {"facecolor": "white", "edgecolor": "#c0c0c0", "hatch": "////"}
+"""Not to be taken for an empty room, which is nearly white."""
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+_LABELS = 13
+"""Written times below a panel at most."""
+
+
+def draw_history(panels: Sequence[tuple[str, Sequence[Step]]]) -> bytes:
+    """Draw panels below each other; gives a PNG file. What is not known is hatched.
+
+    Args:
+        panels: A title and equally long steps each.
+
+    """
+    figure = Figure(figsize=(12, 1 + 2.6 * len(panels)), layout="constrained")
+    found = {label for _, steps in panels for label in present_labels(steps)}
+    labels = [label for label in MOOD_LABELS if label in found]
+    for axes, (title, steps) in zip(
+        figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True
+    ):
+        _draw_panel(axes, steps, labels)
+        axes.set(title=title)
+    handles = [*figure.axes[0].get_legend_handles_labels()[0], Patch(label="not known", **_UNKNOWN)]
+    figure.legend(
+        handles=handles,
+        ncols=len(handles),
+        loc="outside lower center",
+        frameon=False,
+        handlelength=1.2,
+        handletextpad=0.4,
+        columnspacing=1.2,
+    )
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    return content.getvalue()
+
+
+def _draw_panel(axes: Axes, steps: Sequence[Step], labels: Sequence[str]) -> None:
+    axes.patch.set(**_UNKNOWN)
+    times = [*(step.begin for step in steps), steps[-1].end]
+    lower = [0.0] * len(times)
+    for label in labels:
+        index = MOOD_LABELS.index(label)
+        # More than there is time for, where the clock was set back, is shown as shares.
+        shares = [
+            100 * step.seconds[index] / max(step.end - step.begin, step.known) for step in steps
+        ]
+        upper = [a + b for a, b in zip(lower, [*shares, shares[-1]], strict=True)]
+        color = _STATES.get(label) or mood_color(label)
+        axes.fill_between(times, lower, upper, step="post", color=color, linewidth=0, label=label)
+        lower = upper
+    axes.set(xlim=(times[0], times[-1]), ylim=(0, 100), ylabel="% of the time")
+    _write_times(axes, times[0], times[-1])
+
+
+def _write_times(axes: Axes, begin: float, end: float) -> None:
+    """Write local times where every other hour or days begin."""
+    first = time.localtime(begin)
+    if end - begin > 2 * _DAY:
+        form, days = "%a %d %b", round((end - begin) / _DAY)
+        every = -(-days // _LABELS)
+        fields = [(first.tm_mday + number, 0) for number in range(0, days + 2, every)]
+    else:
+        form, hours = "%H:%M", round((end - begin) / _HOUR)
+        even = first.tm_hour - first.tm_hour % 2
+        fields = [(first.tm_mday, even + number) for number in range(0, hours + 3, 2)]
+    ticks = [
+        time.mktime((first.tm_year, first.tm_mon, day, hour, 0, 0, 0, 0, -1))
+        for day, hour in fields
+    ]
+    shown = [tick for tick in ticks if begin <= tick <= end]
+    axes.set_xticks(shown, [time.strftime(form, time.localtime(tick)) for tick in shown])

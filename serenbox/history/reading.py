@@ -1,0 +1,108 @@
+"""Reads the database; others may write to it meanwhile."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from serenbox.errors import HistoryError
+from serenbox.history.minutes import Summary
+from serenbox.history.schema import (
+    MOOD_COLUMNS,
+    PATIENCE,
+    SCHEMA,
+    VALUES,
+    check_table,
+    damage_told,
+    newer,
+    primary_code,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Only names of columns go into the statement; values are bound.
+_READ = (
+    f"SELECT :first + (minute - :first) / :step * :step, "  # noqa: S608
+    f"{', '.join(f'sum({column})' for column in VALUES)} FROM minutes "
+    "WHERE minute >= :first AND minute < :end GROUP BY 1 ORDER BY 1"
+)
+
+
+def read_summaries(path: Path, first: int, end: int, step: int = 1) -> Iterator[Summary]:
+    """Yield what is kept, oldest first.
+
+    Args:
+        path: The database; others may write to it meanwhile.
+        first: The first minute.
+        end: The minute after the last one.
+        step: How many minutes, counted from the first, are taken together.
+
+    Raises:
+        HistoryError: There is none, it cannot be read, or is damaged.
+
+    """
+    with _reading(path) as connection:
+        values = {"first": first, "end": end, "step": step}
+        for minute, *sums in connection.execute(_READ, values):
+            seconds = tuple(each / 1000 for each in sums)
+            yield Summary(minute, seconds[: len(MOOD_COLUMNS)], seconds[len(MOOD_COLUMNS) :])
+
+
+def read_extent(path: Path) -> tuple[int, int, int]:
+    """Return the first and the last minute and how many there are; (0, -1, 0) of an empty one.
+
+    Raises:
+        HistoryError: As above.
+
+    """
+    with _reading(path) as connection:
+        statement = "SELECT min(minute), max(minute), count(*) FROM minutes"
+        first, last, count = connection.execute(statement).fetchone()
+        return (first, last, count) if count else (0, -1, 0)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        # Looked at, not opened: that tells why not in better words than SQLite, and closing a file
+        # would take away the locks that this process has on it (https://sqlite.org/howtocorrupt.html).
+        path.stat()
+    except OSError as error:
+        raise HistoryError(f"{path}: the history cannot be read ({error.strerror})") from error
+    try:
+        with damage_told(path), closing(_open_for_reading(path)) as connection:
+            if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA:
+                raise newer(path)
+            check_table(connection, path)
+            yield connection
+    except sqlite3.Error as error:
+        raise HistoryError(f"{path}: the history cannot be read ({error})") from error
+
+
+def _open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open it for queries only; on a medium where nothing can be written, as it stands there.
+
+    Not with `mode=ro` at first: that would leave SQLite's files beside it behind.
+    """
+    address = f"file:{quote(str(path.absolute()))}"
+    try:
+        return _connect(f"{address}?mode=rw")
+    except sqlite3.Error as error:
+        if primary_code(error) != sqlite3.SQLITE_CANTOPEN:
+            raise
+        return _connect(f"{address}?mode=ro&immutable=1")
+
+
+def _connect(address: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, uri=True)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

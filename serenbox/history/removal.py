@@ -1,0 +1,91 @@
+"""How a person is rid of the history, whether the service runs or not."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+from serenbox.daemon.control import ask_service
+from serenbox.daemon.paths import socket_candidates
+from serenbox.errors import HistoryError, NoServiceError
+from serenbox.history.database import is_used
+from serenbox.history.files import database_files, delete_files, files_set_aside
+from serenbox.history.schema import reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+_PATIENCE = 60.0
+"""Seconds within which the service removes its history, also from a slow card."""
+
+_DOUBT = 5.0
+"""Seconds after which a problem of the history is one of its removal: it may be an old one, such as
+a full disk, which removing mends."""
+
+_INTERVAL = 0.05
+
+
+def exists(path: Path) -> bool:
+    """Tell whether there is anything of a history, also if only what was set aside."""
+    return bool(database_files(path) or files_set_aside(path))
+
+
+def remove(path: Path) -> None:
+    """Remove a history for good.
+
+    A service that writes to it does it itself: it also forgets what is not written yet, and begins
+    a new one with the next minute.
+
+    Args:
+        path: The database, there or not.
+
+    Raises:
+        HistoryError: It could not be removed, or somebody else uses it.
+        ServiceError: The service that writes to it does not answer.
+
+    """
+    if _served(path):
+        _have_removed(path)
+        return
+    try:
+        if path.exists() and is_used(path):
+            raise HistoryError(
+                f"{path}: another process uses this history: end it first, such as with `sudo "
+                "systemctl stop serenbox`"
+            )
+        delete_files(path)
+    except (OSError, sqlite3.Error) as error:
+        raise HistoryError(f"{path}: it could not be removed ({reason(error)})") from error
+
+
+def _served(path: Path) -> bool:
+    """Tell whether a service runs that writes to this file."""
+    try:
+        file = _history_of(_ask("status")).get("file")
+    except NoServiceError:
+        return False
+    return file is not None and path.absolute() == path.__class__(file).absolute()
+
+
+def _have_removed(path: Path) -> None:
+    wanted = _ask("delete history").get("deletions")
+    if wanted is None:
+        raise HistoryError(f"{path}: the service has just stopped keeping it: try again")
+    began = time.monotonic()
+    while (history := _history_of(_ask("status"))).get("deletions", 0) < wanted:
+        waited, problem = time.monotonic() - began, history.get("problem")
+        if waited > (_DOUBT if problem else _PATIENCE):
+            why = problem or f"it takes longer than {_PATIENCE:g} s"
+            raise HistoryError(f"{path}: the service could not remove it: {why}")
+        time.sleep(_INTERVAL)
+
+
+def _history_of(status: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = status["outputs"].get("history", {})
+    return found
+
+
+def _ask(request: str) -> dict[str, Any]:
+    return ask_service(request, socket_candidates())

@@ -1,0 +1,65 @@
+"""The form of the database, and what its errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+from serenbox.errors import HistoryDamagedError, HistoryError
+from serenbox.outputs.messages import MOOD_LABELS
+from serenbox.results import EMOTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA = 1
+"""`PRAGMA user_version`: grows when columns go or change their meaning."""
+
+MOOD_COLUMNS = tuple(f"{label}_ms" for label in MOOD_LABELS)
+SCORE_COLUMNS = tuple(f"{emotion}_score_ms" for emotion in EMOTIONS)
+VALUES = (*MOOD_COLUMNS, *SCORE_COLUMNS)
+COLUMNS = ("minute", *VALUES)
+
+PATIENCE = 5.0
+"""Seconds to wait while another process has the database to itself."""
+
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def check_table(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise HistoryDamagedError where the table of minutes is missing or another one."""
+    found = connection.execute("SELECT name FROM pragma_table_info('minutes')").fetchall()
+    if tuple(name for (name,) in found) != COLUMNS:
+        raise HistoryDamagedError(f"{path}: it is no history of SerenBox")
+
+
+@contextlib.contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Turn SQLite's error into ours where it means that the file is damaged."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if primary_code(error) not in _DAMAGE:
+            raise
+        raise HistoryDamagedError(f"{path}: it is damaged ({error})") from error
+
+
+def primary_code(error: sqlite3.Error) -> int | None:
+    """Return SQLite's primary result code: the low byte of https://sqlite.org/rescode.html."""
+    code = getattr(error, "sqlite_errorcode", None)  # Python's own errors have none
+    return None if code is None else code & 0xFF
+
+
+def newer(path: Path) -> HistoryError:
+    """Return the error that a database of a later version is."""
+    return HistoryError(
+        f"{path}: a newer SerenBox has made this history: update SerenBox, or remove it with "
+        "`serenbox history --delete`"
+    )
+
+
+def reason(error: Exception) -> str:
+    """Return in a few words why something with the database failed."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,323 @@
+"""What the history costs, and whether it survives: a year of a simulated person, and SIGKILL.
+
+`python -m tests.benchmarks.history` does all of it:
+
+- The moods of 365 days are added up and written; the file must have 60 MB at most. The same with
+  every number of every minute as long as it can be.
+- `serenbox history --plot` of a week and of a day and a week, whole processes; a week must take a
+  second at most.
+- A process in which the service's own output writes, with minutes of 6 ms, is killed 200 times at
+  random moments. After each time the file must be whole, and hold every minute that was written.
+
+With --kills 0 or --days 0 a part is left out, with --keep FILE the year is left there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from serenbox.history.database import Database
+from serenbox.history.minutes import MINUTE, MinuteSums, Summary
+from serenbox.history.output import HistoryOutput
+from serenbox.history.reading import read_summaries
+from serenbox.outputs.messages import MOOD_LABELS
+from serenbox.results import EMOTIONS
+from serenbox.settings.schema import HistorySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+DAY = 24 * 60
+"""Minutes."""
+
+LARGEST_MB = 60.0
+SLOWEST_PLOT = 1.0
+"""Seconds."""
+
+SPEED = 10_000.0
+"""How many times faster the killed process lives: a minute takes 6 ms or more."""
+
+STEP = 7.0
+"""Seconds between two moods, by its own clock."""
+
+TARDY = 2.0
+"""Seconds, real ones, after which a minute that has ended must have been written."""
+
+# --- a year --------------------------------------------------------------------------------------
+
+
+def simulated_moods(
+    begin: float, end: float, chance: random.Random
+) -> Iterator[tuple[float, str, dict[str, float]]]:
+    """Yield the moods of somebody who lives with the box: a time, a label and scores each.
+
+    Nights without anybody, days with somebody in view for some minutes at a time whose mood changes
+    every ten seconds to minutes, an evening's pause now and then, a camera that is unplugged.
+    """
+    now, leaves = begin, begin
+    while now < end:
+        hour = now % 86400 / 3600
+        label, lasts = "no_face", chance.uniform(60, 1800)
+        if now < leaves:
+            weights = (2, 1, 1, 9 if hour > 17 else 5, 12, 4, 2, 3)
+            label = chance.choices((*EMOTIONS, "uncertain"), weights)[0]
+            lasts = chance.uniform(10, 120)
+        elif chance.random() < 0.01:
+            label, lasts = chance.choice(("paused", "no_camera")), chance.uniform(60, 7200)
+        elif 7 <= hour < 23:
+            leaves = now + chance.uniform(60, 5400)
+            continue
+        until = min(end, now + lasts)
+        while now < until:  # scores come anew all the time
+            yield now, label, _scores(label, chance)
+            now += min(until - now, 15.0)
+
+
+def _scores(label: str, chance: random.Random) -> dict[str, float]:
+    if label not in (*EMOTIONS, "uncertain"):
+        return dict.fromkeys(EMOTIONS, 0.0)
+    values = {emotion: chance.expovariate(1) for emotion in EMOTIONS}
+    if label in values:
+        values[label] += 6
+    whole = sum(values.values())
+    return {emotion: value / whole for emotion, value in values.items()}
+
+
+def write_days(path: Path, days: int, end: float, seed: int = 1) -> None:
+    """Write a history of simulated days, up to a moment, through the service's own sums.
+
+    The box is switched off for three hours every ten days, so that there are gaps.
+    """
+    sums, began = MinuteSums(), end - days * 86400
+    with Database(path) as database:
+        for number, (now, label, scores) in enumerate(
+            simulated_moods(began, end, random.Random(seed))  # noqa: S311
+        ):
+            is_off = (now - began) % 864000 > 864000 - 10800
+            sums.tell(now, now, "" if is_off else label, scores)
+            if number % 2000 == 0:
+                database.add(sums.take_finished())
+        sums.count(end, end)
+        database.add(sums.take_finished())
+
+
+def write_longest(path: Path, days: int) -> None:
+    """Write minutes of which every number needs as much room as it can."""
+    longest = (60.0,) * (len(MOOD_LABELS) + len(EMOTIONS))
+    with Database(path) as database:
+        for day in range(days):
+            minutes = range(30_000_000 + day * DAY, 30_000_000 + (day + 1) * DAY)
+            database.add(
+                Summary(minute, longest[: len(MOOD_LABELS)], longest[len(MOOD_LABELS) :])
+                for minute in minutes
+            )
+
+
+def plot_seconds(path: Path, picture: Path, *arguments: str) -> tuple[float, float]:
+    """Return how long one whole `serenbox history --plot` takes, and how much of the processor."""
+    command = [sys.executable, "-m", "serenbox.cli.main", "history", "--file", str(path)]
+    return _process_seconds([*command, "--plot", str(picture), *arguments])
+
+
+def _process_seconds(command: Sequence[str]) -> tuple[float, float]:
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, check=True)
+    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+# --- kills ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Kills:
+    """What came of killing the writer again and again."""
+
+    count: int = 0
+    minutes: int = 0
+    """Minutes that are kept in the end."""
+    on_the_way: int = 0
+    """Minutes that had ended and were not written yet, of all kills together."""
+    latest: float = 0.0
+    """How long before the kill the earliest of them had ended, at most; seconds."""
+    problems: list[str] = field(default_factory=list)
+
+
+def kill_again_and_again(path: Path, times: int, seed: int = 1) -> Kills:
+    """Kill a process that writes a history so many times, and look at the file after each."""
+    chance, outcome = random.Random(seed), Kills()  # noqa: S311
+    kept: dict[int, Summary] = {}
+    for number in range(times):
+        first = 29_000_000 + number * DAY
+        killed, ended, written = _kill_once(path, first, chance)
+        outcome.count += 1
+        if problem := damage(path):
+            outcome.problems.append(f"kill {number}: {problem}")
+            return outcome
+        found = {one.minute: one for one in read_summaries(path, first, first + DAY)}
+        outcome.problems += [f"kill {number}: {text}" for text in _judge(first, found, written)]
+        missing = {minute: at for minute, at in ended.items() if minute not in found}
+        outcome.on_the_way += len(missing)
+        outcome.latest = max([outcome.latest, *(killed - at for at in missing.values())])
+        kept |= found
+    if outcome.latest > TARDY:
+        outcome.problems.append(f"a minute was not written {outcome.latest:.2f} s after its end")
+    outcome.minutes = len(kept)
+    if kept != {one.minute: one for one in read_summaries(path, 0, 1 << 40)}:
+        outcome.problems.append("what one kill had spared has changed later")
+    return outcome
+
+
+def damage(path: Path) -> str | None:
+    """Return what SQLite finds wrong with the file; None where all is well."""
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            found = connection.execute("PRAGMA integrity_check").fetchall()
+        except sqlite3.DatabaseError as error:
+            return str(error)
+    return None if found == [("ok",)] else str(found)
+
+
+def _judge(first: int, found: dict[int, Summary], written: int) -> Iterator[str]:
+    """Yield what is wrong with the minutes of one process that said it had written so many."""
+    if len(found) < written:
+        yield f"{written} minutes were written, and {len(found)} are there"
+    if list(found) != list(range(first, first + len(found))):
+        yield f"a minute is missing between others: {list(found)}"
+    for summary in found.values():
+        if abs(summary.known - MINUTE) > 0.01:
+            yield f"minute {summary.minute - first} has {summary.known:.3f} s"
+
+
+def _kill_once(
+    path: Path, first: int, chance: random.Random
+) -> tuple[float, dict[int, float], int]:
+    """Return when the writer was killed, when which minute ended, and how many were written."""
+    command = [sys.executable, "-m", "tests.benchmarks.history", "--write", str(path), str(first)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout
+        lines = [writer.stdout.readline()]  # it has begun
+        reader = threading.Thread(target=_read, args=(writer.stdout, lines))
+        reader.start()
+        time.sleep(chance.uniform(0.02, 0.5))
+        killed = time.monotonic()
+        writer.kill()
+        reader.join()
+    words = [line.decode().split() for line in lines]
+    ended = {int(word[1]): float(word[2]) for word in words if word[0] == "ended"}
+    written = max([0, *(int(word[1]) for word in words if word[0] == "written")])
+    return killed, ended, written
+
+
+def _read(stream: IO[bytes], lines: list[bytes]) -> None:
+    lines += (line for line in stream if line.endswith(b"\n"))
+
+
+def write_for_ever(path: Path, first: int) -> None:
+    """Write a history whose minutes take milliseconds; tell which ended, and how many are written.
+
+    Only the clocks differ from what the service does: they go on with each mood that is told.
+    """
+    chance, now = random.Random(first), 0.0  # noqa: S311
+    output = HistoryOutput(
+        HistorySettings(days=3650), path, clock=lambda: now, wall=lambda: first * MINUTE + now
+    )
+    output.start()
+    print("begun", flush=True)
+    minute = told = 0
+    while True:
+        label = chance.choice(MOOD_LABELS)
+        output.mood({"mood": label, "scores": _scores(label, chance)})
+        if now >= (minute + 1) * MINUTE:
+            print(f"ended {first + minute} {time.monotonic()}", flush=True)
+            minute += 1
+        written = output.health()["published"]
+        if written > told:
+            told = written
+            print(f"written {written}", flush=True)
+        time.sleep(STEP / SPEED)
+        now += STEP
+
+
+# --- all of it -----------------------------------------------------------------------------------
+
+
+def measure_year(folder: Path, days: int, keep: Path | None) -> bool:
+    """Print what a year costs; tell whether that is little enough."""
+    year, picture = keep or folder / "year.db", folder / "year.png"
+    began = time.perf_counter()
+    write_days(year, days, time.time())
+    size = year.stat().st_size / 1e6
+    print(f"{days} simulated days, written in {time.perf_counter() - began:.0f} s: {size:.1f} MB")
+    write_longest(folder / "longest.db", days)
+    longest = (folder / "longest.db").stat().st_size / 1e6
+    print(f"every number of every minute as long as can be: {longest:.1f} MB")
+    week = _print_plot(
+        "`serenbox history --plot` of a week",
+        lambda: plot_seconds(year, picture, "--days", "7"),
+    )
+    _print_plot("the same of a day and a week", lambda: plot_seconds(year, picture))
+    bare = [sys.executable, "-c", "import matplotlib.figure"]
+    _print_plot("a process that only imports matplotlib", lambda: _process_seconds(bare))
+    return max(size, longest) <= LARGEST_MB and week <= SLOWEST_PLOT
+
+
+def _print_plot(what: str, measure: Callable[[], tuple[float, float]]) -> float:
+    """Print how long something takes in eleven processes; return the median."""
+    times = [measure() for _ in range(11)]
+    took = [seconds for seconds, _ in times]
+    processor = statistics.median(seconds for _, seconds in times)
+    print(
+        f"{what}: median {statistics.median(took):.2f} s ({min(took):.2f} to {max(took):.2f}), "
+        f"{processor:.2f} s of the processor"
+    )
+    return statistics.median(took)
+
+
+def measure_kills(folder: Path, times: int) -> bool:
+    """Print what killing does; tell whether nothing was lost."""
+    outcome = kill_again_and_again(folder / "killed.db", times)
+    print(
+        f"{outcome.count} kills: {outcome.minutes} minutes are kept; {outcome.on_the_way} had "
+        f"ended and were not written yet, at most {1e3 * outcome.latest:.0f} ms before the kill"
+    )
+    print("\n".join(outcome.problems) or "no file was damaged, no minute that was written is lost")
+    return not outcome.problems
+
+
+def main() -> int:
+    """Measure; the exit code is 1 if something is not as it must be."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--days", type=int, default=365, help="default: 365")
+    parser.add_argument("--kills", type=int, default=200, help="default: 200")
+    parser.add_argument("--keep", metavar="FILE", type=Path, help="where to leave the year")
+    parser.add_argument("--write", nargs=2, metavar=("FILE", "MINUTE"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.write:
+        write_for_ever(Path(args.write[0]), int(args.write[1]))
+    if args.keep and args.keep.exists():
+        parser.error(f"{args.keep} is there already: name another file")
+    well = True
+    with tempfile.TemporaryDirectory(prefix="serenbox-history-") as folder:
+        if args.days:
+            well = measure_year(Path(folder), args.days, args.keep)
+        if args.kills:
+            well = measure_kills(Path(folder), args.kills) and well
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,187 @@
+"""The database by itself: what comes twice, what is old, damaged, newer, or read-only."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.errors import HistoryDamagedError, HistoryError
+from serenbox.history.database import Database, is_used
+from serenbox.history.files import database_files, delete_files, files_set_aside, set_aside
+from serenbox.history.minutes import Summary
+from serenbox.history.reading import read_extent, read_summaries
+from serenbox.outputs.messages import MOOD_LABELS
+from serenbox.results import EMOTIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def summary(minute: int, seconds: float = 60.0) -> Summary:
+    return Summary(minute, (seconds,) + (0.0,) * (len(MOOD_LABELS) - 1), (0.5,) * len(EMOTIONS))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "history.db"
+
+
+def test_what_is_written_is_read_and_private(path: Path) -> None:
+    with Database(path) as database:
+        database.add([summary(5), summary(6)])
+        assert {file.name for file in database_files(path)} > {"history.db", "history.db-wal"}
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in database_files(path)}
+        assert list(read_summaries(path, 0, 100)) == [summary(5), summary(6)]
+    assert modes == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert read_extent(path) == (5, 6, 2)
+
+
+def test_a_file_that_others_could_read_becomes_private(path: Path) -> None:
+    Database(path).close()
+    path.chmod(0o644)
+    Database(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_minute_that_comes_twice_becomes_the_sum(path: Path) -> None:
+    with Database(path) as database:
+        database.add([summary(5, 40)])
+        database.add([summary(5, 15.5)])
+    (merged,) = read_summaries(path, 5, 6)
+    assert merged.seconds[0] == 55.5
+    assert merged.score_seconds == (1.0,) * len(EMOTIONS)
+
+
+def test_minutes_are_read_in_steps_from_the_first(path: Path) -> None:
+    with Database(path) as database:
+        database.add(summary(minute) for minute in range(100, 131))
+    steps = [(one.minute, one.known) for one in read_summaries(path, 105, 125, 10)]
+    assert steps == [(105, 600), (115, 600)]
+
+
+def test_old_minutes_go_in_small_steps_and_the_file_shrinks(path: Path) -> None:
+    days = 25
+    with Database(path) as database:
+        for day in range(days):
+            database.add(summary(day * 1440 + minute) for minute in range(1440))
+        size, steps = sum(file.stat().st_size for file in database_files(path)), 1
+        while database.prune((days - 1) * 1440, 1440):
+            steps += 1
+        assert read_extent(path)[0] == (days - 1) * 1440
+        database.close()
+    assert days <= steps < 2 * days
+    assert path.stat().st_size < 0.4 * size  # some free pages stay, for what comes
+    assert read_extent(path) == ((days - 1) * 1440, days * 1440 - 1, 1440)
+
+
+def test_what_is_removed_leaves_nothing_to_read(path: Path) -> None:
+    odd = Summary(7, (1234.567,) * len(MOOD_LABELS), (0.0,) * len(EMOTIONS))
+    needle = (1234567).to_bytes(3, "big") * 3
+    with Database(path) as database:
+        database.add([odd, summary(8)])
+    assert needle in path.read_bytes()
+    with Database(path) as database:
+        database.prune(8, 10)
+    assert needle not in path.read_bytes()
+
+
+@pytest.mark.parametrize("size", [100, 5000, 12288])
+def test_damage_is_told(path: Path, size: int) -> None:
+    with Database(path) as database:
+        database.add(summary(minute) for minute in range(100))
+    whole = path.read_bytes()
+    path.write_bytes(b"\xa5" * size + whole[size:])
+    with pytest.raises(HistoryDamagedError, match=r"history\.db: it is damaged"):
+        Database(path)
+    with pytest.raises(HistoryError, match=r"history\.db: it is damaged"):
+        list(read_summaries(path, 0, 1))
+    assert not is_used(path)
+
+
+def test_damage_behind_the_head_is_found_when_it_is_opened(path: Path) -> None:
+    with Database(path) as database:
+        database.add(summary(minute) for minute in range(1440))
+    with path.open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(b"\xa5" * 4096)
+    with pytest.raises(HistoryDamagedError):
+        Database(path)
+
+
+def test_another_program_s_database_is_no_history(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE minutes (a)")
+    with pytest.raises(HistoryDamagedError, match="no history of SerenBox"):
+        Database(path)
+    with pytest.raises(HistoryDamagedError, match="no history of SerenBox"):
+        read_extent(path)
+
+
+def test_a_newer_history_is_left_alone(path: Path) -> None:
+    Database(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    before = path.read_bytes()
+    with pytest.raises(HistoryError, match="newer SerenBox") as raised:
+        Database(path)
+    assert not isinstance(raised.value, HistoryDamagedError)
+    with pytest.raises(HistoryError, match="newer SerenBox"):
+        read_extent(path)
+    assert path.read_bytes() == before
+
+
+def test_nothing_is_written_where_a_part_cannot_be(path: Path) -> None:
+    with Database(path) as database:
+        too_large = Summary(2, (1e20,) * len(MOOD_LABELS), (0.0,) * len(EMOTIONS))
+        with pytest.raises(OverflowError):
+            database.add([summary(1), too_large])
+        database.add([summary(3)])
+    assert read_extent(path) == (3, 3, 1)
+
+
+def test_it_is_known_whether_somebody_uses_it(path: Path) -> None:
+    with Database(path) as database:
+        database.add([summary(1)])
+        assert is_used(path)
+        assert database.in_place
+        path.rename(path.with_name("elsewhere"))
+        assert not database.in_place
+        path.with_name("elsewhere").rename(path)
+    assert not is_used(path)
+
+
+def test_reading_an_empty_or_missing_one(path: Path) -> None:
+    with pytest.raises(HistoryError, match="No such file"):
+        read_extent(path)
+    Database(path).close()
+    assert read_extent(path) == (0, -1, 0)
+
+
+def test_everything_is_deleted(path: Path) -> None:
+    with Database(path) as database:
+        database.add([summary(1)])
+    set_aside(path, 1e9)
+    with Database(path) as database:
+        database.add([summary(1)])
+        beside = path.with_name("paused")
+        beside.touch()
+        size = sum(file.stat().st_size for file in path.parent.iterdir())
+        assert delete_files(path) == size
+    assert list(path.parent.iterdir()) == [beside]
+
+
+def test_only_the_latest_damaged_one_is_kept(path: Path) -> None:
+    for moment in (1e9, 2e9):
+        Database(path).close()
+        path.with_name("history.db-wal").touch()
+        set_aside(path, moment)
+    assert [file.name for file in files_set_aside(path)] == [
+        "history.db.damaged-20330518T033320Z",
+        "history.db.damaged-20330518T033320Z-wal",
+    ]
