@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os
 import selectors
 import signal
@@ -18,6 +19,7 @@ from serenbox.daemon.report import make_stats, status_line
 from serenbox.daemon.state import PausedFlag
 from serenbox.daemon.wakeup import ENDING
 from serenbox.errors import SerenBoxError, ServiceError
+from serenbox.mood.slot import SlotRule
 from serenbox.outputs.select import make_outputs
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ class Service:
         self._command: str | None = None
         self._report_wanted = False
         self._outputs = make_outputs(settings, self.command)
-        self._announcer = Announcer(settings.device.name, self._outputs)
+        self._rule = _make_rule(settings)
+        self._announcer = Announcer(settings.device.name, self._outputs, self._rule)
         self._capture = Capture(settings.camera, open_camera, wakeup.set, paused=self._paused)
         self._selector = selectors.DefaultSelector()
         self._control = ControlServer(paths.socket, self._selector, self._answer)
@@ -174,14 +177,21 @@ class Service:
         if state is CameraState.FAILED:
             raise ServiceError(str(self._capture.problem))
         if state in {CameraState.PAUSED, CameraState.LOST}:
-            self._announcer.became("paused" if state is CameraState.PAUSED else "no_camera")
-            if not self._ready:
-                self._observer.pipeline.rehearse()
-                self._become_ready()
+            self._be_blind(lost=state is CameraState.LOST)
         elif state is CameraState.OPENING and self._announcer.state == "paused":
             self._announcer.became("no_camera")  # it is not closed any more
         if self._ready:
             self._notifier.status(status_line(self._announcer, self._capture))
+
+    def _be_blind(self, *, lost: bool) -> None:
+        """Tell that nothing is seen, and be ready all the same."""
+        if lost:
+            self._announcer.became("no_camera", self._capture.problem)
+        else:
+            self._announcer.became("paused")
+        if not self._ready:
+            self._observer.pipeline.rehearse()
+            self._become_ready()
 
     def _become_ready(self) -> None:
         """Tell systemd, once, that the models work.
@@ -256,6 +266,8 @@ class Service:
         except SerenBoxError as error:
             _log.error("the old configuration stays, for the new one is bad: %s", error)
         else:
+            if new.diffuser != old.diffuser:
+                self._rule = _make_rule(new)
             self._settings = new
             self._observer.pipeline = pipeline
             if outputs is not self._outputs:
@@ -273,7 +285,7 @@ class Service:
         self._outputs = outputs
         for output in outputs:
             output.start()
-        self._announcer.renew(self._settings.device.name, outputs)
+        self._announcer.renew(self._settings.device.name, outputs, self._rule)
 
     def _close(self) -> None:
         """End everything, the slowest first, each within its time."""
@@ -291,7 +303,12 @@ class Service:
 
 def _told_alike(*settings: Settings) -> bool:
     """Tell whether all mean the same outputs."""
-    return len({(each.device, each.stdout, each.mqtt, each.web) for each in settings}) == 1
+    outputs = operator.attrgetter("device", "stdout", "mqtt", "diffuser", "web", "hooks")
+    return len({outputs(each) for each in settings}) == 1
+
+
+def _make_rule(settings: Settings) -> SlotRule | None:
+    return SlotRule(settings.diffuser) if settings.diffuser.enabled else None
 
 
 def _make_observer(settings: Settings, announcer: Announcer) -> Observer:
