@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from serenbox.outputs.messages import HEARTBEAT
 from serenbox.outputs.mqtt_slot import SlotTopic
 
@@ -21,11 +23,9 @@ def test_the_heartbeat_of_the_moods_is_enough() -> None:
     """The documentation promises that 90 seconds never pass without a word."""
     topic = SlotTopic()
     topic.again(0)
-    told = [0.0]
-    for time in (29.9, 29.9 + HEARTBEAT, 29.9 + 2 * HEARTBEAT):
-        if topic.news({"slot": "off"}, time):
-            told.append(time)
-    assert max(after - before for before, after in zip(told, told[1:], strict=False)) < 90
+    moods = [29.9 + number * HEARTBEAT for number in range(5)]
+    told = [0.0, *(time for time in moods if topic.news({"slot": "off"}, time))]
+    assert max(after - before for before, after in pairwise(told)) < 90
 
 
 def test_a_new_connection_hears_what_holds() -> None:

@@ -32,6 +32,10 @@ def make_outputs(settings: Settings, commands: Callable[[str], None]) -> list[Ou
         from serenbox.outputs.mqtt import MqttOutput
 
         outputs.append(MqttOutput(settings, commands, version=_version()))
+    if settings.hooks:
+        from serenbox.hooks.output import HookOutput
+
+        outputs.append(HookOutput(settings.hooks))
     if settings.web.enabled:
         from serenbox.web.output import WebOutput
 
