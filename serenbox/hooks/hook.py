@@ -47,6 +47,7 @@ class Hook:
         """For the log."""
         self._waiting: dict[str, Mapping[str, Any]] = {}
         self._process: HookProcess | None = None
+        self._stopping = False
         self._lines = LineLog(self.name, clock)
         self._told: dict[str, RateLimit] = {}
         self.finished = 0
@@ -74,7 +75,8 @@ class Hook:
         """Go on as far as possible without waiting."""
         if self._process is not None and self._process.turn(self._clock()):
             self._lines.finish()
-            self._judge(self._process)
+            if not self._stopping:
+                self._judge(self._process)
             self._process = None
         while self._process is None and self._waiting:
             event = next(iter(self._waiting))
@@ -82,6 +84,7 @@ class Hook:
 
     def stop(self, grace: float) -> None:
         """Begin nothing any more, and end what runs: by force after `grace` seconds."""
+        self._stopping = True
         self.dropped += len(self._waiting)
         self._waiting.clear()
         if self._process is not None:

@@ -133,6 +133,7 @@ class HookProcess:
     def _strike(self, now: float, grace: float) -> None:
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, self._signals[0])
+            os.killpg(self._process.pid, signal.SIGCONT)  # one that is stopped would hear nothing
         self._signals = self._signals[1:] or self._signals
         self._deadline = now + grace
 
