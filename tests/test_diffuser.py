@@ -156,7 +156,7 @@ def test_killed_and_restarted(
     assert again[1:3] == [("slot", "off"), ("availability", "online")]
 
 
-def test_a_broker_that_comes_back_is_not_noticed(
+def test_neither_a_broker_that_comes_back_nor_a_reload_is_noticed(
     tmp_path: Path, program: Path, broker: Mosquitto, portrait_file: Path
 ) -> None:
     (tmp_path / "face.png").write_bytes(portrait_file.read_bytes())
@@ -170,6 +170,12 @@ def test_a_broker_that_comes_back_is_not_noticed(
         heard = len(consumer.heard)
         broker.restart()
         wait_for(lambda: len(consumer.heard) >= heard + 2, "the box, again")
+        hook = "[[hooks]]\nevents = ['paused']\ncommand = ['true']\n"
+        daemon.configuration.write_text(f"{configuration}\n{hook}")
+        heard = len(consumer.heard)
+        daemon.send(signal.SIGHUP)
+        daemon.wait_logged("the configuration was read again")
+        assert ("availability", "offline") not in consumer.heard[heard:]
         assert consumer.slots == ["off", "B"]
         assert daemon.end() == 0
         wait_for(lambda: consumer.slot == "off", "off")

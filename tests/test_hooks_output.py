@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 import threading
 import time
@@ -208,11 +209,10 @@ def test_one_that_hangs_is_ended_with_all_its_processes(
     assert len(caplog.messages) == 1
 
 
-def test_one_that_listens_to_sigterm_may_clean_up(tmp_path: Path) -> None:
+def test_every_process_of_one_that_is_ended_may_clean_up(tmp_path: Path) -> None:
     cleaned = tmp_path / "cleaned"
-    told = script(
-        tmp_path / "hook", f"trap 'echo yes > {cleaned}; exit 0' TERM\nwhile :; do sleep 0.1; done"
-    )
+    child = f"trap 'echo yes > {cleaned}; exit' TERM; while :; do sleep 0.1; done"
+    told = script(tmp_path / "hook", f"sh -c {shlex.quote(child)} &\ntrap '' TERM\nwait; wait")
     with running(hook(told, timeout=0.5)) as output:
         output.event(change())
         wait_runs(output, 1)
@@ -254,10 +254,10 @@ def test_a_long_output_is_read_to_its_end(caplog: pytest.LogCaptureFixture) -> N
 
 def test_one_that_reads_nothing_does_no_harm(tmp_path: Path) -> None:
     large = change() | {"faces": ["x" * 1000] * 1000}
-    with running(hook("true"), hook("sleep", "0.3")) as output:
+    with running(hook("true"), hook("sleep", "20", timeout=0.3)) as output:
         output.event(large)
         wait_runs(output, 2)
-        assert output.health()["published"] == 2
+        assert output.health()["problem"] == "sleep took longer than 0.3 s and was ended"
     seen = tmp_path / "seen"
     with running(hook(script(tmp_path / "slow", f"sleep 0.3; cat > {seen}"))) as output:
         output.event(large)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import operator
 import os
 import selectors
 import signal
@@ -20,7 +19,7 @@ from serenbox.daemon.state import PausedFlag
 from serenbox.daemon.wakeup import ENDING
 from serenbox.errors import SerenBoxError, ServiceError
 from serenbox.mood.slot import SlotRule
-from serenbox.outputs.select import make_outputs
+from serenbox.outputs.select import make_outputs, told_alike, unchanged_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from serenbox.daemon.paths import Paths
     from serenbox.daemon.pipeline import Pipeline
     from serenbox.daemon.wakeup import Signals, Wakeup
+    from serenbox.outputs.base import Output
     from serenbox.settings.schema import Settings
 
 _log = logging.getLogger("serenbox.service")
@@ -262,7 +262,7 @@ class Service:
         try:
             new = self._load()
             pipeline = _load_pipeline(new)
-            outputs = self._outputs if _told_alike(old, new) else make_outputs(new, self.command)
+            outputs = self._outputs_for(old, new)
         except SerenBoxError as error:
             _log.error("the old configuration stays, for the new one is bad: %s", error)
         else:
@@ -278,13 +278,21 @@ class Service:
         if self._ready:
             self._notifier.ready()
 
-    def _exchange(self, outputs: list[Any]) -> None:
-        """Close the outputs and start others."""
-        for output in self._outputs:
-            output.close(_CLOSING)
-        self._outputs = outputs
+    def _outputs_for(self, old: Settings, new: Settings) -> list[Output]:
+        """Return the outputs of new settings; those that need not change are the same."""
+        if told_alike(old, new):
+            return self._outputs
+        return make_outputs(new, self.command, unchanged_outputs(self._outputs, old, new))
+
+    def _exchange(self, outputs: list[Output]) -> None:
+        """Close the outputs that are none any more, and start the new ones."""
+        before, self._outputs = self._outputs, outputs
+        for output in before:
+            if output not in outputs:
+                output.close(_CLOSING)
         for output in outputs:
-            output.start()
+            if output not in before:
+                output.start()
         self._announcer.renew(self._settings.device.name, outputs, self._rule)
 
     def _close(self) -> None:
@@ -299,12 +307,6 @@ class Service:
             _log.warning("the camera hangs: it is released by ending the process")
         self._selector.close()
         self._notifier.close()
-
-
-def _told_alike(*settings: Settings) -> bool:
-    """Tell whether all mean the same outputs."""
-    outputs = operator.attrgetter("device", "stdout", "mqtt", "diffuser", "web", "hooks")
-    return len({outputs(each) for each in settings}) == 1
 
 
 def _make_rule(settings: Settings) -> SlotRule | None:
