@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,9 @@ def test_hooks_that_hang_flood_or_die_do_not_keep_it_from_sensing(
         daemon.wait_logged("yes took longer than 2 s and was ended")
         wait_for(lambda: not lives(pid), "the end of what hung")
         status = json.loads(daemon.command("status", "--json").stdout)
+        assert re.search(
+            r"^hooks +0 ended well, \d+ did not: ", daemon.command("status").stdout, re.MULTILINE
+        )
         assert daemon.end() == 0
     assert status["outputs"]["hooks"]["connected"]
     assert status["outputs"]["hooks"]["failed"] > 5
