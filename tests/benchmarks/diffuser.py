@@ -100,6 +100,8 @@ def replay(folder: Path, film: Path) -> tuple[list[dict[str, Any]], list[tuple[f
             consuming(compile_follower(folder), broker.port) as consumer,
             Daemon(folder, str(film), configuration=settings) as daemon,
         ):
+            while daemon.running:  # until the recording is over
+                time.sleep(0.1)
             assert daemon.wait() == 0
             wait_for(lambda: ("availability", "offline") in consumer.heard, "the end")
             now = time.time()
@@ -126,6 +128,7 @@ def expected(moods: list[dict[str, Any]]) -> list[tuple[float, str]]:
         update(seconds(message), message["mood"])
         while rule.due < seconds(following):
             update(rule.due, message["mood"])
+    update(seconds(moods[-1]), moods[-1]["mood"])
     return changes[1:]
 
 
@@ -171,9 +174,7 @@ def main() -> None:
             film.write(picture)
         film.release()
         moods, consumed, end = replay(folder, folder / "film.mkv")
-    last = seconds(moods[-1])
-    got = [(when, slot) for when, slot in consumed[1:] if when < last]
-    wanted = expected(moods)
+    got, wanted = consumed[1:], expected(moods)
     assert [slot for _, slot in got] == [slot for _, slot in wanted], (got, wanted)
     delays = [1000 * (there - due) for (there, _), (due, _) in zip(got, wanted, strict=True)]
     begin = seconds(moods[0])
