@@ -86,9 +86,8 @@ def test_the_examples_do_what_they_say(tmp_path: Path) -> None:
     assert run(lamp, message | {"mood": "sad"}, tmp_path) == "-t home/lamp -m warm\n"
     assert run(lamp, message | {"mood": "fear", "previous": "sad"}, tmp_path).endswith("plain\n")
     told = script(tmp_path / "told", python.partition("\n")[2], interpreter=sys.executable)
-    assert run(told, message | {"mood": "sad", "confidence": 0.5}, tmp_path) == (
-        "happy -> sad 50%\n"
-    )
+    error = message | {"source": "mqtt", "problem": "it has gone"}
+    assert run(told, error, tmp_path) == "-t home/alert -m mqtt: it has gone\n"
 
 
 def test_the_figures_of_hooks_are_those_of_the_code() -> None:
