@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serenbox.daemon.announcer import Announcer
+from serenbox.mood.slot import SlotRule
 from serenbox.mood.types import Mood, TrackedFace
 from serenbox.results import EMOTIONS, Box, Face
+from serenbox.settings.schema import DiffuserSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,6 +164,54 @@ def test_missing_from_the_start_is_told_but_is_no_change(
     assert [message["mood"] for message in recorder.moods] == ["no_camera"]
     assert recorder.events == []
     assert announcer.confidence == 0
+
+
+def test_a_failing_camera_says_why_once(announcer: Announcer, recorder: Recorder) -> None:
+    announcer.became("no_camera", "it is not there")
+    announcer.became("no_camera", "it is still not there")
+    announcer.sensed(mood("happy"), (), 0.0)
+    announcer.became("paused")
+    announcer.became("no_camera")  # it is being opened
+    announcer.became("no_camera", "it has gone")
+    told = [(message["mood"], message.get("problem")) for message in recorder.moods]
+    assert told == [
+        ("no_camera", "it is not there"),
+        ("happy", None),
+        ("paused", None),
+        ("no_camera", None),
+        ("no_camera", "it has gone"),
+    ]
+    assert [event["mood"] for event in recorder.events] == ["happy", "paused", "no_camera"]
+
+
+def test_the_diffuser_changes_by_the_mere_time(recorder: Recorder, clocks: Clocks) -> None:
+    rule = SlotRule(DiffuserSettings(dwell=5, off_after=20, minimum_on=100))
+    announcer = Announcer("box", [recorder], rule, clock=clocks.clock, wall=clocks.wall)
+    announcer.sensed(mood("happy"), (), 0.0)
+    assert announcer.due == clocks.now + 5
+    clocks.now += 4.9
+    announcer.sensed(mood("happy", 0.8), (), 4.9)
+    clocks.now = announcer.due
+    announcer.repeat()
+    assert announcer.due == clocks.now + 60  # nothing but the heartbeat
+    announcer.became("paused")
+    assert [message["slot"] for message in recorder.moods] == ["off", "off", "B", "off"]
+    assert [event["slot"] for event in recorder.events] == ["off", "off"]
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+def test_the_diffuser_does_not_mind_a_clock_that_is_set(
+    recorder: Recorder, clocks: Clocks, jump: float
+) -> None:
+    rule = SlotRule(DiffuserSettings(dwell=5))
+    announcer = Announcer("box", [recorder], rule, clock=clocks.clock, wall=clocks.wall)
+    announcer.sensed(mood("happy"), (), 0.0)
+    clocks.wall_offset += jump
+    clocks.now += 4
+    announcer.repeat()
+    clocks.now = announcer.due
+    announcer.repeat()
+    assert [message["slot"] for message in recorder.moods] == ["off", "off", "B"]
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY])

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serenbox.cli.check import CheckTool, table_line
-from serenbox.doctor import Result, Roots, examine, service, software
+from serenbox.doctor import Result, Roots, examine, hooks, service, software
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings import Settings
-from serenbox.settings.schema import MqttSettings, SensingSettings
+from serenbox.settings.schema import HookSettings, MqttSettings, SensingSettings
 from tests.machines import MEMBER, add_pi, bare_machine
 
 if TYPE_CHECKING:
@@ -30,6 +30,32 @@ NAMES = [
 @pytest.fixture
 def roots(tmp_path: Path) -> Roots:
     return bare_machine(tmp_path)
+
+
+# --- hooks ---------------------------------------------------------------------------------------
+
+
+def test_hooks_must_be_there_and_executable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "HIDDEN", (f"{tmp_path}/home/",))
+    plain, hidden = tmp_path / "my plain", tmp_path / "home" / "hidden"
+    hidden.parent.mkdir()
+    for path in (plain, hidden):
+        path.touch()
+    hidden.chmod(0o755)
+    programs = ("true", str(tmp_path / "missing"), str(plain), str(hidden), "true")
+    found = list(hooks.check_hooks([HookSettings(("mood",), (name,)) for name in programs]))
+    assert [(result.name, result.state) for result in found] == [
+        ("hook", "ok"),
+        *[("hook", "warn")] * 3,
+    ]
+    _, missing, not_executable, unseen = found
+    assert missing.seen == f"{tmp_path}/missing: there is no such program"
+    assert not_executable.seen == f"{plain} is not executable"
+    assert not_executable.mend == f"sudo chmod +x '{plain}'"
+    assert unseen.seen == f"{hidden} is in a folder that the service does not see"
+    assert unseen.mend.endswith(f"/etc/serenbox/hooks {hidden}")
 
 
 # --- software ------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_it_is_off_and_imported_only_where_it_is_on(tmp_path: Path) -> None:
     assert "history" not in [one.name for one in make_outputs(Settings(), print)]
     on = Settings(history=HistorySettings(enabled=True))
     path = tmp_path / "none" / "history.db"
-    made = make_outputs(on, print, path)
+    made = make_outputs(on, print, history=path)
     assert [one.name for one in made] == ["stdout", "history"]
     made[-1].close(1)  # it was never started
     assert not path.parent.exists()

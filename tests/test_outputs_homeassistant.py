@@ -19,7 +19,7 @@ from serenbox.outputs.topics import Topics
 from serenbox.settings.schema import MqttSettings
 
 TOPICS = Topics.of("den", MqttSettings())
-MESSAGE = discovery_message("den", TOPICS, version="1.2.3", stats_interval=30.0)
+MESSAGE = discovery_message("den", TOPICS, version="1.2.3", stats_interval=30.0, diffuser=True)
 COMPONENTS: dict[str, dict[str, Any]] = MESSAGE["components"]
 
 ROOT = {
@@ -70,7 +70,7 @@ def test_every_component_has_only_what_is_known(key: str) -> None:
     component = COMPONENTS[key]
     assert set(component) <= PLATFORMS[component["platform"]]
     assert component["unique_id"] == f"serenbox_den_{key}"
-    assert component["state_topic"] in {TOPICS.mood, TOPICS.event, TOPICS.stats}
+    assert component["state_topic"] in {TOPICS.mood, TOPICS.event, TOPICS.stats, TOPICS.slot}
     assert component.get("entity_category", "diagnostic") in {"diagnostic", "config"}
     assert re.fullmatch(r"mdi:[a-z-]+", component.get("icon", "mdi:x"))
 
@@ -142,6 +142,15 @@ def test_the_switch_shows_the_state(state: str, shown: str) -> None:
     assert render("sensing", message) == shown
     assert COMPONENTS["sensing"][f"state_{shown}"] == shown
     assert render("faces", message) == "0"
+
+
+def test_the_slot_of_the_diffuser_is_shown_as_it_comes() -> None:
+    assert COMPONENTS["slot"]["options"] == ["A", "B", "off"]
+    assert COMPONENTS["slot"]["state_topic"] == "serenbox/den/slot"
+    assert "value_template" not in COMPONENTS["slot"]
+    assert COMPONENTS["slot"]["expire_after"] >= 2 * HEARTBEAT
+    without = discovery_message("den", TOPICS, version="1", stats_interval=30)["components"]
+    assert set(COMPONENTS) - set(without) == {"slot"}
 
 
 def test_an_unknown_temperature_reads_as_none() -> None:

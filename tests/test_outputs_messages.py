@@ -73,6 +73,18 @@ def test_a_box_that_does_not_sense_says_why(state: str) -> None:
     assert message["face_count"] == 0
 
 
+def test_a_failed_camera_says_why_and_only_then() -> None:
+    failed = mood_message("den", NOW, "no_camera", None, 1.0, problem="it has gone")
+    assert failed["problem"] == "it has gone"
+    assert "problem" not in mood_message("den", NOW, "no_camera", None, 1.0)
+    assert "problem" not in mood_message("den", NOW, "sensing", None, 1.0, problem="it has gone")
+
+
+def test_the_slot_is_told_where_there_is_a_diffuser() -> None:
+    assert mood_message("den", NOW, "paused", None, 1.0, slot="off")["slot"] == "off"
+    assert "slot" not in mood_message("den", NOW, "paused", None, 1.0)
+
+
 def test_before_the_first_mood_there_is_no_face() -> None:
     assert mood_message("den", NOW, "sensing", None, 0.0)["mood"] == "no_face"
 

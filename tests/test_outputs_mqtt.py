@@ -25,7 +25,7 @@ from serenbox.outputs.messages import event_message, mood_message
 from serenbox.outputs.mqtt import MqttOutput
 from serenbox.outputs.mqtt_access import Patience
 from serenbox.outputs.queueing import EVENT_LIMIT
-from serenbox.settings.schema import DeviceSettings, MqttSettings, Settings
+from serenbox.settings.schema import DeviceSettings, DiffuserSettings, MqttSettings, Settings
 from tests.mosquitto import (
     PATIENCE,
     Mosquitto,
@@ -44,10 +44,16 @@ HURRIED = Patience(connect=1.0, first_pause=0.02, longest_pause=0.2, steady=0.0)
 OWN = "serenbox/den"
 
 
-def settings_for(port: int, **mqtt: Any) -> Settings:  # noqa: ANN401 - values of settings
+def settings_for(
+    port: int,
+    *,
+    diffuser: bool = False,
+    **mqtt: Any,  # noqa: ANN401 - values of settings
+) -> Settings:
     return Settings(
         device=DeviceSettings(name="den"),
         mqtt=replace(MqttSettings(enabled=True, host="127.0.0.1", port=port), **mqtt),
+        diffuser=DiffuserSettings(enabled=diffuser),
     )
 
 
@@ -129,6 +135,42 @@ def test_who_comes_later_finds_what_is_retained(broker: Mosquitto) -> None:
                 f"{OWN}/mood",
                 "homeassistant/device/serenbox_den/config",
             }
+
+
+def test_the_slot_has_a_topic_of_its_own(broker: Mosquitto) -> None:
+    with listening(broker) as listener:
+        with publishing(broker.port, diffuser=True) as output:
+            output.mood(mood(1) | {"slot": "off"})
+            output.mood(mood(2) | {"slot": "A"})
+            for number in range(3, 9):
+                output.mood(mood(number) | {"slot": "A"})
+                listener.wait(f"{OWN}/mood", 1)
+            wait_for(lambda: listener.of("/slot")[-1].text == "A", "the slot")
+            output.mood(mood(9) | {"slot": "B"})
+            listener.wait(f"{OWN}/slot", 3)
+        listener.wait(f"{OWN}/availability", 2)
+        assert [one.text for one in listener.of(f"{OWN}/slot")] == ["off", "A", "B", "off"]
+        order = [one.topic.rpartition("/")[2] for one in listener.received]
+        order = [name for name in order if name in {"slot", "availability"}]
+        assert order == ["slot", "availability", "slot", "slot", "slot", "availability"]
+        assert {one.qos for one in listener.of("/slot")} == {1}
+        (discovery, *_) = listener.of("/config")
+        assert json.loads(discovery.text)["components"]["slot"]["state_topic"] == f"{OWN}/slot"
+    with listening(broker) as late:
+        assert [(one.text, one.retained) for one in late.wait("/slot")] == [("off", True)]
+
+
+def test_a_slot_of_another_time_never_meets_a_box_that_is_online(broker: Mosquitto) -> None:
+    with listening(broker) as listener:
+        listener.publish(f"{OWN}/slot", "A", retain=True)
+        with publishing(broker.port, diffuser=True) as output:
+            listener.wait(f"{OWN}/availability")
+            assert [one.text for one in listener.of("/slot")] == ["A", "off"]
+            output.mood(mood() | {"slot": "B"})
+            listener.wait(f"{OWN}/slot", 3)
+            broker.restart()
+            wait_for(lambda: len(listener.of("/slot")) >= 4, "the slot again")
+            assert {one.text for one in listener.of("/slot")[3:]} == {"B"}
 
 
 def test_discovery_can_be_turned_off(broker: Mosquitto) -> None:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from serenbox.errors import SettingsError
 from serenbox.outputs.mqtt import MqttOutput
-from serenbox.outputs.select import make_outputs
+from serenbox.outputs.select import make_outputs, told_alike, unchanged_outputs
 from serenbox.outputs.stdout import StdoutOutput
-from serenbox.settings.schema import MqttSettings, Settings, StdoutSettings
+from serenbox.settings.schema import (
+    CameraSettings,
+    DeviceSettings,
+    DiffuserSettings,
+    HookSettings,
+    MqttSettings,
+    Settings,
+    StdoutSettings,
+)
 
 
 def ignore(_: str) -> None:
@@ -26,6 +36,32 @@ def test_the_settings_decide() -> None:
     assert make_outputs(neither, ignore) == []
     only = Settings(stdout=StdoutSettings(enabled=False), mqtt=MqttSettings(enabled=True))
     assert [type(output) for output in make_outputs(only, ignore)] == [MqttOutput]
+
+
+def test_what_new_settings_do_not_concern_goes_on() -> None:
+    hooks = (HookSettings(("mood",), ("true",)),)
+    old = Settings(mqtt=MqttSettings(enabled=True))
+    running = make_outputs(old, ignore)
+    hooked = replace(old, hooks=hooks)
+    assert told_alike(old, replace(old, camera=CameraSettings(fps=1)))
+    assert not told_alike(old, hooked)
+    kept = unchanged_outputs(running, old, hooked)
+    assert kept == {"stdout": running[0], "mqtt": running[1]}
+    outputs = make_outputs(hooked, ignore, kept)
+    assert outputs[:2] == running
+    assert [output.name for output in outputs] == ["stdout", "mqtt", "hooks"]
+    changes: tuple[dict[str, Any], ...] = (
+        {"device": DeviceSettings(name="den")},
+        {"mqtt": MqttSettings(enabled=True, port=2)},
+        {"diffuser": DiffuserSettings(enabled=True)},
+    )
+    for change in changes:
+        assert set(unchanged_outputs(running, old, replace(old, **change))) == {"stdout"}
+    assert unchanged_outputs(running, old, replace(old, stdout=StdoutSettings(moods=True))) == {
+        "mqtt": running[1]
+    }
+    for output in outputs:
+        output.close(1)
 
 
 def test_an_impossible_topic_is_refused_at_once() -> None:

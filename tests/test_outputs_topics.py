@@ -17,6 +17,7 @@ def test_topics() -> None:
         mood="home/boxes/den/mood",
         event="home/boxes/den/event",
         stats="home/boxes/den/stats",
+        slot="home/boxes/den/slot",
         command="home/boxes/den/command",
         discovery="ha/device/serenbox_den/config",
         birth="ha/status",

@@ -9,9 +9,9 @@ from typing import get_args
 import pytest
 
 from serenbox.runtime_names import Runtime
-from serenbox.settings.known import KnownSetting, describe, tables
+from serenbox.settings.known import KnownSetting, arrays, describe, tables
 from serenbox.settings.rules import RULES
-from serenbox.settings.schema import CameraSettings, SensingSettings, Settings
+from serenbox.settings.schema import CameraSettings, HookSettings, SensingSettings, Settings
 
 ROOT = Path(__file__).parent.parent
 EVERY = [(table, known) for table in tables() for known in describe(tables()[table])]
@@ -23,8 +23,9 @@ def setting(name: str) -> KnownSetting:
 
 
 def test_every_field_is_described_in_order() -> None:
-    order = ["device", "camera", "sensing", "mood", "stdout", "mqtt", "web", "history", "service"]
-    assert list(tables()) == order
+    order = ["device", "camera", "sensing", "mood", "stdout", "mqtt", "diffuser", "web", "history"]
+    assert list(tables()) == [*order, "service"]
+    assert arrays() == {"hooks": HookSettings}
     first = describe(CameraSettings)[:2]
     assert [known.key for known in first] == ["source", "width"]
     assert first[1] == KnownSetting("width", int, (), 640, "Width of a frame, pixels.", 64, 4096)
@@ -48,6 +49,33 @@ def test_every_setting_has_words_and_a_default_that_suits(table: str, known: Kno
     assert getattr(getattr(Settings(), table), known.key) == known.default
     limited = known.low is not None and known.high is not None
     assert limited == (known.kind in (int, float) and not known.choices)
+
+
+def test_every_setting_of_an_array_has_words_and_an_example_or_a_default_that_suits() -> None:
+    events, command, timeout = describe(HookSettings)
+    assert (events.required, command.required, timeout.required) == (True, True, False)
+    for known in (events, command, timeout):
+        assert known.doc.endswith(".")
+        assert known.accepts(known.default)
+    assert events.choices == ("mood", "face", "no_face", "paused", "error")
+    assert events.wanted == 'an array of any of "mood", "face", "no_face", "paused", "error"'
+    assert command.wanted == 'an array of texts in "quotes", at least one'
+
+
+@pytest.mark.parametrize(
+    ("value", "suits"),
+    [
+        (["mood", "error"], True),
+        (["mood", "mode"], False),
+        (["mood", 1], False),
+        ([["mood"]], False),
+        ([], False),
+        ("mood", False),
+        ({}, False),
+    ],
+)
+def test_which_arrays_suit(value: object, suits: bool) -> None:
+    assert describe(HookSettings)[0].accepts(value) is suits
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import tomllib
 
-from serenbox.settings.lines import key_lines
+from serenbox.settings.lines import KeyPath, key_lines
 
 LINES = (
     "# a = 1",
@@ -34,19 +34,29 @@ LINES = (
     '["tab\\tle"]',
     "'q' = 1979-05-27T07:32:00.5Z",
     "last = 1.5e+3",
+    '[many."a.b".sub]',
+    "k = 3",
+    '[[many."a.b".deep]]',
+    "k = 4",
+    '[[many."a.b"]]',
+    '[[many."a.b".deep]]',
+    "k = 5",
+    "[[many.'a.b'.deep]]",
+    "k = 6",
 )
 DOCUMENT = "\n".join(LINES)
 
 
-def paths(content: object, outer: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    """Every key of what tomllib has read, with the tables it is in."""
-    found: set[tuple[str, ...]] = set()
+def paths(content: object, outer: KeyPath = ()) -> set[KeyPath]:
+    """Every key and every table of what tomllib has read, with the tables it is in."""
+    found: set[KeyPath] = {outer} if outer else set()
     if isinstance(content, dict):
         for key, value in content.items():
             found |= {(*outer, key)} | paths(value, (*outer, key))
     elif isinstance(content, list):
-        for value in content:
-            found |= paths(value, outer)
+        for number, value in enumerate(content):
+            if isinstance(value, (dict, list)):
+                found |= paths(value, (*outer, number))
     return found
 
 
@@ -68,11 +78,20 @@ def test_each_on_its_line() -> None:
     assert lines["camera", "w"] == holding("w = 2")
     assert lines["camera", "mqtt"] == lines["camera", "mqtt", "host"] == holding("mqtt.host")
     assert lines["camera", "mqtt", "port"] == holding("mqtt . port")
-    assert lines["camera", "array", "z"] == holding("z = 1")
-    assert lines["camera", "inline", "b", "c", "e"] == holding("inline")
-    assert lines["many", "a.b", "k"] == holding("k = 1")
+    assert lines["camera", "array", 1, 1, "z"] == holding("z = 1")
+    assert lines["camera", "inline", "b", "c", 1, "e"] == holding("inline")
+    many = ("many", "a.b")
+    assert lines[many] == lines[(*many, 0)] == holding('[[many."a.b"]]')
+    assert [lines[(*many, number, "k")] for number in (0, 1)] == [
+        holding("k = 1"),
+        holding("k = 2"),
+    ]
+    assert lines[(*many, 1, "sub", "k")] == holding("k = 3")
+    assert lines[(*many, 1, "deep", 0, "k")] == holding("k = 4")
+    deep = [lines[(*many, 2, "deep", number, "k")] for number in (0, 1)]
+    assert deep == [holding("k = 5"), holding("k = 6")]
     assert lines["tab\tle", "q"] == holding("'q'")
-    assert lines["tab\tle", "last"] == len(LINES)
+    assert lines["tab\tle", "last"] == holding("last =")
 
 
 def test_windows_line_ends() -> None:

@@ -11,7 +11,8 @@ from serenbox.settings import (
     render_effective,
     render_settings,
 )
-from serenbox.settings.known import describe, tables
+from serenbox.settings.known import arrays, describe, tables
+from serenbox.settings.schema import HookSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,15 +34,17 @@ def test_every_setting_uncommented_is_the_default(tmp_path: Path) -> None:
 
     file = read_settings(config)
 
-    assert file.settings == Settings()
+    example = HookSettings(events=("mood",), command=("/etc/serenbox/hooks/on-mood",))
+    assert file.settings == Settings(hooks=(example,))
     every = [f"{table}.{known.key}" for table in tables() for known in describe(tables()[table])]
-    assert list(file.lines) == every
+    hooks = [f"hooks.0.{known.key}" for known in describe(HookSettings)]
+    assert list(file.lines) == every + hooks
 
 
 def test_each_setting_is_explained() -> None:
     text = render_settings()
 
-    for settings_class in tables().values():
+    for settings_class in (*tables().values(), *arrays().values()):
         for known in describe(settings_class):
             flowing = " ".join(text.replace("\n# ", " ").split())
             assert known.doc in flowing
@@ -61,6 +64,22 @@ def test_the_effective_settings_say_where_they_come_from_and_can_be_read(tmp_pat
     assert re.search(r"^fps = 5\.0 +# line 2$", text, re.MULTILINE)
     assert re.search(r"^width = 640 +# default$", text, re.MULTILINE)
     assert text.startswith('# from "')
+
+
+def test_the_effective_settings_show_every_hook(tmp_path: Path) -> None:
+    config, shown = tmp_path / "serenbox.toml", tmp_path / "shown.toml"
+    config.write_text(
+        '[[hooks]]\nevents = ["mood", "error"]\ncommand = ["a", "http://me:geheim@x/"]\n'
+        '[[hooks]]\ncommand = [\n"b",\n]\nevents = ["face"]\ntimeout = 3\n'
+    )
+
+    text = render_effective(read_settings(config))
+    shown.write_text(text.replace("***", "geheim"), "utf-8")
+
+    assert load_settings(shown) == load_settings(config)
+    assert re.search(r'^command = \["b"\] +# line 5$', text, re.MULTILINE)
+    assert re.search(r"^timeout = 10\.0 +# default$", text, re.MULTILINE)
+    assert "geheim" not in text
 
 
 def test_the_effective_settings_hide_passwords(tmp_path: Path) -> None:

@@ -146,5 +146,7 @@ def _latency(stages: dict[str, dict[str, float]]) -> str | None:
 
 def _output(health: dict[str, Any]) -> str:
     state = "connected" if health.get("connected") else "not connected"
+    if "failed" in health:  # hooks
+        state = f"{health['published']} ended well, {health['failed']} did not"
     problem = health.get("problem")
     return f"{state}: {problem}" if problem else state

@@ -10,6 +10,7 @@ from serenbox.outputs.messages import HEARTBEAT, State, event_message, mood_mess
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from serenbox.mood.slot import SlotRule
     from serenbox.mood.types import Mood, TrackedFace
     from serenbox.outputs.base import Output
 
@@ -26,6 +27,7 @@ class Announcer:
     Args:
         device: The name of the box.
         outputs: Who is told.
+        rule: What the diffuser does, where there is one.
         clock: Seconds; never jumps.
         wall: Seconds since 1970; somebody may set it at any moment.
 
@@ -35,12 +37,14 @@ class Announcer:
         self,
         device: str,
         outputs: Sequence[Output],
+        rule: SlotRule | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._device = device
         self._outputs = outputs
+        self._rule = rule
         self._clock = clock
         self._wall = wall
         self.state: State = "no_camera"
@@ -49,14 +53,21 @@ class Announcer:
         """What the last message gave as `mood`."""
         self._mood: Mood | None = None
         self._faces: Sequence[TrackedFace] = ()
+        self._problem: str | None = None
         self._began = clock()
         self._wall_began: float | None = None
         self._told_at: float | None = None
 
     @property
     def due(self) -> float:
-        """When the last message is to be repeated, seconds on the clock; infinity before one."""
-        return float("inf") if self._told_at is None else self._told_at + HEARTBEAT
+        """When the present is to be told again, seconds on the clock; infinity before a first time.
+
+        That is when it was last told long ago, or when the diffuser changes by the mere time.
+        """
+        if self._told_at is None:
+            return float("inf")
+        repeated = self._told_at + HEARTBEAT
+        return min(repeated, self._rule.due) if self._rule else repeated
 
     @property
     def confidence(self) -> float:
@@ -73,18 +84,28 @@ class Announcer:
 
         """
         changed = (mood, *faces) != (self._mood, *self._faces)
-        self._mood, self._faces = mood, faces
+        self._mood, self._faces, self._problem = mood, faces, None
         if self.state != "sensing" or mood.label != self.label:
             self._change("sensing", mood.label, age)
         elif changed and (self._told_at is None or self._clock() - self._told_at >= _SHORTEST):
             self.repeat()
 
-    def became(self, state: State) -> None:
-        """Tell that nothing is sensed, and why."""
+    def became(self, state: State, problem: str | None = None) -> None:
+        """Tell that nothing is sensed.
+
+        Args:
+            state: Why.
+            problem: A sentence about the camera, where it has failed; what is said about the same
+                failure later is not told.
+
+        """
         self._mood, self._faces = None, ()
+        failed = problem is not None and self._problem is None
+        if failed or state != self.state:
+            self._problem = problem
         if state != self.state:
             self._change(state, state, 0.0)
-        elif self._told_at is None:
+        elif failed or self._told_at is None:
             self.repeat()
 
     def repeat(self) -> None:
@@ -97,9 +118,9 @@ class Announcer:
             if to in {None, output.name}:
                 output.stats(stats)
 
-    def renew(self, device: str, outputs: Sequence[Output]) -> None:
+    def renew(self, device: str, outputs: Sequence[Output], rule: SlotRule | None = None) -> None:
         """Tell others from now on, and them what was told last."""
-        self._device, self._outputs = device, outputs
+        self._device, self._outputs, self._rule = device, outputs, rule
         if self._told_at is not None:
             self.repeat()
 
@@ -128,5 +149,13 @@ class Announcer:
         # millisecond from message to message.
         if self._wall_began is None or abs(wall - age - self._wall_began) > _JUMP:
             self._wall_began = wall - age
-        age = wall - self._wall_began
-        return mood_message(self._device, wall, self.state, self._mood, age, self._faces)
+        return mood_message(
+            self._device,
+            wall,
+            self.state,
+            self._mood,
+            wall - self._wall_began,
+            self._faces,
+            problem=self._problem,
+            slot=self._rule.update(self._clock(), self.label) if self._rule else None,
+        )

@@ -18,7 +18,8 @@ from serenbox.daemon.report import make_stats, status_line
 from serenbox.daemon.state import PausedFlag
 from serenbox.daemon.wakeup import ENDING
 from serenbox.errors import SerenBoxError, ServiceError
-from serenbox.outputs.select import make_outputs
+from serenbox.mood.slot import SlotRule
+from serenbox.outputs.select import make_outputs, told_alike, unchanged_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +81,9 @@ class Service:
         self._command: str | None = None
         self._report_wanted = False
         self._history = paths.history
-        self._outputs = self._make_outputs(settings)
-        self._announcer = Announcer(settings.device.name, self._outputs)
+        self._outputs = make_outputs(settings, self.command, history=self._history)
+        self._rule = _make_rule(settings)
+        self._announcer = Announcer(settings.device.name, self._outputs, self._rule)
         self._capture = Capture(settings.camera, open_camera, wakeup.set, paused=self._paused)
         self._selector = selectors.DefaultSelector()
         self._control = ControlServer(paths.socket, self._selector, self._answer)
@@ -135,9 +137,6 @@ class Service:
         self._control.open()
         self._wakeup.set()  # much may have happened meanwhile
 
-    def _make_outputs(self, settings: Settings) -> list[Output]:
-        return make_outputs(settings, self.command, self._history)
-
     def _ending(self) -> bool:
         ended = self._signals.pending(*ENDING) or time.monotonic() >= self._end_at
         return self._over or ended
@@ -180,14 +179,21 @@ class Service:
         if state is CameraState.FAILED:
             raise ServiceError(str(self._capture.problem))
         if state in {CameraState.PAUSED, CameraState.LOST}:
-            self._announcer.became("paused" if state is CameraState.PAUSED else "no_camera")
-            if not self._ready:
-                self._observer.pipeline.rehearse()
-                self._become_ready()
+            self._be_blind(lost=state is CameraState.LOST)
         elif state is CameraState.OPENING and self._announcer.state == "paused":
             self._announcer.became("no_camera")  # it is not closed any more
         if self._ready:
             self._notifier.status(status_line(self._announcer, self._capture))
+
+    def _be_blind(self, *, lost: bool) -> None:
+        """Tell that nothing is seen, and be ready all the same."""
+        if lost:
+            self._announcer.became("no_camera", self._capture.problem)
+        else:
+            self._announcer.became("paused")
+        if not self._ready:
+            self._observer.pipeline.rehearse()
+            self._become_ready()
 
     def _become_ready(self) -> None:
         """Tell systemd, once, that the models work.
@@ -268,10 +274,12 @@ class Service:
         try:
             new = self._load()
             pipeline = _load_pipeline(new)
-            outputs = self._outputs if _told_alike(old, new) else self._make_outputs(new)
+            outputs = self._outputs_for(old, new)
         except SerenBoxError as error:
             _log.error("the old configuration stays, for the new one is bad: %s", error)
         else:
+            if new.diffuser != old.diffuser:
+                self._rule = _make_rule(new)
             self._settings = new
             self._observer.pipeline = pipeline
             if outputs is not self._outputs:
@@ -282,14 +290,23 @@ class Service:
         if self._ready:
             self._notifier.ready()
 
+    def _outputs_for(self, old: Settings, new: Settings) -> list[Output]:
+        """Return the outputs of new settings; those that need not change are the same."""
+        if told_alike(old, new):
+            return self._outputs
+        running = unchanged_outputs(self._outputs, old, new)
+        return make_outputs(new, self.command, running, history=self._history)
+
     def _exchange(self, outputs: list[Output]) -> None:
-        """Close the outputs and start others."""
-        for output in self._outputs:
-            output.close(_CLOSING)
-        self._outputs = outputs
+        """Close the outputs that are none any more, and start the new ones."""
+        before, self._outputs = self._outputs, outputs
+        for output in before:
+            if output not in outputs:
+                output.close(_CLOSING)
         for output in outputs:
-            output.start()
-        self._announcer.renew(self._settings.device.name, outputs)
+            if output not in before:
+                output.start()
+        self._announcer.renew(self._settings.device.name, outputs, self._rule)
 
     def _close(self) -> None:
         """End everything, the slowest first, each within its time."""
@@ -305,10 +322,8 @@ class Service:
         self._notifier.close()
 
 
-def _told_alike(*settings: Settings) -> bool:
-    """Tell whether all mean the same outputs."""
-    kinds = {(each.device, each.stdout, each.mqtt, each.history, each.web) for each in settings}
-    return len(kinds) == 1
+def _make_rule(settings: Settings) -> SlotRule | None:
+    return SlotRule(settings.diffuser) if settings.diffuser.enabled else None
 
 
 def _make_observer(settings: Settings, announcer: Announcer) -> Observer:

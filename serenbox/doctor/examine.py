@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serenbox.daemon.paths import SYSTEM_STATE, Paths, service_paths
-from serenbox.doctor import camera, history, machine, service, software
+from serenbox.doctor import camera, history, hooks, machine, service, software
 from serenbox.doctor.roots import Person, Roots, person_in_question
 from serenbox.models import EMOTION_MODEL
 
@@ -38,6 +38,7 @@ def examine(
     yield software.check_runtime(model, settings)
     yield from _camera(settings.camera.source, roots, person or person_in_question())
     yield service.check_broker(settings.mqtt)
+    yield from hooks.check_hooks(settings.hooks)
     yield service.check_unit(roots)
     yield machine.check_temperature(roots)
     yield machine.check_throttling(machine.ask_firmware(roots))

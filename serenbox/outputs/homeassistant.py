@@ -6,9 +6,10 @@ https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from serenbox.outputs.messages import HEARTBEAT, MOOD_LABELS
+from serenbox.settings.schema import Slot
 
 if TYPE_CHECKING:
     from serenbox.outputs.topics import Topics
@@ -18,7 +19,7 @@ _PATIENCE = 3
 
 
 def discovery_message(
-    device: str, topics: Topics, *, version: str, stats_interval: float
+    device: str, topics: Topics, *, version: str, stats_interval: float, diffuser: bool = False
 ) -> dict[str, Any]:
     """Build the message for `Topics.discovery`.
 
@@ -27,9 +28,12 @@ def discovery_message(
         topics: Where it publishes.
         version: SerenBox's.
         stats_interval: Seconds between statistics.
+        diffuser: Whether there is one.
 
     """
     components = _mood_components(topics) | _stats_components(topics, stats_interval)
+    if diffuser:
+        components |= _diffuser_component(topics)
     for key, component in components.items():
         component["unique_id"] = f"{identifier(device)}_{key}"
     return {
@@ -105,6 +109,20 @@ def _mood_components(topics: Topics) -> dict[str, dict[str, Any]]:
             "state_off": "off",
             "icon": "mdi:eye",
         },
+    }
+
+
+def _diffuser_component(topics: Topics) -> dict[str, dict[str, Any]]:
+    return {
+        "slot": {
+            "platform": "sensor",
+            "name": "Diffuser",
+            "device_class": "enum",
+            "options": list(get_args(Slot)),
+            "state_topic": topics.slot,
+            "expire_after": int(_PATIENCE * HEARTBEAT),
+            "icon": "mdi:scent",
+        }
     }
 
 

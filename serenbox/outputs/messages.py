@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from serenbox.mood.types import Mood, TrackedFace
+    from serenbox.settings.schema import Slot
 
 State = Literal["sensing", "paused", "no_camera"]
 """What the box does: it looks; it was asked not to; it cannot and tries to again."""
@@ -40,6 +41,9 @@ def mood_message(
     mood: Mood | None,
     age: float,
     faces: Sequence[TrackedFace] = (),
+    *,
+    problem: str | None = None,
+    slot: Slot | None = None,
 ) -> dict[str, Any]:
     """Build the message that tells the present.
 
@@ -51,6 +55,8 @@ def mood_message(
             Neither it nor `faces` counts in the other states.
         age: Seconds since the mood, or the state, began; by a clock that never jumps.
         faces: Everybody in view, largest first.
+        problem: Why there is no camera; None where it is but being opened.
+        slot: What the diffuser does; None where there is none.
 
     """
     sensing = state == "sensing"
@@ -67,6 +73,8 @@ def mood_message(
         "state": state,
         "face_count": len(seen),
         "faces": [_face(tracked) for tracked in seen],
+        **({"problem": problem} if problem and state == "no_camera" else {}),
+        **({"slot": slot} if slot else {}),
     }
 
 

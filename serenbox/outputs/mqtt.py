@@ -20,6 +20,7 @@ from serenbox.outputs.mqtt_access import (
 from serenbox.outputs.mqtt_commands import CommandReader
 from serenbox.outputs.mqtt_retries import Retries
 from serenbox.outputs.mqtt_session import Session
+from serenbox.outputs.mqtt_slot import OFF, SlotTopic
 from serenbox.outputs.queueing import Mailbox, Waker
 from serenbox.outputs.topics import Topics
 
@@ -68,6 +69,7 @@ class MqttOutput:
             self._topics,
             version=version,
             stats_interval=settings.service.stats_interval,
+            diffuser=settings.diffuser.enabled,
         )
         self._discovery = json.dumps(discovery, separators=(",", ":"))
         self._commands = CommandReader(commands)
@@ -78,6 +80,7 @@ class MqttOutput:
         self._closing = False
         self._deadline = 0.0
         self._last_mood: Mapping[str, Any] | None = None
+        self._slot = SlotTopic() if settings.diffuser.enabled else None
         self._announcements: list[tuple[str, str]] = []
         self._modern = True
         self._connected_since: float | None = None
@@ -203,7 +206,11 @@ class MqttOutput:
 
     def _announce(self) -> None:
         """Prepare what a new connection and a Home Assistant that has just started need."""
-        self._announcements = [(self._topics.availability, "online")]
+        self._announcements = []
+        if self._slot is not None:  # first: one of another time must not meet `online`
+            self._slot.take(self._last_mood or {})
+            self._announcements.append((self._topics.slot, self._slot.again(time.monotonic())))
+        self._announcements.append((self._topics.availability, "online"))
         if self._settings.discovery:
             self._announcements.append((self._topics.discovery, self._discovery))
         mood = None if self._last_mood is None else self._text(self._last_mood)
@@ -218,6 +225,8 @@ class MqttOutput:
             self._step(session, self._left())
             if not self._left():
                 return
+        if self._slot is not None:
+            session.publish(self._topics.slot, OFF, qos=1, retain=True)
         session.publish(self._topics.availability, "offline", qos=1, retain=True)
         while not session.settled and self._left():
             session.step(self._left())
@@ -259,6 +268,9 @@ class MqttOutput:
             retain=kind == "mood",
             event=kind == "event",
         )
+        if kind == "mood" and self._slot is not None:
+            slot = self._slot.news(message, time.monotonic())
+            self._announcements += [(self._topics.slot, slot)] if slot else []
         return True
 
     def _left(self) -> float:

@@ -2,50 +2,92 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from serenbox.outputs.base import Output
     from serenbox.settings.schema import Settings
 
 
+_CONCERNS = {
+    "stdout": ("stdout",),
+    "mqtt": ("device", "mqtt", "diffuser"),
+    "history": ("history",),
+    "hooks": ("hooks",),
+}
+"""The tables of the settings by the output that reads them alone."""
+
+
 def make_outputs(
-    settings: Settings, commands: Callable[[str], None], history: Path | None = None
+    settings: Settings,
+    commands: Callable[[str], None],
+    running: Mapping[str, Output] | None = None,
+    *,
+    history: Path | None = None,
 ) -> list[Output]:
-    """Return the outputs that are turned on, not started yet.
+    """Return the outputs that are turned on, not started yet but for those that run.
 
     Args:
         settings: The whole configuration.
         commands: Called with `pause` or `resume`, from an output's thread, when somebody asks for
             it, and with `report` where the web page wants new statistics; must return at once.
+        running: Outputs by name that are taken as they are; see `unchanged_outputs`.
         history: The database of the history; None for the one of this process's own state.
 
     Raises:
         SettingsError: A topic's name is impossible, or the web page lacks a token or a package.
 
     """
+    running = running or {}
     outputs: list[Output] = []
     if settings.stdout.enabled:
         from serenbox.outputs.stdout import StdoutOutput
 
-        outputs.append(StdoutOutput(moods=settings.stdout.moods))
+        outputs.append(running.get("stdout") or StdoutOutput(moods=settings.stdout.moods))
     if settings.mqtt.enabled:
         from serenbox.outputs.mqtt import MqttOutput
 
-        outputs.append(MqttOutput(settings, commands, version=_version()))
+        mqtt = running.get("mqtt") or MqttOutput(settings, commands, version=_version())
+        outputs.append(mqtt)
     if settings.history.enabled:
         from serenbox.daemon.paths import service_paths
         from serenbox.history.output import HistoryOutput
 
-        outputs.append(HistoryOutput(settings.history, history or service_paths().history))
+        path = history or service_paths().history
+        outputs.append(running.get("history") or HistoryOutput(settings.history, path))
+    if settings.hooks:
+        from serenbox.hooks.output import HookOutput
+
+        outputs.append(running.get("hooks") or HookOutput(settings.hooks))
     if settings.web.enabled:
         from serenbox.web.output import WebOutput
 
         outputs.append(WebOutput(settings, commands, outputs))
     return outputs
+
+
+def told_alike(old: Settings, new: Settings) -> bool:
+    """Tell whether both mean the same outputs."""
+    tables = operator.attrgetter("device", "stdout", "mqtt", "diffuser", "history", "hooks", "web")
+    return bool(tables(old) == tables(new))
+
+
+def unchanged_outputs(outputs: Sequence[Output], old: Settings, new: Settings) -> dict[str, Output]:
+    """Return those that new settings do not concern, by name.
+
+    They may go on when others change: whoever listens over MQTT need not notice. Outputs that look
+    at others, as the web page does, are not among them.
+    """
+    return {
+        output.name: output
+        for output in outputs
+        if output.name in _CONCERNS
+        and all(getattr(old, table) == getattr(new, table) for table in _CONCERNS[output.name])
+    }
 
 
 def _version() -> str:

@@ -22,6 +22,7 @@ class Topics:
     mood: str
     event: str
     stats: str
+    slot: str
     command: str
     discovery: str
     """Where Home Assistant looks for devices."""
@@ -57,6 +58,7 @@ class Topics:
             mood=f"{own}/mood",
             event=f"{own}/event",
             stats=f"{own}/stats",
+            slot=f"{own}/slot",
             command=f"{own}/command",
             discovery=f"{home}/device/{identifier(device)}/config",
             birth=f"{home}/status",

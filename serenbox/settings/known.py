@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from functools import cache
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from serenbox.settings.schema import Setting, Settings
 from serenbox.settings.values import as_toml
@@ -14,6 +14,7 @@ _KINDS = {
     int: "a whole number",
     float: "a number",
     str: 'one line of text in "quotes"',
+    tuple: 'an array of texts in "quotes", at least one',
 }
 
 
@@ -23,12 +24,14 @@ class KnownSetting:
 
     Attributes:
         key: Its name, without that of its table.
-        kind: bool, int, float or str.
-        choices: The values it may be; empty where `low` and `high` or the kind alone say so.
-        default: Its value where none is given.
+        kind: bool, int, float or str; tuple for an array of texts.
+        choices: The values that it, or each text of an array, may be; empty where `low` and `high`
+            or the kind alone say so.
+        default: Its value where none is given; an example where one must be given.
         doc: What it means.
         low: The least number it may be; None where there is no limit.
         high: The greatest.
+        required: Whether it must be given.
 
     """
 
@@ -39,12 +42,19 @@ class KnownSetting:
     doc: str
     low: float | None
     high: float | None
+    required: bool = False
+
+    @property
+    def element(self) -> KnownSetting:
+        """What each text of an array must be."""
+        return replace(self, kind=str, default="")
 
     @property
     def limits(self) -> str:
         """The choices or the range in words, such as `64 to 4096`; empty where there is none."""
         if self.choices:
-            return "one of " + ", ".join(map(as_toml, self.choices))
+            quantity = "any" if self.kind is tuple else "one"
+            return f"{quantity} of {', '.join(map(as_toml, self.choices))}"
         if self.low is None or self.high is None:
             return ""
         return f"{self.low:g} to {self.high:g}"
@@ -52,12 +62,16 @@ class KnownSetting:
     @property
     def wanted(self) -> str:
         """What it must be, in words that go on from `must be`."""
+        if self.kind is tuple and self.choices:
+            return f"an array of {self.limits}"
         if self.choices or not self.limits:
             return self.limits or _KINDS[self.kind]
         return f"{_KINDS[self.kind]} from {self.limits}"
 
     def accepts(self, value: object) -> bool:
         """Tell whether a value out of a TOML file suits; a whole number suits as any number."""
+        if self.kind is tuple and isinstance(value, (list, tuple)):
+            return bool(value) and all(map(self.element.accepts, value))
         kinds: tuple[type, ...] = (int, float) if self.kind is float else (self.kind,)
         if type(value) not in kinds:  # not isinstance: a bool is an int to Python, not to people
             return False
@@ -74,24 +88,39 @@ class KnownSetting:
 def describe(settings_class: type) -> tuple[KnownSetting, ...]:
     """Return the settings of one table, such as `CameraSettings`, in the order of its fields."""
     hints = get_type_hints(settings_class, include_extras=True)
-    return tuple(
-        _describe(field.name, hints[field.name], field.default) for field in fields(settings_class)
-    )
+    return tuple(_describe(field, hints[field.name]) for field in fields(settings_class))
 
 
 @cache
 def tables() -> dict[str, type]:
     """Return the dataclass of each table of the file, in the order of `Settings`; do not change."""
+    return {name: hint for name, hint in _hints() if get_origin(hint) is None}
+
+
+@cache
+def arrays() -> dict[str, type]:
+    """Return the dataclass of each array of tables, such as `[[hooks]]`; do not change."""
+    return {name: get_args(hint)[0] for name, hint in _hints() if get_origin(hint) is tuple}
+
+
+def _hints() -> list[tuple[str, Any]]:
     hints = get_type_hints(Settings)
-    return {field.name: hints[field.name] for field in fields(Settings)}
+    return [(field.name, hints[field.name]) for field in fields(Settings)]
 
 
-def _describe(key: str, hint: object, default: object) -> KnownSetting:
+def _describe(field: Field[Any], hint: object) -> KnownSetting:
+    key = field.name
     if get_origin(hint) is not Annotated:
         raise TypeError(f"{key} has no documentation: declare it as Annotated[type, Setting(...)]")
     declared, setting = get_args(hint)
     if not isinstance(setting, Setting):
         raise TypeError(f"{key} is annotated with {setting!r}: it must be a Setting")
-    choices = get_args(declared) if get_origin(declared) is Literal else ()
-    kind = type(choices[0]) if choices else declared
-    return KnownSetting(key, kind, choices, default, setting.doc, setting.low, setting.high)
+    many = get_origin(declared) is tuple
+    one = get_args(declared)[0] if many else declared
+    choices = get_args(one) if get_origin(one) is Literal else ()
+    kind = tuple if many else type(choices[0]) if choices else one
+    required = field.default is MISSING
+    default = setting.example if required else field.default
+    return KnownSetting(
+        key, kind, choices, default, setting.doc, setting.low, setting.high, required
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 
-KeyPath = tuple[str, ...]
-"""A key with the tables it is in, outermost first."""
+KeyPath = tuple[str | int, ...]
+"""A key with the tables it is in, outermost first; one in an array by its number, from 0."""
 
 _TOKEN = re.compile(
     r'''
@@ -43,7 +43,8 @@ class _Scanner:
         self._value: KeyPath = ()  # whose value is being read
         self._name: list[str] = []
         self._naming = True
-        self._header = False
+        self._header = 0  # brackets that opened it
+        self._last: dict[KeyPath, int] = {}  # number of the last table of each array
         self._open: list[tuple[str, KeyPath, KeyPath]] = []  # brackets with what to come back to
 
     def take(self, kind: str, token: str) -> None:
@@ -58,10 +59,11 @@ class _Scanner:
 
     def _take_sign(self, sign: str) -> None:
         if sign == "[" and self._naming:
-            self._header = True
+            self._header += 1
         elif sign == "]" and self._header:
-            self._header = False
-            self._table = self._end_name(())
+            if self._naming:  # the second bracket of two says nothing new
+                self._table = self._end_header()
+            self._header -= 1
         elif sign == "=":
             self._value = self._end_name(self._table)
         elif sign in "[{":
@@ -69,14 +71,25 @@ class _Scanner:
         elif sign in "]}" and self._open:
             _, self._table, self._value = self._open.pop()
             self._naming = False
-        elif sign == "," and self._open[-1][0] == "{":
+        elif sign == ",":
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Go on to the next key of an inline table, or to the next value of an array."""
+        if self._open[-1][0] == "{":
             self._begin_name()
+        else:
+            *array, number = self._value
+            self._value = (*array, int(number) + 1)
 
     def _open_bracket(self, sign: str) -> None:
         self._open.append((sign, self._table, self._value))
         if sign == "{":
             self._table = self._value
+            self._remember(self._table)
             self._begin_name()
+        else:
+            self._value = (*self._value, 0)
 
     def _begin_name(self) -> None:
         self._name = []
@@ -84,10 +97,28 @@ class _Scanner:
 
     def _end_name(self, table: KeyPath) -> KeyPath:
         path = (*table, *self._name)
-        for length in range(1, len(path) + 1):
-            self.lines.setdefault(path[:length], self._line)
+        self._remember(path)
         self._naming = False
         return path
+
+    def _end_header(self) -> KeyPath:
+        """Take the name in brackets; of an array that it goes through, the last table is meant."""
+        path: KeyPath = ()
+        for name in self._name:
+            if path in self._last:
+                path = (*path, self._last[path])
+            path = (*path, name)
+        if self._header == 2:
+            self._last[path] = self._last.get(path, -1) + 1
+        if path in self._last:
+            path = (*path, self._last[path])
+        self._remember(path)
+        self._naming = False
+        return path
+
+    def _remember(self, path: KeyPath) -> None:
+        for length in range(1, len(path) + 1):
+            self.lines.setdefault(path[:length], self._line)
 
 
 def _unquoted(token: str) -> str:

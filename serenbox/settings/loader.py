@@ -8,7 +8,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from serenbox.errors import SettingsError
 from serenbox.settings.check import Findings, check_document, check_rules, check_value
@@ -36,7 +36,8 @@ class SettingsFile:
     Attributes:
         settings: The settings, with the default of each one that the file leaves out.
         path: The file; None if there is none.
-        lines: The line of each setting that the file gives, by its name such as `camera.width`.
+        lines: The line of each setting that the file gives, by its name such as `camera.width`, or
+            `hooks.0.command` in the first table of an array.
 
     """
 
@@ -92,11 +93,12 @@ def read_settings(path: Path | None) -> SettingsFile:
     lines = key_lines(text)
     findings = check_document(document)
     settings = _with_values(Settings(), findings.values)
+    settings = dataclasses.replace(settings, **cast("Any", findings.entries))
     check_rules(settings, findings)
     if findings.problems:
         found = sorted((lines[key], problem) for key, problem in findings.problems)
         raise SettingsError(*(f"{_place(path, line)}: {problem}" for line, problem in found))
-    given = {f"{table}.{key}": lines[table, key] for table, key in findings.values}
+    given = {".".join(map(str, key)): lines[key] for key in findings.given}
     return SettingsFile(settings, path, given)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from serenbox.settings.schema import Settings
 
@@ -27,6 +28,22 @@ class Rule:
 
     keys: tuple[str, ...]
     holds: Callable[[Settings], bool]
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayRule:
+    """Something that must hold for each table of an array.
+
+    Attributes:
+        key: The setting to change where it does not hold.
+        holds: Tells whether it does.
+        wanted: What the setting must do.
+
+    """
+
+    key: str
+    holds: Callable[[Any], bool]
     wanted: str
 
 
@@ -71,5 +88,21 @@ RULES = (
         lambda settings: settings.mqtt.tls or not settings.mqtt.ca_file,
         "empty where mqtt.tls is false: the connection would not be encrypted; set tls = true",
     ),
+    Rule(
+        ("diffuser.enabled", "mqtt.enabled"),
+        lambda settings: settings.mqtt.enabled or not settings.diffuser.enabled,
+        "false where mqtt.enabled is false: the diffuser is told over MQTT; set it to true, too",
+    ),
 )
 """Every rule. Files that are named are looked at where they are used."""
+
+ARRAY_RULES = {
+    "hooks": (
+        ArrayRule(
+            "command",
+            lambda hook: bool(hook.command[0].strip()),
+            "begin with the name of a program",
+        ),
+    ),
+}
+"""Every rule about the tables of an array, by its name."""

@@ -7,14 +7,30 @@ from typing import Annotated, Literal
 
 from serenbox.runtime_names import Runtime  # noqa: TC001 - read at run time, to check values
 
+Slot = Literal["A", "B", "off"]
+"""What a diffuser with two oils does: one, the other, or neither."""
+
+Wish = Literal["A", "B", "off", "keep"]
+"""What a mood asks of the diffuser; `keep` is to leave it as it is."""
+
+OffOrKeep = Literal["off", "keep"]
+"""The same where there is no emotion."""
+
+HookEvent = Literal["mood", "face", "no_face", "paused", "error"]
+"""What hooks run on; `docs/hooks.md` says exactly when each happens."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a setting means and, of a number, the least and the greatest that it may be."""
+    """What a setting means and, of a number, the least and the greatest that it may be.
+
+    One that has no default, for it must be given, shows an example in its place.
+    """
 
     doc: str
     low: float | None = None
     high: float | None = None
+    example: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +184,35 @@ class MqttSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DiffuserSettings:
+    """A diffuser with two oils, A and B, that follows the mood over MQTT (docs/diffuser.md)."""
+
+    enabled: Annotated[bool, Setting("Whether to publish which oil is on.")] = False
+    angry: Annotated[Wish, Setting("What is on while angry.")] = "A"
+    disgust: Annotated[Wish, Setting("What is on while disgusted.")] = "B"
+    fear: Annotated[Wish, Setting("What is on while fearful.")] = "A"
+    happy: Annotated[Wish, Setting("What is on while happy.")] = "B"
+    neutral: Annotated[Wish, Setting("What is on while neutral.")] = "B"
+    sad: Annotated[Wish, Setting("What is on while sad.")] = "B"
+    surprise: Annotated[Wish, Setting("What is on while surprised.")] = "A"
+    uncertain: Annotated[
+        OffOrKeep, Setting("What is on while no emotion is clear; keep changes nothing.")
+    ] = "keep"
+    no_face: Annotated[OffOrKeep, Setting("What is on while nobody is seen.")] = "off"
+    no_camera: Annotated[OffOrKeep, Setting("What is on without a camera.")] = "off"
+    paused: Annotated[OffOrKeep, Setting("What is on while paused; off counts at once.")] = "off"
+    dwell: Annotated[
+        float, Setting("Seconds for which moods must ask for an oil until it is on.", 0, 3600)
+    ] = 10.0
+    off_after: Annotated[
+        float, Setting("Seconds for which they must ask for off until it is off.", 0, 3600)
+    ] = 30.0
+    minimum_on: Annotated[float, Setting("Seconds for which an oil is on at least.", 0, 86400)] = (
+        60.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """The web page of the box."""
 
@@ -212,8 +257,23 @@ class ServiceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HookSettings:
+    """A command to run on events, here an example; repeat it for each command (docs/hooks.md)."""
+
+    events: Annotated[tuple[HookEvent, ...], Setting("When to run it.", example=("mood",))]
+    command: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Program and arguments, without a shell; the event comes as JSON on standard input.",
+            example=("/etc/serenbox/hooks/on-mood",),
+        ),
+    ]
+    timeout: Annotated[float, Setting("Seconds after which it is ended.", 0.1, 3600)] = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole configuration: one field per table of the TOML file."""
+    """The whole configuration: one field per table, or array of tables, of the TOML file."""
 
     device: DeviceSettings = field(default_factory=DeviceSettings)
     camera: CameraSettings = field(default_factory=CameraSettings)
@@ -221,6 +281,8 @@ class Settings:
     mood: MoodSettings = field(default_factory=MoodSettings)
     stdout: StdoutSettings = field(default_factory=StdoutSettings)
     mqtt: MqttSettings = field(default_factory=MqttSettings)
+    diffuser: DiffuserSettings = field(default_factory=DiffuserSettings)
     web: WebSettings = field(default_factory=WebSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     service: ServiceSettings = field(default_factory=ServiceSettings)
+    hooks: tuple[HookSettings, ...] = ()

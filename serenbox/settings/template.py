@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from serenbox.settings.known import KnownSetting, describe, tables
+from serenbox.settings.known import KnownSetting, arrays, describe, tables
 from serenbox.settings.values import as_toml, without_password
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ def render_settings() -> str:
     for table, settings_class in tables().items():
         parts.append(f"\n{_comment(settings_class.__doc__ or '')}[{table}]\n")
         parts += [f"\n{_explained(known)}" for known in describe(settings_class)]
+    for table, settings_class in arrays().items():
+        parts.append(f"\n{_comment(settings_class.__doc__ or '')}#[[{table}]]\n")
+        parts += [f"\n{_explained(known)}" for known in describe(settings_class)]
     return "".join(parts)
 
 
@@ -35,15 +38,29 @@ def render_effective(file: SettingsFile) -> str:
     origin = f"from {as_toml(str(file.path))}" if file.path else "no file: all defaults"
     parts = [f"# {origin}\n"]
     for table, settings_class in tables().items():
-        values = getattr(file.settings, table)
         parts.append(f"\n[{table}]\n")
-        for known in describe(settings_class):
-            value = getattr(values, known.key)
-            shown = as_toml(without_password(value) if isinstance(value, str) else value)
-            line = file.lines.get(f"{table}.{known.key}")
-            source = f"line {line}" if line else "default"
-            parts.append(f"{f'{known.key} = {shown}':<40} # {source}\n")
+        parts += _effective(file, table, settings_class, getattr(file.settings, table))
+    for table, settings_class in arrays().items():
+        for number, entry in enumerate(getattr(file.settings, table)):
+            parts.append(f"\n[[{table}]]\n")
+            parts += _effective(file, f"{table}.{number}", settings_class, entry)
     return "".join(parts)
+
+
+def _effective(file: SettingsFile, table: str, settings_class: type, values: object) -> list[str]:
+    parts = []
+    for known in describe(settings_class):
+        shown = as_toml(_without_passwords(getattr(values, known.key)))
+        line = file.lines.get(f"{table}.{known.key}")
+        source = f"line {line}" if line else "default"
+        parts.append(f"{f'{known.key} = {shown}':<40} # {source}\n")
+    return parts
+
+
+def _without_passwords(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(map(_without_passwords, value))
+    return without_password(value) if isinstance(value, str) else value
 
 
 def _explained(known: KnownSetting) -> str:

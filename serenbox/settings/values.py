@@ -10,7 +10,9 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*@")
 
 
 def as_toml(value: object) -> str:
-    """Write a bool, a number or a text without control characters as TOML does."""
+    """Write a bool, a number, a text without control characters or an array of such as TOML."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(as_toml, value))}]"
     if isinstance(value, bool):
         return "true" if value else "false"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
@@ -26,7 +28,8 @@ def in_words(value: object) -> str:
     if isinstance(value, int):  # Python refuses to write out numbers of thousands of digits
         return str(value) if value.bit_length() <= 128 else "a very large number"
     if isinstance(value, (list, dict)):
-        return "a table" if isinstance(value, dict) else "an array"
+        array = "an array" if value else "an empty array"
+        return "a table" if isinstance(value, dict) else array
     return "a date or a time"
 
 

@@ -160,6 +160,23 @@ def sandbox_refuses(_: Watcher) -> None:
     }, inside
 
 
+def hook_runs_in_the_sandbox(_: Watcher) -> None:
+    """A hook is run, may do what the unit may, and what it prints is in the journal."""
+    hook = Path("/etc/serenbox/hooks/on-face")
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\nexec /usr/bin/python3 {box.PROBE}\n")
+    hook.chmod(0o755)
+    box.CONFIG.write_text(f"{SETTINGS}[[hooks]]\nevents = ['face']\ncommand = ['{hook}']\n")
+    started = time.time()
+    box.restart()
+    wait_until("the hook's words", lambda: "on-face: probe:" in box.journal_since(started))
+    (line,) = [line for line in box.journal_since(started).splitlines() if "probe:" in line]
+    assert json.loads(line.partition("probe:")[2]) == box.probe_in_the_unit(), line
+    assert "hook" in command("serenbox", "check", check=False)
+    box.CONFIG.write_text(SETTINGS)
+    box.restart()
+
+
 def lan_drop_in_opens_one_address(_: Watcher) -> None:
     text = (box.SOURCE / "drop-ins" / "lan-broker.conf").read_text()
     (box.DROP_INS / "lan-broker.conf").write_text(text.replace("192.168.1.10", box.NEIGHBOUR))
@@ -217,6 +234,7 @@ CHECKS: list[Callable[[Watcher], None]] = [
     is_restarted_after_sigkill,
     recovers_after_a_broker_restart,
     sandbox_refuses,
+    hook_runs_in_the_sandbox,
     lan_drop_in_opens_one_address,
     password_comes_as_a_credential,
     stops_cleanly,

@@ -1,0 +1,76 @@
+"""What happened, out of the messages that every output gets. Pure: no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from serenbox.mood.types import NO_FACE
+from serenbox.results import EMOTIONS, UNCERTAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serenbox.settings.schema import HookEvent
+
+_WITH_FACE = frozenset({*EMOTIONS, UNCERTAIN})
+"""Moods of somebody who is in view."""
+
+CAMERA = "camera"
+"""`source` of an error of the camera; those of outputs have the name of the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that hooks may be run on."""
+
+    event: HookEvent
+    message: dict[str, Any]
+    """What a hook is told, ready for JSON; its `event` is the same."""
+
+
+class EventReader:
+    """Finds what happened; each trouble is news once, until it is over."""
+
+    def __init__(self) -> None:
+        self._troubled: set[str] = set()
+
+    def read(self, kind: str, message: Mapping[str, Any]) -> list[Happening]:
+        """Return what a message tells, in the order in which hooks are to hear of it.
+
+        Args:
+            kind: `mood`, `event` or `stats`, as in `serenbox.outputs.base.Output`.
+            message: The message.
+
+        """
+        if kind == "event":
+            return _changes(message)
+        if kind == "mood":
+            return self._error(message, CAMERA, message.get("problem"))
+        found = []
+        for name, health in message.get("outputs", {}).items():
+            found += self._error(message, name, health.get("problem"))
+        return found
+
+    def _error(self, message: Mapping[str, Any], source: str, problem: object) -> list[Happening]:
+        if not problem:
+            self._troubled.discard(source)
+            return []
+        if source in self._troubled:
+            return []
+        self._troubled.add(source)
+        told = {name: message[name] for name in ("schema", "device", "time", "state")}
+        error = {**told, "event": "error", "source": source, "problem": problem}
+        return [Happening("error", error)]
+
+
+def _changes(message: Mapping[str, Any]) -> list[Happening]:
+    mood, previous = message["mood"], message["previous"]
+    found: list[HookEvent] = ["mood"]
+    if mood in _WITH_FACE and previous not in _WITH_FACE:
+        found.append("face")
+    elif mood == NO_FACE:
+        found.append("no_face")
+    elif mood == "paused":
+        found.append("paused")
+    return [Happening(event, {**message, "event": event}) for event in found]

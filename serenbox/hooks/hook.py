@@ -1,0 +1,135 @@
+"""One hook: what waits for it, its run, and what is said about it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serenbox.hooks.lines import LineLog
+from serenbox.hooks.process import HookProcess
+from serenbox.outputs.queueing import RateLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from serenbox.hooks.events import Happening
+    from serenbox.settings.schema import HookSettings
+
+_log = logging.getLogger("serenbox.hooks")
+
+_REPEATED = 3600.0
+"""Seconds between two lines about the same kind of failure."""
+
+_START_ADVICE = {
+    errno.ENOENT: "there is no such program, or none that its first line names",
+    errno.EACCES: "it may not be run: make it executable, and its folder readable, for the service",
+    errno.ENOEXEC: "it is no program: begin a script with a line such as #!/bin/sh",
+}
+
+
+class Hook:
+    """Runs a command, one at a time; of each event that comes meanwhile, the newest waits.
+
+    Args:
+        settings: When to run what.
+        clock: Seconds, never going backwards.
+
+    """
+
+    def __init__(self, settings: HookSettings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self.name = Path(settings.command[0]).name
+        """For the log."""
+        self._waiting: dict[str, Mapping[str, Any]] = {}
+        self._process: HookProcess | None = None
+        self._stopping = False
+        self._lines = LineLog(self.name, clock)
+        self._told: dict[str, RateLimit] = {}
+        self.finished = 0
+        """Runs that ended with exit code 0."""
+        self.failed = 0
+        """Runs that did not, or could not begin."""
+        self.dropped = 0
+        """Events that gave way to newer ones of their kind."""
+        self.problem: str | None = None
+        """What was wrong with the last run."""
+
+    @property
+    def running(self) -> HookProcess | None:
+        """The run that has not ended."""
+        return self._process
+
+    def offer(self, happening: Happening) -> None:
+        """Take an event, if it is one of those that the hook is for."""
+        if happening.event in self._settings.events:
+            # Taken out first, so that it stands behind what came before it.
+            self.dropped += self._waiting.pop(happening.event, None) is not None
+            self._waiting[happening.event] = happening.message
+
+    def turn(self) -> None:
+        """Go on as far as possible without waiting."""
+        if self._process is not None and self._process.turn(self._clock()):
+            self._lines.finish()
+            if not self._stopping:
+                self._judge(self._process)
+            self._process = None
+        while self._process is None and self._waiting:
+            event = next(iter(self._waiting))
+            self._begin(self._waiting.pop(event))
+
+    def stop(self, grace: float) -> None:
+        """Begin nothing any more, and end what runs: by force after `grace` seconds."""
+        self._stopping = True
+        self.dropped += len(self._waiting)
+        self._waiting.clear()
+        if self._process is not None:
+            self._process.stop(self._clock(), grace)
+
+    def _begin(self, message: Mapping[str, Any]) -> None:
+        settings = self._settings
+        told = json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        try:
+            self._process = HookProcess(
+                settings.command,
+                told,
+                self._lines.feed,
+                timeout=settings.timeout,
+                now=self._clock(),
+            )
+        except (OSError, ValueError) as error:  # ValueError: what no command line can hold
+            number = getattr(error, "errno", None)
+            reason = _START_ADVICE.get(number or 0) or getattr(error, "strerror", None) or error
+            self._fail("start", f"{settings.command[0]} cannot be started: {reason}")
+
+    def _judge(self, process: HookProcess) -> None:
+        code = process.returncode or 0
+        if process.timed_out:
+            seconds = f"{self._settings.timeout:g} s"
+            self._fail("time", f"{self.name} took longer than {seconds} and was ended")
+        elif code > 0:
+            self._fail("code", f"{self.name} failed with exit code {code}")
+        elif code < 0:
+            self._fail("signal", f"{self.name} was ended by {_signal_name(-code)}")
+        else:
+            self.finished += 1
+            self.problem = None
+
+    def _fail(self, kind: str, problem: str) -> None:
+        self.failed += 1
+        self.problem = problem
+        count = self._told.setdefault(kind, RateLimit(_REPEATED, self._clock)).pass_on()
+        if count:
+            times = f" ({count} times since this was last said)" if count > 1 else ""
+            _log.warning("%s%s; this is said once an hour at most", problem, times)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

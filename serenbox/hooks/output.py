@@ -1,0 +1,135 @@
+"""The output that runs hooks: one thread for all of them, which waits for none."""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from serenbox.hooks.events import EventReader
+from serenbox.hooks.hook import Hook
+from serenbox.outputs.queueing import Mailbox, Waker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from serenbox.settings.schema import HookSettings
+
+_log = logging.getLogger("serenbox.hooks")
+
+_GRACE_AT_CLOSE = 1.0
+"""Seconds between SIGTERM and SIGKILL where the service ends."""
+
+
+class HookOutput:
+    """Runs each hook on its events.
+
+    Args:
+        hooks: The hooks.
+
+    """
+
+    name = "hooks"
+
+    def __init__(self, hooks: Sequence[HookSettings]) -> None:
+        self._hooks = [Hook(settings, time.monotonic) for settings in hooks]
+        self._reader = EventReader()
+        self._waker = Waker()
+        self._mailbox = Mailbox(self._waker.wake)
+        self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
+        self._grace: float | None = None
+        self._problem: str | None = None
+
+    def start(self) -> None:
+        """Begin to run hooks."""
+        self._mailbox.open()
+        self._thread.start()
+
+    def mood(self, message: Mapping[str, Any]) -> None:
+        """Look for a camera that has failed."""
+        self._mailbox.put("mood", message)
+
+    def event(self, message: Mapping[str, Any]) -> None:
+        """Run what is to be run on a change."""
+        self._mailbox.put("event", message)
+
+    def stats(self, message: Mapping[str, Any]) -> None:
+        """Look for outputs that have failed."""
+        self._mailbox.put("stats", message)
+
+    def close(self, timeout: float) -> None:
+        """End what runs and begin nothing any more.
+
+        Args:
+            timeout: Seconds. Whoever has not ended in half of it is ended by force.
+
+        """
+        self._mailbox.shut()
+        self._grace = min(_GRACE_AT_CLOSE, timeout / 2)
+        self._waker.wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        if not self._thread.is_alive():
+            self._waker.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return how the hooks are.
+
+        `published` counts the runs that ended well, `failed` the others, `dropped` the events that
+        gave way to newer ones; `running` says how many run; `problem` is that of the first hook
+        whose last run failed.
+        """
+        problems = (hook.problem for hook in self._hooks if hook.problem)
+        return {
+            "connected": self._thread.is_alive(),
+            "published": sum(hook.finished for hook in self._hooks),
+            "failed": sum(hook.failed for hook in self._hooks),
+            "dropped": self._mailbox.dropped + sum(hook.dropped for hook in self._hooks),
+            "running": sum(hook.running is not None for hook in self._hooks),
+            "problem": self._problem or next(problems, None),
+        }
+
+    def _run(self) -> None:
+        try:
+            while self._grace is None:
+                self._distribute()
+                for hook in self._hooks:
+                    hook.turn()
+                self._wait()
+        except Exception as error:  # noqa: BLE001 - the hooks end, and the box senses on
+            self._problem = (
+                f"hooks are not run any more (unexpected {type(error).__name__}: {error}): a "
+                "mistake in SerenBox, please report it; restart the service to have them back"
+            )
+            _log.warning("%s", self._problem)
+        finally:
+            self._mailbox.shut()
+            self._stop()
+
+    def _distribute(self) -> None:
+        while taken := self._mailbox.take():
+            for happening in self._reader.read(*taken):
+                for hook in self._hooks:
+                    hook.offer(happening)
+
+    def _wait(self) -> None:
+        """Sleep until there is a message, or something happens to a run."""
+        runs = [hook.running for hook in self._hooks if hook.running is not None]
+        poll = select.poll()
+        poll.register(self._waker, select.POLLIN)
+        for run in runs:
+            for descriptor, events in run.waits_for().items():
+                poll.register(descriptor, events)
+        due = min((run.due for run in runs), default=None)
+        poll.poll(None if due is None else max(0.0, due - time.monotonic()) * 1000)
+        self._waker.clear()
+
+    def _stop(self) -> None:
+        for hook in self._hooks:
+            hook.stop(_GRACE_AT_CLOSE if self._grace is None else self._grace)
+        while any(hook.running for hook in self._hooks):
+            self._wait()
+            for hook in self._hooks:
+                hook.turn()

@@ -1,0 +1,13 @@
+// As much of the board's network as the example needs to be compiled.
+#pragma once
+#include "Arduino.h"
+
+enum WiFiMode { WIFI_STA = 1 };
+enum WiFiStatus { WL_CONNECTED = 3 };
+struct WiFiClient {};
+struct WiFiClass {
+  bool mode(WiFiMode);
+  WiFiStatus begin(const char *, const char *);
+  WiFiStatus status();
+};
+extern WiFiClass WiFi;

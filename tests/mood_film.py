@@ -1,0 +1,50 @@
+"""A recording in which somebody comes, changes expression, and leaves, for tests of what follows.
+
+The expressions are those of the small model of `tests/conftest.py`: bright is happy, dark is sad.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    Image = npt.NDArray[np.uint8]
+
+FPS = 10
+HAPPY, SAD, NOBODY = "happy", "sad", "no_face"
+
+FLICKER = [(mood, 0.4) for mood in (SAD, HAPPY) * 2]
+SCENES = [(NOBODY, 0.4), (HAPPY, 1.4), *FLICKER, (SAD, 1.6), (NOBODY, 2.0)]
+"""What is seen for how many seconds."""
+
+
+def write_film(path: Path, portrait: Image, scenes: list[tuple[str, float]]) -> None:
+    """Write a film without loss.
+
+    Args:
+        path: A `.mkv` file.
+        portrait: BGR, uint8.
+        scenes: What is seen for how many seconds.
+
+    """
+    face = cv2.resize(portrait, (480, 480))
+    frames = {
+        HAPPY: cv2.convertScaleAbs(face, alpha=1.0, beta=90),
+        SAD: cv2.convertScaleAbs(face, alpha=0.35, beta=0),
+        NOBODY: np.full_like(face, 128),
+    }
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), FPS, (480, 480))
+    done = 0
+    for (mood, _), end in zip(scenes, accumulate(seconds for _, seconds in scenes), strict=True):
+        while done < round(end * FPS):
+            film.write(frames[mood])
+            done += 1
+    film.release()
