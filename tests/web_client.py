@@ -8,8 +8,13 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any, Self
 
+import cv2
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
 PATIENCE = 30.0
 
@@ -40,13 +45,17 @@ def answers(port: int) -> bool:
     return True
 
 
-def say(port: int, data: bytes, timeout: float = PATIENCE) -> bytes:
-    """Send something and return all that comes until the other side hangs up."""
+def say(port: int, data: bytes, timeout: float = PATIENCE, *, half_close: bool = True) -> bytes:
+    """Send something and return all that comes until the other side hangs up.
+
+    With `half_close` the box is told that nothing more will be said.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout) as sock:
         heard = b""
         with contextlib.suppress(ConnectionError):
             sock.sendall(data)
-            sock.shutdown(socket.SHUT_WR)
+            if half_close:
+                sock.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError):
             while more := sock.recv(65536):
                 heard += more
@@ -92,6 +101,74 @@ class Viewer:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._answer.close()
         self._socket.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave."""
+        self.close()
+
+
+class Spectator:
+    """Watches the camera live, for as long as it is open."""
+
+    def __init__(self, port: int, **headers: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self._connection.connect()
+        assert self._connection.sock
+        self._connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._connection.request(
+            "POST", "/api/preview", headers={"X-SerenBox-Preview": "on", **headers}
+        )
+        self.address: tuple[str, int] = self._connection.sock.getsockname()
+        """Where it watches from."""
+        self._answer: http.client.HTTPResponse | None = None
+
+    def status(self) -> int:
+        """Return the status of the answer."""
+        self._answer = self._connection.getresponse()
+        return self._answer.status
+
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """Return the next picture, (height, width, 3) BGR."""
+        data = self._part()
+        assert data is not None, "the preview has ended"
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        return np.asarray(image, np.uint8)
+
+    def drain(self) -> int:
+        """Wait for the preview to end, in the way that HTTP wants; return the pictures until then.
+
+        Raises:
+            http.client.IncompleteRead: It broke off.
+
+        """
+        count = 0
+        while self._part() is not None:
+            count += 1
+        return count
+
+    def close(self) -> None:
+        """Leave."""
+        if self._answer:
+            self._answer.close()
+        self._connection.close()
+
+    def _part(self) -> bytes | None:
+        assert self._answer
+        if not (line := self._answer.readline()):
+            self._answer.read()
+            return None
+        assert line == b"--picture\r\n"
+        assert self._answer.readline() == b"Content-Type: image/jpeg\r\n"
+        size = int(self._answer.readline().removeprefix(b"Content-Length: "))
+        assert self._answer.readline() == b"\r\n"
+        data = self._answer.read(size + 2)
+        assert len(data) == size + 2
+        return data[:-2]
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -146,5 +146,7 @@ def _latency(stages: dict[str, dict[str, float]]) -> str | None:
 
 def _output(health: dict[str, Any]) -> str:
     state = "connected" if health.get("connected") else "not connected"
+    if health.get("previews"):
+        state += ", the live preview of the camera is on"
     problem = health.get("problem")
     return f"{state}: {problem}" if problem else state

@@ -19,6 +19,7 @@ from serenbox.daemon.state import PausedFlag
 from serenbox.daemon.wakeup import ENDING
 from serenbox.errors import SerenBoxError, ServiceError
 from serenbox.outputs.select import make_outputs
+from serenbox.outputs.tap import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,8 @@ class Service:
         self._paused = self._flag.read()
         self._command: str | None = None
         self._report_wanted = False
-        self._outputs = make_outputs(settings, self.command)
+        self._tap = Tap()
+        self._outputs = make_outputs(settings, self.command, self._tap)
         self._announcer = Announcer(settings.device.name, self._outputs)
         self._capture = Capture(settings.camera, open_camera, wakeup.set, paused=self._paused)
         self._selector = selectors.DefaultSelector()
@@ -91,12 +93,15 @@ class Service:
         """Whether a thread could not be ended, so that the process must be."""
 
     def command(self, name: str) -> None:
-        """Obey `pause`, `resume` or `report` soon; from any thread, and returns at once.
+        """Obey `pause`, `resume`, `report` or `stats` soon; from any thread, and returns at once.
 
         `report` gives the web page new statistics: only it wants them while somebody watches.
+        `stats` gives them to every output.
         """
         if name == "report":
             self._report_wanted = True
+        elif name == "stats":
+            self._stats_at = 0.0
         else:
             self._command = name  # of several, the latest counts
         self._wakeup.set()
@@ -128,7 +133,7 @@ class Service:
             output.start()
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.clear)
         self._notifier.status("Loading the models")
-        self._observer = _make_observer(self._settings, self._announcer)
+        self._observer = _make_observer(self._settings, self._announcer, self._tap)
         self._control.open()
         self._wakeup.set()  # much may have happened meanwhile
 
@@ -158,6 +163,7 @@ class Service:
         if paused:
             _log.info("paused: the camera is being closed")
             self._capture.pause()
+            self._tap.cut()
         else:
             _log.info("resumed: the camera is being opened")
             self._capture.resume()
@@ -252,7 +258,9 @@ class Service:
         try:
             new = self._load()
             pipeline = _load_pipeline(new)
-            outputs = self._outputs if _told_alike(old, new) else make_outputs(new, self.command)
+            outputs = self._outputs
+            if not _told_alike(old, new):
+                outputs = make_outputs(new, self.command, self._tap)
         except SerenBoxError as error:
             _log.error("the old configuration stays, for the new one is bad: %s", error)
         else:
@@ -294,10 +302,10 @@ def _told_alike(*settings: Settings) -> bool:
     return len({(each.device, each.stdout, each.mqtt, each.web) for each in settings}) == 1
 
 
-def _make_observer(settings: Settings, announcer: Announcer) -> Observer:
+def _make_observer(settings: Settings, announcer: Announcer, tap: Tap) -> Observer:
     from serenbox.daemon.observer import Observer
 
-    return Observer(_load_pipeline(settings), announcer)
+    return Observer(_load_pipeline(settings), announcer, tap)
 
 
 def _load_pipeline(settings: Settings) -> Pipeline:

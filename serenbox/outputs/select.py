@@ -8,16 +8,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from serenbox.outputs.base import Output
+    from serenbox.outputs.tap import Tap
     from serenbox.settings.schema import Settings
 
 
-def make_outputs(settings: Settings, commands: Callable[[str], None]) -> list[Output]:
+def make_outputs(
+    settings: Settings, commands: Callable[[str], None], tap: Tap | None = None
+) -> list[Output]:
     """Return the outputs that are turned on, not started yet.
 
     Args:
         settings: The whole configuration.
         commands: Called with `pause` or `resume`, from an output's thread, when somebody asks for
-            it, and with `report` where the web page wants new statistics; must return at once.
+            it, with `report` where the web page wants new statistics, and with `stats` where all
+            outputs are to be told them; must return at once.
+        tap: Where frames branch off for the web page's live preview; without one there is none.
 
     Raises:
         SettingsError: A topic's name is impossible, or the web page lacks a token or a package.
@@ -35,7 +40,7 @@ def make_outputs(settings: Settings, commands: Callable[[str], None]) -> list[Ou
     if settings.web.enabled:
         from serenbox.web.output import WebOutput
 
-        outputs.append(WebOutput(settings, commands, outputs))
+        outputs.append(WebOutput(settings, commands, outputs, tap))
     return outputs
 
 

@@ -1,5 +1,7 @@
 // The page: shows what /api/events tells, and goes on by /api/mood where no more viewers are taken.
 
+import { watchCamera } from "./preview.js";
+
 const EMOTIONS = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"];
 const NAMES = {
   uncertain: "Uncertain", no_face: "Nobody in view", paused: "Paused", no_camera: "No camera",
@@ -19,6 +21,8 @@ let heard = 0; // when something was heard, performance.now
 let since = 0; // when the mood began, on the same clock
 let asked = null; // the state that the button asked for, and until when to wait for it
 let stream = null;
+let preview = null; // what ends the live preview of this page while it is on
+let previewEnd = ""; // how the last one ended
 
 function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
@@ -92,9 +96,22 @@ function showButton() {
   put(element("pause-hint"), paused ? "The camera is closed." : "Closes the camera until you resume, also over restarts.");
 }
 
+function showPreview() {
+  const button = element("preview");
+  element("camera").hidden = !health?.preview_allowed;
+  put(button, preview ? "End the live preview" : "Show the live preview");
+  button.disabled = !preview && (link !== "live" || mood?.state !== "sensing");
+  const rule = "For this visit only, five minutes at most, and kept nowhere. Everybody who opens this page sees that it is on.";
+  put(element("preview-hint"), !preview && previewEnd ? previewEnd : rule);
+}
+
 function notices() {
   if (link === "gone") return [["bad", "The box does not answer. This page tries again by itself."]];
   const found = [];
+  if (health?.previews) {
+    const whose = preview && health.previews === 1 ? "this page shows" : "somebody watches";
+    found.push(["", `The live preview is on: ${whose} what the camera sees.`]);
+  }
   if (health?.hangs) found.push(["bad", "The box has said nothing new for minutes: its service hangs."]);
   if (mood?.state === "paused") found.push(["", "Paused: the camera is closed."]);
   if (mood?.state === "no_camera") {
@@ -167,6 +184,7 @@ function show() {
   showLink();
   showMood();
   showHealth();
+  showPreview();
   showNotices();
 }
 
@@ -237,6 +255,30 @@ async function press() {
   }
 }
 
+async function pressPreview() {
+  if (preview) {
+    endPreview("");
+    return;
+  }
+  const control = new AbortController();
+  preview = control;
+  show();
+  let end = "The live preview has ended.";
+  try {
+    await watchCamera(element("picture"), control.signal);
+  } catch (error) {
+    end = `The live preview has ended: ${error.message}`;
+  }
+  if (preview === control) endPreview(end);
+}
+
+function endPreview(sentence) {
+  preview?.abort();
+  preview = null;
+  previewEnd = sentence;
+  show();
+}
+
 function watch() {
   if (stream && link === "live" && performance.now() - heard > SILENT) lose();
   showDetail();
@@ -249,7 +291,12 @@ element("scores").replaceChildren(...EMOTIONS.map((emotion) => make(
   make("span", {}, "0 %"),
 )));
 element("pause").addEventListener("click", press);
+element("preview").addEventListener("click", pressPreview);
 setInterval(watch, 1000);
 setInterval(refreshHistory, 60000);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshHistory(); });
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) refreshHistory();
+  else if (preview) endPreview("The live preview has ended, for the page was hidden.");
+});
+addEventListener("pagehide", () => { if (preview) endPreview(""); });
 connect();
