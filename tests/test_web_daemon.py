@@ -59,7 +59,7 @@ def test_a_lost_camera_and_a_lost_broker_say_why(tmp_path: Path, portrait_file: 
     (tmp_path / "broker").mkdir()
     steps = [
         {"frames": "face.png", "count": 30},
-        *[{"open_error": "somebody pulled the plug"}] * 40,
+        *[{"open_error": "somebody pulled the plug"}] * 15,
         {"frames": "face.png", "count": 1_000_000},
     ]
     camera = write_script(tmp_path / "script.json", [*steps[:1], {"error": "gone"}, *steps[1:]])
