@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 AXE = "axe-core@4.14.1"
 
+REBOUND = "rebound.example"
+"""A name of somebody else's that leads to this machine."""
+
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-extensions", "--disable-dev-shm-usage", "--mute-audio"),
+    f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
 )
 
 

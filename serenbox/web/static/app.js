@@ -9,6 +9,7 @@ const NAMES = {
 const ORDER = [...EMOTIONS, ...Object.keys(NAMES)];
 const STAGES = ["capture", "find", "classify", "total"];
 const AGAIN = 2000; // milliseconds between attempts to reach the box
+const HISTORY_LAG = 5000; // milliseconds from a change of mood to a fresh timeline
 const SILENT = 40000; // without any event, with health every two seconds: the connection is dead
 
 const element = (id) => document.getElementById(id);
@@ -21,6 +22,7 @@ let heard = 0; // when something was heard, performance.now
 let since = 0; // when the mood began, on the same clock
 let asked = null; // the state that the button asked for, and until when to wait for it
 let stream = null;
+let historyTimer = null; // fetches the timeline a little later
 let preview = null; // what ends the live preview of this page while it is on
 let previewEnd = ""; // how the last one ended
 
@@ -195,6 +197,7 @@ function hear(kind, message) {
   link = "live";
   if (kind === "mood") {
     const began = message.since !== mood?.since;
+    if (began) historyTimer ??= setTimeout(refreshHistory, HISTORY_LAG);
     mood = message;
     // Both times are the box's: whatever this machine's clock says, the difference holds.
     if (began) since = heard - Math.max(0, Date.parse(message.time) - Date.parse(message.since));
@@ -212,6 +215,8 @@ async function ask(path) {
 }
 
 async function refreshHistory() {
+  clearTimeout(historyTimer);
+  historyTimer = null;
   try {
     for (const period of ["hour", "day"]) showHistory(await ask(`/api/history?period=${period}`));
   } catch {
