@@ -1,7 +1,7 @@
 """Take the pictures of the web page in `docs/images`: desktop, phone, dark, live preview.
 
-Run: `python -m tests.screenshots`. It needs Chromium with its driver, and takes about a minute: the
-service watches the film of `make demo` for a while, so that there is a timeline to show.
+Run: `python -m tests.screenshots` in the checkout. It needs Chromium with its driver and takes two
+minutes, for the service watches the film of `make demo` first, so that there is a timeline to show.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     """Run the service, look at it in every form, and write the pictures."""
     with tempfile.TemporaryDirectory(prefix="serenbox-pictures-") as name:
         folder, port = Path(name), free_port()
-        film = folder / "portrait.mkv"
+        film = Path("demo", "portrait.mkv")  # the page shows its name
         make_clip(film)
         settings = ("camera.loop=true", "web.enabled=true", f"web.port={port}")
         arguments = [word for each in settings for word in ("--set", each)]
@@ -47,7 +47,7 @@ def main() -> None:
             take(browser, "web-dark")
             shape(browser, width=390, height=844, phone=True)
             take(browser, "web-phone")
-            shape(browser, width=1120, height=1060)
+            shape(browser, width=1120, height=1120)
             browser.execute_script("document.getElementById('preview').click()")
             take(browser, "web-preview")
             daemon.end()
