@@ -157,8 +157,8 @@ def test_a_live_preview_goes_to_who_asked_for_it_and_while_it_is_on(
         with Viewer(port) as other:
             assert other.status() == 200
             other.wait("mood", mood="happy")
-            for path in ("/", "/static/app.js", "/api/health", "/api/history", "/metrics"):
-                assert ask(port, path)[0] == 200
+            for asked in ("/", "/static/app.js", "/api/health", "/api/history", "/metrics"):
+                assert ask(port, asked)[0] == 200
             assert ask(port, "/api/preview")[0] == 405
             assert ask(port, "/api/preview", "POST")[0] == 403
             watched_from = [watch_live(port, watermarked, daemon, end) for end in (leave, pause)]

@@ -43,7 +43,7 @@ class Box:
     def serves(self) -> bool:
         """Tell whether a visitor gets an answer; one may have to give way to a newer one."""
         with contextlib.suppress(ConnectionError):
-            return ask_json(self.port, "/api/mood")["mood"] == "happy"
+            return bool(ask_json(self.port, "/api/mood")["mood"] == "happy")
         return False
 
     @contextlib.contextmanager

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SOON = 5.0
 """Seconds from opening the page to the mood, while the demonstration shows a face."""
 
-DESKTOP = {"width": 1080, "height": 760}
-PHONE = {"width": 360, "height": 740, "phone": True}
+DESKTOP: dict[str, int] = {"width": 1080, "height": 760}
+PHONE: dict[str, int] = {"width": 360, "height": 740, "phone": True}
 
 RECORDER = """
   const told = window.told = [];
@@ -135,7 +135,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 @pytest.fixture
 def page(browser: Chrome, pytestconfig: pytest.Config) -> Page:
-    shape(browser, **DESKTOP)
+    shape(browser, **DESKTOP)  # type: ignore[arg-type]
     return Page(browser, fetch_axe(pytestconfig.cache.mkdir("serenbox")))
 
 

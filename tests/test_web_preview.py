@@ -115,7 +115,9 @@ def test_when_the_camera_is_closed_the_last_frame_is_forgotten() -> None:
 def test_pictures_are_small(given: tuple[int, int], shown: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*given, 3), np.uint8)
     data = as_jpeg(image)
-    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[:2] == shown
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert decoded.shape[:2] == shown
     assert len(data) < 64_000  # noise, the worst there is
     assert b"Exif" not in data
 
@@ -243,19 +245,21 @@ def test_an_old_client_gets_it_without_chunks(box: Box) -> None:
     assert body.startswith(b"--picture\r\nContent-Type: image/jpeg\r\n")
 
 
-def test_without_a_tap_or_where_it_is_forbidden_there_is_none() -> None:
-    for tap, allowed in ((None, True), (Tap(), False)):
-        port = free_port()
-        web = WebSettings(enabled=True, port=port, preview=allowed)
-        output = WebOutput(Settings(web=web), print, tap=tap)
-        output.start()
-        output.mood(SENSING)
-        wait_for(lambda ready=output: ready.health()["connected"], "the page")
-        with Spectator(port) as spectator:
-            assert spectator.status() == 403
-        assert ask(port, "/api/health")[0] == 200
-        assert tap is None or tap.watcher is None
-        output.close(5)
+@pytest.mark.parametrize(("tap", "allowed"), [(None, True), (Tap(), False)])
+def test_without_a_tap_or_where_it_is_forbidden_there_is_none(
+    tap: Tap | None, allowed: bool
+) -> None:
+    port = free_port()
+    web = WebSettings(enabled=True, port=port, preview=allowed)
+    output = WebOutput(Settings(web=web), print, tap=tap)
+    output.start()
+    output.mood(SENSING)
+    wait_for(lambda: output.health()["connected"], "the page")
+    with Spectator(port) as spectator:
+        assert spectator.status() == 403
+    assert ask(port, "/api/health")[0] == 200
+    assert tap is None or tap.watcher is None
+    output.close(5)
 
 
 def test_the_end_of_the_page_ends_it(box: Box) -> None:
