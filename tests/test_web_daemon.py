@@ -112,6 +112,11 @@ def test_everybody_is_told_at_once_that_the_preview_is_on(tmp_path: Path, camera
                 assert spectator.status() == 200
                 spectator.picture()
                 daemon.wait_until(lambda: told() == [1], "it to be told")
+            daemon.wait_until(lambda: told() == [1, 0], "its end to be told")
+            with Spectator(port) as spectator:
+                assert spectator.status() == 200
+                spectator.picture()
+                daemon.wait_until(lambda: told() == [1, 0, 1], "it to be told")
                 status = daemon.command("status").stdout
                 assert "web       connected, the live preview of the camera is on" in status
                 daemon.configuration.write_text(
@@ -120,7 +125,6 @@ def test_everybody_is_told_at_once_that_the_preview_is_on(tmp_path: Path, camera
                 daemon.send(signal.SIGHUP)
                 with contextlib.suppress(ConnectionError, http.client.HTTPException):
                     spectator.drain()
-            daemon.wait_until(lambda: told()[-1] == 0, "its end to be told")
             daemon.wait_until(lambda: answers(port), "the page again")
             with Spectator(port) as spectator:
                 assert spectator.status() == 403

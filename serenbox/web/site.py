@@ -100,8 +100,6 @@ class Site:
         if self._preview:
             self._preview.turn_off()
         self.server.close()
-        if self._board.previews:
-            self._commands("stats")  # over, told by whatever comes after this page
 
     def _take_messages(self) -> None:
         told: dict[str, Mapping[str, object]] = {}
