@@ -6,137 +6,22 @@ import contextlib
 import dataclasses
 import json
 import signal
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from serenbox.model_file import append_metadata, load_model_file
-from tests.browser import REBOUND, chromium, console, fetch_axe, requested, shape, violations
 from tests.daemon_process import QUICK, Daemon, wait_for, write_script
 from tests.demo_clip import make_clip
 from tests.mosquitto import free_port, running_mosquitto
-from tests.web_client import Viewer, answers, ask_json
+from tests.web_client import Viewer, answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from selenium.webdriver import Chrome
+    from tests.browser import Page
 
 SOON = 5.0
 """Seconds from opening the page to the mood, while the demonstration shows a face."""
-
-DESKTOP: dict[str, int] = {"width": 1080, "height": 760}
-PHONE: dict[str, int] = {"width": 360, "height": 740, "phone": True}
-
-RECORDER = """
-  const told = window.told = [];
-  new MutationObserver(() => {
-    for (const id of ["mood", "detail", "notices", "link", "preview-hint"]) {
-      const text = document.getElementById(id)?.textContent.trim();
-      const last = told.findLast((each) => each.id === id);
-      if (text && text !== last?.text) told.push({ id, text, seconds: performance.now() / 1000 });
-    }
-  }).observe(document, { subtree: true, childList: true, characterData: true });
-"""
-"""Notes what the page says, and how long after it was opened; nothing short is missed."""
-
-
-class Page:
-    """The browser, and what it shows."""
-
-    def __init__(self, browser: Chrome, axe: str) -> None:
-        self.browser = browser
-        self._axe = axe
-        self.script: Callable[..., Any] = browser.execute_script
-
-    def open(self, address: str) -> None:
-        """Open an address and forget what was said and asked before."""
-        self.browser.get("about:blank")
-        console(self.browser)
-        requested(self.browser)
-        self.browser.get(address)
-
-    def text(self, element: str) -> str:
-        return str(self.script(f"return document.getElementById('{element}').textContent")).strip()
-
-    def wait(self, element: str, wanted: str) -> None:
-        """Wait until an element shows a text."""
-        wait_for(lambda: wanted in self.text(element), f"{wanted!r} on the page")
-
-    def told(self, element: str) -> list[tuple[str, float]]:
-        """Return all that an element has shown, and when, in seconds after the page was opened."""
-        return [
-            (each["text"], each["seconds"])
-            for each in self.script("return window.told")
-            if each["id"] == element
-        ]
-
-    def wait_told(self, element: str, *texts: str) -> float:
-        """Wait until an element has shown these one after the other; return when the last was."""
-        found: list[float] = []
-
-        def shown() -> bool:
-            wanted = list(texts)
-            for text, seconds in self.told(element):
-                if wanted and wanted[0] in text:
-                    wanted.pop(0)
-                    found[:] = [seconds]
-            return not wanted
-
-        wait_for(shown, f"{' and then '.join(texts)} on the page")
-        return found[0]
-
-    def check(self) -> None:
-        """See that everybody can use what is shown."""
-        assert violations(self.browser, self._axe) == []
-
-    def check_everywhere(self) -> None:
-        """See that on a desktop, on a phone, and in the dark; nothing is wider than the phone."""
-        for form in (PHONE, {**PHONE, "dark": True}, {**DESKTOP, "dark": True}, DESKTOP):
-            shape(self.browser, **form)  # type: ignore[arg-type]
-            width = self.script("return document.documentElement.scrollWidth")
-            assert width <= form["width"]
-            self.check()
-
-    def press(self, key: str, element: str) -> None:
-        """Press a key on the element that has the focus, which is to be that one."""
-        focused = self.browser.switch_to.active_element
-        assert focused.get_attribute("id") == element
-        focused.send_keys(key)
-
-    def tab_to(self, element: str) -> None:
-        """Go to an element with the tabulator key, from the beginning of the page."""
-        from selenium.webdriver.common.keys import Keys
-
-        self.script("document.activeElement.blur()")
-        reached = []
-        while element not in reached:
-            self.browser.switch_to.active_element.send_keys(Keys.TAB)
-            focused = self.browser.switch_to.active_element
-            reached.append(focused.get_attribute("id") or focused.get_attribute("class"))
-            assert len(reached) < 10, reached
-
-    def complaints(self, address: str) -> tuple[list[str], set[str]]:
-        """Return what the console has said, and which other addresses were asked for."""
-        asked = {url for url in requested(self.browser) if not url.startswith(("chrome:", "data:"))}
-        assert asked
-        return console(self.browser), {url for url in asked if not url.startswith(address)}
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    with chromium(tmp_path_factory.mktemp("profile")) as running:
-        running.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": RECORDER})
-        yield running
-
-
-@pytest.fixture
-def page(browser: Chrome, pytestconfig: pytest.Config) -> Page:
-    shape(browser, **DESKTOP)  # type: ignore[arg-type]
-    return Page(browser, fetch_axe(pytestconfig.cache.mkdir("serenbox")))
 
 
 @pytest.fixture
@@ -347,84 +232,6 @@ def colours(page: Page) -> int:
             "return new Set(data.filter((_, i) => i % 4 === 1)).size"
         )
     )
-
-
-ATTACK = """
-  const [box, done] = [arguments[0], arguments[1]];
-  const send = (path, options) => fetch(box + path, { method: "POST", ...options })
-    .then((answer) => answer.text(), () => "");
-  const element = (tag, properties) => new Promise((resolve) => {
-    const made = Object.assign(document.createElement(tag), properties);
-    for (const kind of ["load", "loadedmetadata"]) {
-      made.addEventListener(kind, () => resolve(kind));
-    }
-    made.addEventListener("error", () => resolve(""));
-    document.body.append(made);
-  });
-  const submit = () => {
-    document.body.insertAdjacentHTML("beforeend", "<iframe name=inner></iframe>"
-      + `<form method=post target=inner action=${box}/api/preview><input name=on></form>`);
-    document.querySelector("form").submit();
-    return new Promise((resolve) => { setTimeout(() => resolve(""), 500); });
-  };
-  Promise.all([
-    send("/api/preview", { mode: "no-cors" }),
-    send("/api/preview", { headers: { "X-SerenBox-Preview": "on" } }),
-    send("/api/preview", { mode: "no-cors", credentials: "include", keepalive: true }),
-    send("/api/pause", { mode: "no-cors" }),
-    send("/api/mood", { method: "GET" }),
-    send("/api/events", { method: "GET", mode: "no-cors" }),
-    element("img", { src: `${box}/api/preview` }),
-    element("img", { src: `${box}/static/icon.svg` }),
-    element("video", { src: `${box}/api/preview` }),
-    submit(),
-  ]).then(done);
-"""
-"""What a page of another site can try; each attempt that brings something gives a text."""
-
-
-def test_other_sites_see_nothing(tmp_path: Path, camera: str, page: Page) -> None:
-    port = free_port()
-    with contextlib.ExitStack() as stack:
-        daemon = stack.enter_context(Daemon(tmp_path, camera, configuration=with_page(port)))
-        daemon.wait_mood("happy")
-        daemon.wait_until(lambda: answers(port), "the page")
-        elsewhere = stack.enter_context(another_site())
-        page.open(f"http://localhost:{elsewhere}/")
-        attempts = page.browser.execute_async_script(ATTACK, f"http://localhost:{port}")
-        assert attempts == [""] * 10
-        # A name that was pointed to this machine after its page was loaded.
-        page.open(f"http://{REBOUND}:{port}/")
-        assert "not the name of this box" in page.script("return document.body.textContent")
-        attempts = page.browser.execute_async_script(ATTACK, "")
-        assert not [text for text in attempts if text and "not the name of this box" not in text]
-        assert ask_json(port, "/api/health")["previews"] == 0
-        assert ask_json(port, "/api/mood")["state"] == "sensing"
-        assert not [line for line in daemon.log if "live preview" in line]
-        assert daemon.end() == 0
-
-
-@contextlib.contextmanager
-def another_site() -> Iterator[int]:
-    """Serve an empty page; return its port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None:
