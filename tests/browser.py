@@ -1,4 +1,7 @@
-"""A real browser for tests: headless Chromium, and axe-core to judge how accessible a page is."""
+"""A real browser for tests: headless Chromium, and axe-core to judge how accessible a page is.
+
+`Page` is for the web page of the box: it knows what that showed, and when.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,24 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from tests.daemon_process import wait_for
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from selenium.webdriver import Chrome
 
 AXE = "axe-core@4.14.1"
 
+REBOUND = "rebound.example"
+"""A name of somebody else's that leads to this machine."""
+
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-extensions", "--disable-dev-shm-usage", "--mute-audio"),
+    f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
 )
 
 
@@ -32,6 +41,22 @@ def missing(sentence: str) -> None:
     if os.environ.get("SERENBOX_REQUIRE_ALL") == "1":
         pytest.fail(sentence)
     pytest.skip(sentence)
+
+
+DESKTOP: dict[str, int] = {"width": 1080, "height": 760}
+PHONE: dict[str, int] = {"width": 360, "height": 740, "phone": True}
+
+RECORDER = """
+  const told = window.told = [];
+  new MutationObserver(() => {
+    for (const id of ["mood", "detail", "notices", "link", "preview-hint"]) {
+      const text = document.getElementById(id)?.textContent.trim();
+      const last = told.findLast((each) => each.id === id);
+      if (text && text !== last?.text) told.push({ id, text, seconds: performance.now() / 1000 });
+    }
+  }).observe(document, { subtree: true, childList: true, characterData: true });
+"""
+"""Notes what the page says, and how long after it was opened; nothing short is missed."""
 
 
 @contextmanager
@@ -54,6 +79,7 @@ def chromium(profile: Path) -> Iterator[Chrome]:
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     browser = webdriver.Chrome(options, webdriver.ChromeService(str(driver)))
     try:
+        browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": RECORDER})
         yield browser
     finally:
         browser.quit()
@@ -127,3 +153,85 @@ def fetch_axe(folder: Path) -> str:
 
 def _log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", browser.get_log(kind))  # type: ignore[no-untyped-call]
+
+
+class Page:
+    """The browser, and what it shows."""
+
+    def __init__(self, browser: Chrome, axe: str) -> None:
+        self.browser = browser
+        self._axe = axe
+        self.script: Callable[..., Any] = browser.execute_script
+
+    def open(self, address: str) -> None:
+        """Open an address and forget what was said and asked before."""
+        self.browser.get("about:blank")
+        console(self.browser)
+        requested(self.browser)
+        self.browser.get(address)
+
+    def text(self, element: str) -> str:
+        return str(self.script(f"return document.getElementById('{element}').textContent")).strip()
+
+    def wait(self, element: str, wanted: str) -> None:
+        """Wait until an element shows a text."""
+        wait_for(lambda: wanted in self.text(element), f"{wanted!r} on the page")
+
+    def told(self, element: str) -> list[tuple[str, float]]:
+        """Return all that an element has shown, and when, in seconds after the page was opened."""
+        return [
+            (each["text"], each["seconds"])
+            for each in self.script("return window.told")
+            if each["id"] == element
+        ]
+
+    def wait_told(self, element: str, *texts: str) -> float:
+        """Wait until an element has shown these one after the other; return when the last was."""
+        found: list[float] = []
+
+        def shown() -> bool:
+            wanted = list(texts)
+            for text, seconds in self.told(element):
+                if wanted and wanted[0] in text:
+                    wanted.pop(0)
+                    found[:] = [seconds]
+            return not wanted
+
+        wait_for(shown, f"{' and then '.join(texts)} on the page")
+        return found[0]
+
+    def check(self) -> None:
+        """See that everybody can use what is shown."""
+        assert violations(self.browser, self._axe) == []
+
+    def check_everywhere(self) -> None:
+        """See that on a desktop, on a phone, and in the dark; nothing is wider than the phone."""
+        for form in (PHONE, {**PHONE, "dark": True}, {**DESKTOP, "dark": True}, DESKTOP):
+            shape(self.browser, **form)  # type: ignore[arg-type]
+            width = self.script("return document.documentElement.scrollWidth")
+            assert width <= form["width"]
+            self.check()
+
+    def press(self, key: str, element: str) -> None:
+        """Press a key on the element that has the focus, which is to be that one."""
+        focused = self.browser.switch_to.active_element
+        assert focused.get_attribute("id") == element
+        focused.send_keys(key)
+
+    def tab_to(self, element: str) -> None:
+        """Go to an element with the tabulator key, from the beginning of the page."""
+        from selenium.webdriver.common.keys import Keys
+
+        self.script("document.activeElement.blur()")
+        reached = []
+        while element not in reached:
+            self.browser.switch_to.active_element.send_keys(Keys.TAB)
+            focused = self.browser.switch_to.active_element
+            reached.append(focused.get_attribute("id") or focused.get_attribute("class"))
+            assert len(reached) < 10, reached
+
+    def complaints(self, address: str) -> tuple[list[str], set[str]]:
+        """Return what the console has said, and which other addresses were asked for."""
+        asked = {url for url in requested(self.browser) if not url.startswith(("chrome:", "data:"))}
+        assert asked
+        return console(self.browser), {url for url in asked if not url.startswith(address)}

@@ -9,6 +9,7 @@ import os
 import signal
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -24,6 +25,12 @@ from serenbox.model_file import (
 )
 from serenbox.models import FACE_MODEL
 from serenbox.results import EMOTIONS
+from tests.browser import DESKTOP, Page, chromium, fetch_axe, shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from selenium.webdriver import Chrome
 
 ROOT = Path(__file__).parent.parent
 
@@ -149,3 +156,17 @@ def photos() -> list[Path]:
     if not found:
         pytest.skip("no photographs: name the folder of data in SERENBOX_DATA")
     return found
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A real browser."""
+    with chromium(tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Chrome, pytestconfig: pytest.Config) -> Page:
+    """What the browser shows, on a desktop and in light colours to begin with."""
+    shape(browser, **DESKTOP)  # type: ignore[arg-type]
+    return Page(browser, fetch_axe(pytestconfig.cache.mkdir("serenbox")))

@@ -2,7 +2,8 @@
 
 The service watches a face with a watermark beside it, random pixels that nothing else can resemble,
 under strace, which notes all it writes to files, pipes and sockets; its history is on, too. The
-same search is shown to find every picture that a service with a leak lets out.
+same search is shown to find every picture that a service with a leak lets out. A live preview,
+which somebody has to ask for, goes to that visitor alone and only while it is on.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.daemon_process import QUICK, Daemon, wait_for, write_script
-from tests.mosquitto import listening, required_program, running_mosquitto
+from serenbox.daemon.control import ask_service
+from tests.daemon_process import PROGRAM, QUICK, Daemon, wait_for, write_script
+from tests.mosquitto import free_port, listening, required_program, running_mosquitto
+from tests.web_client import Spectator, Viewer, answers, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -120,7 +123,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 def test_no_picture_leaves(tmp_path: Path, watermarked: Image, broker: Mosquitto) -> None:
     with listening(broker) as listener:
-        messages = watch(tmp_path, broker, (sys.executable, "-m", "serenbox.cli.main"))
+        messages = watch(tmp_path, broker, PROGRAM)
         received = b"".join(message.payload for message in listener.of(""))
     trace = (tmp_path / "trace").read_text()
     pieces, history = pieces_written(trace), pieces_written(trace, to_history=True)
@@ -156,35 +159,122 @@ def test_the_search_finds_leaks(tmp_path: Path, watermarked: Image, broker: Mosq
     assert any(pictures_in(path.read_bytes(), watermarked) for path in files_of(tmp_path))
 
 
+def test_a_live_preview_goes_to_who_asked_for_it_and_while_it_is_on(
+    tmp_path: Path, watermarked: Image, broker: Mosquitto
+) -> None:
+    port = free_port()
+    camera = write_script(tmp_path / "script.json", [{"frames": "face.png", "count": 1_000_000}])
+    with traced(tmp_path, camera, broker, f"[web]\nenabled = true\nport = {port}\n") as daemon:
+        daemon.wait_until(lambda: answers(port), "the page")
+        daemon.wait_mood("happy")
+        with Viewer(port) as other:
+            assert other.status() == 200
+            other.wait("mood", mood="happy")
+            for asked in ("/", "/static/app.js", "/api/health", "/api/history", "/metrics"):
+                assert ask(port, asked)[0] == 200
+            assert ask(port, "/api/preview")[0] == 405
+            assert ask(port, "/api/preview", "POST")[0] == 403
+            watched_from = [watch_live(port, watermarked, daemon, end) for end in (leave, pause)]
+            assert other.wait("mood", mood="paused")
+            assert ask(port, "/api/resume", "POST")[0] == 202
+            other.wait("mood", mood="happy")
+            with Spectator(port, Origin="http://evil.example") as foreign:
+                assert foreign.status() == 403
+        assert daemon.end() == 0
+        wait_for_trace(daemon)
+
+    written = [
+        (destination(line), piece)
+        for line in (tmp_path / "trace").read_text().splitlines()
+        if writes(line)
+        for piece in pieces_written(line)
+    ]
+    visitors = {f"TCP:[127.0.0.1:{port}->127.0.0.1:{theirs}]" for theirs in watched_from}
+    shown = [
+        number
+        for number, (_, piece) in enumerate(written)
+        if is_no_text(piece) or pictures_in(piece, watermarked)
+    ]
+    assert {written[number][0] for number in shown} == visitors
+    # Between two of its own heads, and before everybody is told that the camera is closed.
+    heads = [n for n, (_, piece) in enumerate(written) if b"multipart/x-mixed-replace" in piece]
+    paused = next(n for n, (_, piece) in enumerate(written) if b'"mood":"paused"' in piece)
+    assert len(heads) == 2
+    assert heads[0] <= shown[0]
+    assert shown[-1] < paused
+    for path in files_of(tmp_path):
+        assert pictures_in(path.read_bytes(), watermarked) == [], path
+
+
+def watch_live(port: int, image: Image, daemon: Daemon, end: Callable[[Spectator], None]) -> int:
+    """Watch for a few pictures, end it, and let frames go by; return the port watched from."""
+    control = [daemon.folder / "run" / "control"]
+    with Spectator(port) as spectator:
+        assert spectator.status() == 200
+        small = cv2.resize(image, (320, 240), interpolation=cv2.INTER_AREA).astype(float)
+        for _ in range(3):
+            # A third of it is noise, which a JPEG of this size blurs.
+            assert np.abs(spectator.picture() - small).mean() < 12
+        assert ask_service("status", control)["outputs"]["web"]["previews"] == 1
+        end(spectator)
+    wait_for(lambda: not ask_service("status", control)["outputs"]["web"]["previews"], "its end")
+    return spectator.address[1]
+
+
+def leave(spectator: Spectator) -> None:
+    spectator.close()
+
+
+def pause(spectator: Spectator) -> None:
+    assert ask(spectator.port, "/api/pause", "POST")[0] == 202
+    spectator.drain()
+
+
 def watch(folder: Path, broker: Mosquitto, program: Sequence[str]) -> set[str]:
     """Run the service under strace until its recording is over; return the moods that it told."""
-    strace = required_program("strace")
-    calls = f"trace={WRITING},{UNSEEN},mmap"
-    options = ("-D", "-f", "-q", "-y", "-xx", "-s", "100000000", "-e", "signal=none", "-e", calls)
     camera = write_script(
         folder / "script.json",
         [{"frames": "face.png", "count": FRAMES}, {"black": 3}, {"error": "gone"}, {"end": True}],
     )
-    mqtt = f"\n[mqtt]\nenabled = true\nhost = '127.0.0.1'\nport = {broker.port}\n"
     history = folder / "state" / "history.db"
-    with Daemon(
-        folder,
-        camera,
-        configuration=QUICK + mqtt + "[history]\nenabled = true\n[service]\nstats_interval = 1\n",
-        program=(strace, *options, "-o", str(folder / "trace"), *program),
-        environment={"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder / "tmp")},
-    ) as daemon:
+    with traced(folder, camera, broker, "[history]\nenabled = true\n", program=program) as daemon:
         shared = history.with_name(f"{history.name}-shm")
         daemon.wait_until(shared.exists, "the history")
         with closing(sqlite3.connect(history)) as reader:
             # As long as this is open, what SQLite shares with it stays there.
             reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            # Its parent is told at once, strace writes its last lines a little later.
             assert daemon.wait() == 0
             shutil.copy(shared, folder / "shared")
-        ended = re.compile(rf"^{daemon.pid} +\+\+\+ exited with 0", re.MULTILINE)
-        wait_for(lambda: ended.search((folder / "trace").read_text()), "the end of the trace")
+        wait_for_trace(daemon)
         return {message["mood"] for message in daemon.messages}
+
+
+def traced(
+    folder: Path,
+    camera: str,
+    broker: Mosquitto,
+    more: str = "",
+    *,
+    program: Sequence[str] = PROGRAM,
+) -> Daemon:
+    """Return the service under strace, which writes a file called trace."""
+    strace = required_program("strace")
+    calls = f"trace={WRITING},{UNSEEN},mmap"
+    options = ("-D", "-f", "-q", "-yy", "-xx", "-s", "100000000", "-e", "signal=none", "-e", calls)
+    mqtt = f"\n[mqtt]\nenabled = true\nhost = '127.0.0.1'\nport = {broker.port}\n"
+    return Daemon(
+        folder,
+        camera,
+        configuration=f"{QUICK}{mqtt}[service]\nstats_interval = 1\n{more}",
+        program=(strace, *options, "-o", str(folder / "trace"), *program),
+        environment={"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder / "tmp")},
+    )
+
+
+def wait_for_trace(daemon: Daemon) -> None:
+    """Wait until strace, which ends after the service, has written its last lines."""
+    ended = re.compile(rf"^{daemon.pid} +\+\+\+ exited with 0", re.MULTILINE)
+    wait_for(lambda: ended.search((daemon.folder / "trace").read_text()), "the end of the trace")
 
 
 def kinds_kept(path: Path) -> set[str]:
@@ -203,6 +293,13 @@ def pieces_written(trace: str, *, to_history: bool = False) -> list[bytes]:
     lines = (line for line in called if (HISTORY in line.partition(",")[0]) is to_history)
     texts = chain.from_iterable(re.findall(r'"((?:\\x..)*)"', line) for line in lines)
     return [bytes.fromhex(text.replace(r"\x", "")) for text in texts]
+
+
+def destination(line: str) -> str:
+    """Return what a call writes to."""
+    found = re.match(r"\d+ +\w+\(\d+<(.*?)>, ", line)
+    assert found, line[:200]
+    return found[1]
 
 
 def writes(line: str) -> bool:

@@ -13,7 +13,7 @@ from serenbox.results import EMOTIONS
 from serenbox.web.access import Access
 from serenbox.web.app import Actions, make_app
 from serenbox.web.board import Board
-from serenbox.web.wsgi import OPEN_STREAM
+from serenbox.web.wsgi import EVENTS, OPEN_STREAM, PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,11 +76,17 @@ class Clock:
 class Box:
     """A board with an application over it."""
 
-    def __init__(self, token: str | None = None) -> None:
+    def __init__(self, token: str | None = None, *, preview_allowed: bool = True) -> None:
         self.clock = Clock()
-        self.board = Board("box", [Mqtt()], clock=self.clock, wall=lambda: 0.0)
+        self.board = Board(
+            "box",
+            [Mqtt()],
+            preview_allowed=preview_allowed,
+            clock=self.clock,
+            wall=lambda: 0.0,
+        )
         self.commands: list[str] = []
-        access = Access(token, frozenset({"localhost"}), addresses=False)
+        access = Access(token, frozenset({"localhost", "mood.home"}), addresses=token is not None)
         actions = Actions(self.commands.append, lambda accept: (accept.encode(), "text/plain"))
         self.client: FlaskClient = make_app(self.board, access, actions).test_client()
 
@@ -165,7 +171,7 @@ def test_other_sites_command_nothing_and_read_nothing(box: Box, headers: dict[st
 
 def test_events_are_left_to_the_server(box: Box) -> None:
     room = [True, False]
-    environment = {OPEN_STREAM: lambda: room.pop(0)}
+    environment = {OPEN_STREAM: lambda kind: kind == EVENTS and room.pop(0)}
     first = box.client.get("/api/events", environ_overrides=environment)
     assert (first.status_code, first.mimetype) == (200, "text/event-stream")
     assert "Content-Length" not in first.headers
@@ -175,20 +181,94 @@ def test_events_are_left_to_the_server(box: Box) -> None:
     assert box.client.head("/api/events").status_code == 200
 
 
+INTENT = {"X-SerenBox-Preview": "on"}
+
+
+def preview(box: Box, headers: dict[str, str], address: str = "127.0.0.1") -> TestResponse:
+    """Ask for the live preview of a box that senses and has room for a viewer."""
+    box.board.take("mood", HAPPY)
+    environment = {OPEN_STREAM: lambda kind: kind == PICTURES, "REMOTE_ADDR": address}
+    return box.client.post("/api/preview", headers=headers, environ_overrides=environment)
+
+
+def test_the_preview_is_left_to_the_server(box: Box) -> None:
+    answer = preview(box, INTENT)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=picture"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Content-Length" not in answer.headers
+    environment = {OPEN_STREAM: lambda _: False}
+    busy = box.client.post("/api/preview", headers=INTENT, environ_overrides=environment)
+    assert (busy.status_code, "Retry-After" in busy.headers) == (503, True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),  # what a form or an image of another site can send
+        ({**INTENT, "Origin": "http://evil.example"}, 403),
+        ({**INTENT, "Origin": "null"}, 403),
+        ({**INTENT, "Sec-Fetch-Site": "cross-site"}, 403),
+        ({**INTENT, "Sec-Fetch-Site": "same-site"}, 403),
+        ({**INTENT, "Host": "evil.example"}, 421),  # DNS rebinding
+        ({**INTENT, "Host": "127.0.0.1.evil.example"}, 421),
+        ({**INTENT, "Host": "mood.home"}, 403),  # a proxy's name, perhaps
+        ({**INTENT, "X-Forwarded-For": "127.0.0.1"}, 403),
+        ({**INTENT, "Forwarded": "for=10.0.0.1"}, 403),
+        ({**INTENT, "Via": "1.1 proxy"}, 403),
+        ({**INTENT, "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, 200),
+    ],
+)
+def test_the_preview_across_origins(box: Box, headers: dict[str, str], status: int) -> None:
+    assert preview(box, headers).status_code == status
+
+
+def test_no_other_site_is_allowed_to_ask_for_the_preview(box: Box) -> None:
+    """The header makes a browser ask first; the answer must allow nothing."""
+    asked = box.client.options("/api/preview", headers={"Origin": "http://evil.example"})
+    assert asked.status_code == 403
+    for answer in (asked, box.client.options("/api/preview"), preview(box, INTENT)):
+        assert not [name for name, _ in answer.headers if "access-control" in name.lower()]
+
+
+def test_the_preview_is_for_who_sits_here_or_has_the_token(box: Box) -> None:
+    assert preview(box, INTENT, "192.168.1.9").status_code == 403
+    assert preview(box, INTENT, "::1").status_code == 200
+    guarded, bearer = Box(TOKEN), {"Authorization": f"Bearer {TOKEN}"}
+    for address in ("127.0.0.1", "192.168.1.9"):
+        assert preview(guarded, INTENT, address).status_code == 401
+        host = {"Host": "192.168.1.5"}
+        assert preview(guarded, INTENT | bearer | host, address).status_code == 200
+
+
+def test_the_preview_needs_an_open_camera(box: Box) -> None:
+    refused = box.client.post("/api/preview", headers=INTENT)
+    assert refused.status_code == 409
+    assert "paused or lost" in got(refused)["error"]
+    for method in ("GET", "HEAD", "PUT"):
+        assert box.client.open("/api/preview", method=method).status_code == 405
+
+
+def test_the_preview_can_be_forbidden() -> None:
+    box = Box(preview_allowed=False)
+    assert "web.preview is false" in got(preview(box, INTENT))["error"]
+    assert got(box.client.get("/api/health"))["preview_allowed"] is False
+
+
 def test_the_page_and_what_confines_it(box: Box) -> None:
     answer = box.client.get("/")
     assert b"SerenBox" in answer.data
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     again = box.client.get("/", headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
-    for path in ("/static/app.js", "/static/style.css", "/static/icon.svg", "/favicon.ico"):
+    for path in ("/static/app.js", "/static/preview.js", "/static/style.css", "/favicon.ico"):
         assert box.client.get(path).status_code == 200
     for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/app.py", "/nothing"):
         assert box.client.get(path).status_code == 404
 
 
 def test_no_file_of_the_page_names_another_machine(box: Box) -> None:
-    for path in ("/", "/login", "/static/app.js", "/static/style.css"):
+    for path in ("/", "/login", "/static/app.js", "/static/preview.js", "/static/style.css"):
         text = box.client.get(path).text
         assert "//" not in text.replace("// ", "").replace("http://www.w3.org/2000/svg", "")
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.daemon_process import QUICK, Daemon, wait_for, write_script
-from tests.mosquitto import free_port, running_mosquitto
-from tests.web_client import Viewer, answers, ask, ask_json
+from tests.mosquitto import free_port, listening, running_mosquitto
+from tests.web_client import Spectator, Viewer, answers, ask, ask_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +62,7 @@ def test_a_lost_camera_and_a_lost_broker_say_why(tmp_path: Path, portrait_file: 
     (tmp_path / "broker").mkdir()
     steps = [
         {"frames": "face.png", "count": 30},
-        *[{"open_error": "somebody pulled the plug"}] * 40,
+        *[{"open_error": "somebody pulled the plug"}] * 15,
         {"frames": "face.png", "count": 1_000_000},
     ]
     camera = write_script(tmp_path / "script.json", [*steps[:1], {"error": "gone"}, *steps[1:]])
@@ -87,6 +90,46 @@ def test_a_lost_camera_and_a_lost_broker_say_why(tmp_path: Path, portrait_file: 
                 assert str(broker.port) in gone["outputs"]["mqtt"]["problem"]
                 assert gone["problem"] is None
             assert daemon.end() == 0
+
+
+def test_everybody_is_told_at_once_that_the_preview_is_on(tmp_path: Path, camera: str) -> None:
+    port = free_port()
+    (tmp_path / "broker").mkdir()
+    with running_mosquitto(tmp_path / "broker") as broker, listening(broker) as listener:
+        rare = "[service]\nstats_interval = 3600\n"
+        mqtt = f"[mqtt]\nenabled = true\nhost = '127.0.0.1'\nport = {broker.port}\n"
+        configuration = page(port) + rare + mqtt
+        with Daemon(tmp_path, camera, configuration=configuration) as daemon:
+
+            def told() -> list[int]:
+                stats = [json.loads(message.payload) for message in listener.of("/stats")]
+                return [message["outputs"]["web"]["previews"] for message in stats]
+
+            daemon.wait_until(lambda: answers(port), "the page")
+            daemon.wait_until(lambda: listener.of("/mood"), "the broker")
+            daemon.wait_mood("happy")
+            with Spectator(port) as spectator:
+                assert spectator.status() == 200
+                spectator.picture()
+                daemon.wait_until(lambda: told() == [1], "it to be told")
+            daemon.wait_until(lambda: told() == [1, 0], "its end to be told")
+            with Spectator(port) as spectator:
+                assert spectator.status() == 200
+                spectator.picture()
+                daemon.wait_until(lambda: told() == [1, 0, 1], "it to be told")
+                status = daemon.command("status").stdout
+                assert "web       connected, the live preview of the camera is on" in status
+                daemon.configuration.write_text(
+                    configuration.replace("[web]", "[web]\npreview = false")
+                )
+                daemon.send(signal.SIGHUP)
+                with contextlib.suppress(ConnectionError, http.client.HTTPException):
+                    spectator.drain()
+            daemon.wait_until(lambda: answers(port), "the page again")
+            with Spectator(port) as spectator:
+                assert spectator.status() == 403
+            assert daemon.end() == 0
+        assert daemon.warnings() == []
 
 
 def test_a_reload_opens_and_closes_the_page(tmp_path: Path, camera: str) -> None:

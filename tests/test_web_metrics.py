@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serenbox.web.board import Board
 from serenbox.web.metrics import exposition
+from serenbox.web.wsgi import EVENTS, PICTURES
 from tests.test_web_app import HAPPY, STATS, Mqtt
 
 if TYPE_CHECKING:
@@ -23,7 +25,12 @@ def expose(*, told: bool = True) -> str:
     if told:
         board.take("mood", HAPPY)
         board.take("stats", STATS)
-    server = cast("Server", SimpleNamespace(streams=2, refused=1, dropped=0))
+    server = cast(
+        "Server",
+        SimpleNamespace(
+            streams={EVENTS: 2, PICTURES: 1}, refused=Counter({EVENTS: 3, PICTURES: 4}), dropped=0
+        ),
+    )
     text, content_type = exposition(board, lambda: server)("text/plain")
     assert content_type.startswith("text/plain")
     return text.decode()
@@ -45,6 +52,9 @@ def test_the_figures() -> None:
     latency = (("quantile", "0.95"), ("stage", "total"))
     assert found["serenbox_stage_latency_seconds", latency] == 0.02
     assert found["serenbox_temperature_celsius", ()] == 48
+    assert found["serenbox_web_streams", ()] == 2
+    assert found["serenbox_web_previews", ()] == 1
+    assert found["serenbox_web_refused_streams_total", ()] == 7
     assert found["serenbox_output_connected", (("output", "mqtt"),)] == 0
     assert found["process_resident_memory_bytes", ()] > 1e6
 

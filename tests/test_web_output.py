@@ -22,7 +22,7 @@ from serenbox.web.connection import Phase
 from serenbox.web.output import WebOutput
 from serenbox.web.server import CONNECTIONS
 from tests.mosquitto import free_port, wait_for
-from tests.web_client import Viewer, answers, ask, ask_json, say
+from tests.web_client import Viewer, answers, ask, ask_json, nonsense, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,13 +175,12 @@ def test_a_large_body_a_long_head_and_many_requests_at_once(page: Page) -> None:
     assert say(page.port, many).count(b"HTTP/1.1 200 OK") == 500
 
 
-def test_ten_thousand_nonsensical_requests(page: Page) -> None:
+def test_nonsensical_requests(page: Page) -> None:
+    """The service itself gets ten thousand; here the answers are looked at, too."""
     chance = random.Random(7)  # noqa: S311
-    statuses = Counter(
-        say(page.port, _nonsense(chance)).partition(b" ")[2][:3] for _ in range(10_000)
-    )
-    assert min(statuses[b"400"], statuses[b"404"], statuses[b"405"]) > 100
-    assert statuses[b"200"] > 100  # some make sense after all
+    statuses = Counter(say(page.port, nonsense(chance)).partition(b" ")[2][:3] for _ in range(1000))
+    assert min(statuses[b"400"], statuses[b"404"], statuses[b"405"]) > 10
+    assert statuses[b"200"] > 10  # some make sense after all
     assert statuses[b"500"] == 0
     assert ask_json(page.port, "/api/mood") == LOST
     assert page.output.health()["problem"] is None
@@ -229,38 +228,3 @@ def _status(viewer: Viewer) -> int | None:
         return None
     except Exception:  # noqa: BLE001 - half an answer, for it was dismissed
         return None
-
-
-def _nonsense(chance: random.Random) -> bytes:
-    """Return a request that is damaged in some way, or is none."""
-    methods = ("GET", "POST", "HEAD", "PUT", "OPTIONS", "DELETE", "TRACE", "CONNECT", "x" * 300, "")
-    paths = (
-        "/",
-        "/api/events",
-        "/api/mood",
-        "/static/%00",
-        "/login",
-        "/metrics",
-        "//",
-        "*",
-        "/%ff",
-    )
-    headers = [
-        "Content-Length: " + chance.choice(("0", "-1", "5", "9" * 30, "a")),
-        "Transfer-Encoding: chunked",
-        "Origin: " + chr(chance.randrange(33, 1000)),
-        "Cookie: serenbox=" + "x" * chance.randrange(200),
-        "Authorization: Bearer",
-        "Range: bytes=-1-",
-        "Connection: upgrade",
-    ]
-    chosen = chance.sample(headers, chance.choice((0, 0, 1, 2, len(headers))))
-    if chance.random() < 0.8:
-        chosen.append("Host: 127.0.0.1")
-    path = chance.choice(paths) + "?period=" + "%" * chance.randrange(4)
-    version = chance.choice(("1.1", "1.1", "1.0", "9.9", ""))
-    lines = [f"{chance.choice(methods)} {path} HTTP/{version}", *chosen, "", ""]
-    data = bytearray("\r\n".join(lines).encode("utf-8"))
-    for _ in range(chance.choice((0, 0, 1, 5, 50))):
-        data[chance.randrange(len(data))] = chance.randrange(256)
-    return bytes(data[: chance.randrange(len(data))]) if chance.random() < 0.1 else bytes(data)

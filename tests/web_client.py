@@ -6,10 +6,17 @@ import contextlib
 import http.client
 import json
 import socket
+import threading
 from typing import TYPE_CHECKING, Any, Self
 
+import cv2
+import numpy as np
+
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
 PATIENCE = 30.0
 
@@ -40,17 +47,57 @@ def answers(port: int) -> bool:
     return True
 
 
-def say(port: int, data: bytes, timeout: float = PATIENCE) -> bytes:
-    """Send something and return all that comes until the other side hangs up."""
+def say(port: int, data: bytes, timeout: float = PATIENCE, *, half_close: bool = True) -> bytes:
+    """Send something and return all that comes until the other side hangs up.
+
+    With `half_close` the box is told that nothing more will be said.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout) as sock:
         heard = b""
         with contextlib.suppress(ConnectionError):
             sock.sendall(data)
-            sock.shutdown(socket.SHUT_WR)
+            if half_close:
+                sock.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError):
             while more := sock.recv(65536):
                 heard += more
         return heard
+
+
+def nonsense(chance: random.Random) -> bytes:
+    """Return a request that is damaged in some way, or is none."""
+    methods = ("GET", "POST", "HEAD", "PUT", "OPTIONS", "DELETE", "TRACE", "CONNECT", "x" * 300, "")
+    paths = (
+        "/",
+        "/api/events",
+        "/api/mood",
+        "/api/preview",
+        "/static/%00",
+        "/login",
+        "/metrics",
+        "//",
+        "*",
+        "/%ff",
+    )
+    headers = [
+        "Content-Length: " + chance.choice(("0", "-1", "5", "9" * 30, "a")),
+        "Transfer-Encoding: chunked",
+        "Origin: " + chr(chance.randrange(33, 1000)),
+        "Cookie: serenbox=" + "x" * chance.randrange(200),
+        "Authorization: Bearer",
+        "Range: bytes=-1-",
+        "Connection: upgrade",
+    ]
+    chosen = chance.sample(headers, chance.choice((0, 0, 1, 2, len(headers))))
+    if chance.random() < 0.8:
+        chosen.append("Host: 127.0.0.1")
+    path = chance.choice(paths) + "?period=" + "%" * chance.randrange(4)
+    version = chance.choice(("1.1", "1.1", "1.0", "9.9", ""))
+    lines = [f"{chance.choice(methods)} {path} HTTP/{version}", *chosen, "", ""]
+    data = bytearray("\r\n".join(lines).encode("utf-8"))
+    for _ in range(chance.choice((0, 0, 1, 5, 50))):
+        data[chance.randrange(len(data))] = chance.randrange(256)
+    return bytes(data[: chance.randrange(len(data))]) if chance.random() < 0.1 else bytes(data)
 
 
 class Viewer:
@@ -100,3 +147,127 @@ class Viewer:
     def __exit__(self, *_: object) -> None:
         """Leave."""
         self.close()
+
+
+class Spectator:
+    """Watches the camera live, for as long as it is open."""
+
+    def __init__(self, port: int, **headers: str) -> None:
+        self.port = port
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self._connection.connect()
+        assert self._connection.sock
+        self._connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._connection.request(
+            "POST", "/api/preview", headers={"X-SerenBox-Preview": "on", **headers}
+        )
+        self.address: tuple[str, int] = self._connection.sock.getsockname()
+        """Where it watches from."""
+        self._answer: http.client.HTTPResponse | None = None
+
+    def status(self) -> int:
+        """Return the status of the answer."""
+        self._answer = self._connection.getresponse()
+        return self._answer.status
+
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """Return the next picture, (height, width, 3) BGR."""
+        data = self._part()
+        assert data is not None, "the preview has ended"
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        return np.asarray(image, np.uint8)
+
+    def drain(self) -> int:
+        """Wait for the preview to end, in the way that HTTP wants; return the pictures until then.
+
+        Raises:
+            http.client.IncompleteRead: It broke off.
+
+        """
+        count = 0
+        while self._part() is not None:
+            count += 1
+        return count
+
+    def close(self) -> None:
+        """Leave."""
+        if self._answer:
+            self._answer.close()
+        self._connection.close()
+
+    def _part(self) -> bytes | None:
+        assert self._answer
+        if not (line := self._answer.readline()):
+            self._answer.read()
+            return None
+        assert line == b"--picture\r\n"
+        assert self._answer.readline() == b"Content-Type: image/jpeg\r\n"
+        size = int(self._answer.readline().removeprefix(b"Content-Length: "))
+        assert self._answer.readline() == b"\r\n"
+        data = self._answer.read(size + 2)
+        assert len(data) == size + 2
+        return data[:-2]
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave."""
+        self.close()
+
+
+class Sluggards:
+    """Visitors who say half a request and then a byte every now and then, or nothing at all.
+
+    Whoever is hung up on comes again. A context manager; they leave at its end.
+    """
+
+    def __init__(self, port: int, count: int) -> None:
+        self._port = port
+        self._sockets: list[socket.socket | None] = [None] * count
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._dawdle)
+        self.hung_up_on = 0
+        """How often the box had enough of one."""
+
+    def _dawdle(self) -> None:
+        while not self._leaving.wait(0.1):
+            for number, sock in enumerate(self._sockets):
+                try:
+                    if sock is None:
+                        self._sockets[number] = self._come()
+                    elif number % 3:
+                        self._nag(sock)
+                except OSError:
+                    self.hung_up_on += 1
+                    self._sockets[number] = None
+                    if sock:
+                        sock.close()
+
+    def _nag(self, sock: socket.socket) -> None:
+        """Say another byte; raises OSError where the box has hung up."""
+        with contextlib.suppress(BlockingIOError):
+            sock.send(b"x")
+            if not sock.recv(65536):
+                raise ConnectionResetError
+
+    def _come(self) -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", self._port), PATIENCE)
+        sock.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        sock.setblocking(False)
+        return sock
+
+    def __enter__(self) -> Self:
+        """Come."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave."""
+        self._leaving.set()
+        self._thread.join()
+        for sock in self._sockets:
+            if sock:
+                sock.close()

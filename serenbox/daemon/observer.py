@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from serenbox.daemon.darkness import Darkness
 from serenbox.daemon.stats import FrameStats
 from serenbox.errors import ServiceError
+from serenbox.outputs.tap import Tap
 
 if TYPE_CHECKING:
     from serenbox.cameras.base import Frame
@@ -28,16 +29,18 @@ class Observer:
     Args:
         pipeline: From a frame to a mood; may be replaced between two frames.
         announcer: Who is told.
+        tap: Where frames branch off to whoever watches the camera live.
 
     """
 
-    def __init__(self, pipeline: Pipeline, announcer: Announcer) -> None:
+    def __init__(self, pipeline: Pipeline, announcer: Announcer, tap: Tap | None = None) -> None:
         self.pipeline = pipeline
         self.stats = FrameStats()
         """Of the frames that were looked at."""
         self.last_frame = time.monotonic()
         """When a frame came last; in the beginning, when the observer was made."""
         self._announcer = announcer
+        self._tap = tap or Tap()
         self._darkness = Darkness()
         self._opening = 0
         self._bad_frames = 0
@@ -54,6 +57,8 @@ class Observer:
         if captured.opening != self._opening:
             self._opening = captured.opening
             self.pipeline.forget()
+        if self._tap.watcher is not None:
+            self._tap.pass_on(frame.image)
         self._watch_for_darkness(frame)
         try:
             look = self.pipeline.look(frame)

@@ -20,9 +20,10 @@ from serenbox.daemon.wakeup import ENDING
 from serenbox.errors import SerenBoxError, ServiceError
 from serenbox.mood.slot import SlotRule
 from serenbox.outputs.select import make_outputs, told_alike, unchanged_outputs
+from serenbox.outputs.tap import Tap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from serenbox.daemon.observer import Observer
     from serenbox.daemon.paths import Paths
@@ -81,7 +82,8 @@ class Service:
         self._command: str | None = None
         self._report_wanted = False
         self._history = paths.history
-        self._outputs = make_outputs(settings, self.command, history=self._history)
+        self._tap = Tap()
+        self._outputs = self._make_outputs(settings)
         self._rule = _make_rule(settings)
         self._announcer = Announcer(settings.device.name, self._outputs, self._rule)
         self._capture = Capture(settings.camera, open_camera, wakeup.set, paused=self._paused)
@@ -96,12 +98,15 @@ class Service:
         """Whether a thread could not be ended, so that the process must be."""
 
     def command(self, name: str) -> None:
-        """Obey `pause`, `resume` or `report` soon; from any thread, and returns at once.
+        """Obey `pause`, `resume`, `report` or `stats` soon; from any thread, and returns at once.
 
         `report` gives the web page new statistics: only it wants them while somebody watches.
+        `stats` gives them to every output.
         """
         if name == "report":
             self._report_wanted = True
+        elif name == "stats":
+            self._stats_at = 0.0
         else:
             self._command = name  # of several, the latest counts
         self._wakeup.set()
@@ -133,7 +138,7 @@ class Service:
             output.start()
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.clear)
         self._notifier.status("Loading the models")
-        self._observer = _make_observer(self._settings, self._announcer)
+        self._observer = _make_observer(self._settings, self._announcer, self._tap)
         self._control.open()
         self._wakeup.set()  # much may have happened meanwhile
 
@@ -163,6 +168,7 @@ class Service:
         if paused:
             _log.info("paused: the camera is being closed")
             self._capture.pause()
+            self._tap.cut()
         else:
             _log.info("resumed: the camera is being opened")
             self._capture.resume()
@@ -294,8 +300,12 @@ class Service:
         """Return the outputs of new settings; those that need not change are the same."""
         if told_alike(old, new):
             return self._outputs
-        running = unchanged_outputs(self._outputs, old, new)
-        return make_outputs(new, self.command, running, history=self._history)
+        return self._make_outputs(new, unchanged_outputs(self._outputs, old, new))
+
+    def _make_outputs(
+        self, settings: Settings, running: Mapping[str, Output] | None = None
+    ) -> list[Output]:
+        return make_outputs(settings, self.command, running, history=self._history, tap=self._tap)
 
     def _exchange(self, outputs: list[Output]) -> None:
         """Close the outputs that are none any more, and start the new ones."""
@@ -326,10 +336,10 @@ def _make_rule(settings: Settings) -> SlotRule | None:
     return SlotRule(settings.diffuser) if settings.diffuser.enabled else None
 
 
-def _make_observer(settings: Settings, announcer: Announcer) -> Observer:
+def _make_observer(settings: Settings, announcer: Announcer, tap: Tap) -> Observer:
     from serenbox.daemon.observer import Observer
 
-    return Observer(_load_pipeline(settings), announcer)
+    return Observer(_load_pipeline(settings), announcer, tap)
 
 
 def _load_pipeline(settings: Settings) -> Pipeline:

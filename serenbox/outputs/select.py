@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serenbox.outputs.base import Output
+    from serenbox.outputs.tap import Tap
     from serenbox.settings.schema import Settings
 
 
@@ -28,15 +29,18 @@ def make_outputs(
     running: Mapping[str, Output] | None = None,
     *,
     history: Path | None = None,
+    tap: Tap | None = None,
 ) -> list[Output]:
     """Return the outputs that are turned on, not started yet but for those that run.
 
     Args:
         settings: The whole configuration.
         commands: Called with `pause` or `resume`, from an output's thread, when somebody asks for
-            it, and with `report` where the web page wants new statistics; must return at once.
+            it, with `report` where the web page wants new statistics, and with `stats` where all
+            outputs are to be told them; must return at once.
         running: Outputs by name that are taken as they are; see `unchanged_outputs`.
         history: The database of the history; None for the one of this process's own state.
+        tap: Where frames branch off for the web page's live preview; without one there is none.
 
     Raises:
         SettingsError: A topic's name is impossible, or the web page lacks a token or a package.
@@ -66,7 +70,7 @@ def make_outputs(
     if settings.web.enabled:
         from serenbox.web.output import WebOutput
 
-        outputs.append(WebOutput(settings, commands, outputs))
+        outputs.append(WebOutput(settings, commands, outputs, tap))
     return outputs
 
 

@@ -230,6 +230,13 @@ class WebSettings:
         Setting("Further names that browsers reach the page by, with blanks between them."),
     ] = ""
     streams: Annotated[int, Setting("Live viewers at a time.", 1, 200)] = 64
+    preview: Annotated[
+        bool,
+        Setting(
+            "Whether a visitor may watch the camera live for one visit: whoever has the token or, "
+            "without one, sits at this machine. The page shows to everybody that it is on."
+        ),
+    ] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ VARIABLE = "SERENBOX_WEB_TOKEN"
 
 COOKIE = "serenbox"
 
+_PASSED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+"""Headers that proxies add."""
+
 _SHORTEST = 16
 """Characters of a token at least: nobody slows down whoever guesses, so it must be hopeless."""
 
@@ -137,6 +140,23 @@ class Access:
         return self.token is not None and hmac.compare_digest(
             given.strip().encode(), self.token.encode()
         )
+
+    def may_watch(self, address: str | None, headers: Headers) -> bool:
+        """Tell whether a visitor who may use the page may also watch the camera.
+
+        That is who has the token. Without one it is who sits at this machine: a proxy on it may
+        bring others, so a request that came through one, or by another name, does not count.
+
+        Args:
+            address: Where the request comes from.
+            headers: Of the request.
+
+        """
+        if self.token is not None:
+            return True
+        if any(name in headers for name in _PASSED_ON):
+            return False
+        return is_loopback(address or "") and is_loopback(_host_name(headers.get("Host", "")))
 
     @property
     def session(self) -> str:

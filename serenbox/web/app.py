@@ -12,8 +12,9 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from serenbox.web.access import COOKIE, Access, same_site
+from serenbox.web.preview import BOUNDARY
 from serenbox.web.timeline import PERIODS
-from serenbox.web.wsgi import OPEN_STREAM
+from serenbox.web.wsgi import EVENTS, OPEN_STREAM, PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,10 @@ _TYPES = {
 
 _MONTH = 30 * 24 * 3600
 
+_INTENT = "X-SerenBox-Preview"
+"""A header that whoever wants to watch the camera must send. A browser sends one of this kind for
+no other site's page without asking the box first, which never allows it."""
+
 _OPEN = ("/healthz", "/login", "/static/")
 """Paths that need no token: they tell nothing but whether the box is well."""
 
@@ -76,6 +81,7 @@ def make_app(board: Board, access: Access, actions: Actions) -> Flask:
     app = Flask("serenbox.web", static_folder=None)
     app.json = _InOrder(app)
     guard, api, pages = _Guard(access), _Api(board, actions), _Pages(access)
+    camera = _Camera(board, access)
     app.before_request(guard.judge)
     app.after_request(guard.confine)
     app.register_error_handler(HTTPException, guard.explain)
@@ -84,6 +90,7 @@ def make_app(board: Board, access: Access, actions: Actions) -> Flask:
     app.add_url_rule("/api/history", view_func=api.history)
     app.add_url_rule("/api/events", view_func=api.events)
     app.add_url_rule("/api/<any(pause, resume):name>", view_func=api.command, methods=["POST"])
+    app.add_url_rule("/api/preview", view_func=camera.preview, methods=["POST"])
     app.add_url_rule("/healthz", view_func=api.healthz)
     app.add_url_rule("/metrics", view_func=api.metrics)
     app.add_url_rule("/", "index", pages.file, defaults={"name": "index.html"})
@@ -159,17 +166,9 @@ class _Api:
         return jsonify(self._board.history(period))
 
     def events(self) -> Response:
-        stream = Response(mimetype="text/event-stream")
-        stream.headers["X-Accel-Buffering"] = "no"  # a proxy would hold events back
-        stream.automatically_set_content_length = False
-        if request.method == "HEAD":
-            return stream
-        if not request.environ[OPEN_STREAM]():
-            busy = jsonify(error="too many viewers: try again later, or raise web.streams")
-            busy.status_code = 503
-            busy.headers["Retry-After"] = "5"
-            return busy
-        return stream
+        if request.method != "HEAD" and not request.environ[OPEN_STREAM](EVENTS):
+            return _busy("too many viewers: try again later, or raise web.streams")
+        return _stream("text/event-stream")
 
     def command(self, name: str) -> tuple[Response, int]:
         self._actions.command(name)
@@ -182,6 +181,27 @@ class _Api:
     def metrics(self) -> Response:
         text, content_type = self._actions.expose(request.headers.get("Accept", ""))
         return Response(text, content_type=content_type)
+
+
+class _Camera:
+    """The live preview: an answer that goes on for as long as the visit lasts."""
+
+    def __init__(self, board: Board, access: Access) -> None:
+        self._board = board
+        self._access = access
+
+    def preview(self) -> Response:
+        if not self._board.preview_allowed:
+            abort(403, "web.preview is false: nobody may watch the camera")
+        if _INTENT not in request.headers:
+            abort(403, f"the header {_INTENT} is missing: it says that this is no accident")
+        if not self._access.may_watch(request.remote_addr, request.headers):
+            abort(403, "without a token the camera can only be watched from the box itself")
+        if self._board.mood["state"] != "sensing":
+            abort(409, "there is nothing to watch: the camera is paused or lost")
+        if not request.environ[OPEN_STREAM](PICTURES):
+            return _busy("others watch already: try again when they have left")
+        return _stream(f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
 
 class _Pages:
@@ -211,6 +231,21 @@ class _Pages:
             COOKIE, self._access.session, max_age=_MONTH, httponly=True, samesite="Strict"
         )
         return response
+
+
+def _stream(content_type: str) -> Response:
+    """Return the head of an answer that does not end by itself."""
+    stream = Response(content_type=content_type)
+    stream.headers["X-Accel-Buffering"] = "no"  # a proxy would hold it back
+    stream.automatically_set_content_length = False
+    return stream
+
+
+def _busy(reason: str) -> Response:
+    busy = jsonify(error=reason)
+    busy.status_code = 503
+    busy.headers["Retry-After"] = "5"
+    return busy
 
 
 def _read_files() -> dict[str, tuple[bytes, str]]:

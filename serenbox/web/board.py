@@ -40,6 +40,7 @@ class Board:
     Args:
         device: The name of the box.
         others: The other outputs, whose health is shown.
+        preview_allowed: Whether the camera may be watched live.
         clock: Seconds; never jumps.
         wall: Seconds since 1970.
 
@@ -50,6 +51,7 @@ class Board:
         device: str,
         others: Sequence[Output] = (),
         *,
+        preview_allowed: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -62,6 +64,9 @@ class Board:
         self._kept = cast("HistoryOutput | None", kept)
         self._stats = _UNKNOWN
         self._told_at: float | None = None
+        self.preview_allowed = preview_allowed
+        self.previews = 0
+        """How many visitors watch the camera live."""
         self.mood: Mapping[str, Any] = mood_message(device, wall(), "no_camera", None, 0.0)
         """The latest mood message."""
         self.changes = Counter(dict.fromkeys(MOOD_LABELS, 0))
@@ -98,6 +103,8 @@ class Board:
             **stats,
             "state": self.mood["state"],
             "hangs": self.hangs,
+            "preview_allowed": self.preview_allowed,
+            "previews": self.previews,
             "outputs": {output.name: output.health() for output in self._others},
         }
 

@@ -1,7 +1,8 @@
-"""One visitor: reads requests, writes answers, becomes a stream of events. Never blocks."""
+"""One visitor: reads requests, writes answers, becomes a stream. Never blocks."""
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import socket
 import time
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from serenbox.web.streams import Backlog
+from serenbox.web.streams import LAST_CHUNK, Backlog
 from serenbox.web.wsgi import Answer, BadTargetError, call, make_environment
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Phase(enum.Enum):
     WRITING = "writing"
     """An answer is being sent."""
     STREAMING = "streaming"
-    """Events are being sent."""
+    """Events or pictures are being sent."""
     CLOSED = "closed"
 
 
@@ -59,7 +60,8 @@ class Connection:
         sock: It; does not block.
         address: Where it comes from.
         application: Answers the requests.
-        stream_opened: Called when it asks for events; returns False where there are too many.
+        stream_opened: Called with the kind of stream that it asks for; returns False where there
+            are too many.
 
     """
 
@@ -68,13 +70,16 @@ class Connection:
         sock: socket.socket,
         address: str,
         application: WSGIApplication,
-        stream_opened: Callable[[Connection], bool],
+        stream_opened: Callable[[Connection, str], bool],
     ) -> None:
         self.socket = sock
         self.phase = Phase.IDLE
         self.backlog = Backlog()
         """What waits to be sent of a stream."""
-        self._address = address
+        self.address = address
+        """Where it comes from."""
+        self.began = time.monotonic()
+        """When it came, or when its stream began."""
         self._application = application
         self._stream_opened = stream_opened
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
@@ -115,7 +120,7 @@ class Connection:
             return
         except OSError:
             data = b""
-        if not data or self.phase is Phase.STREAMING:  # a viewer of events has nothing to say
+        if not data or self.phase is Phase.STREAMING:  # a viewer has nothing to say
             self.close()
             return
         if self.phase is Phase.IDLE:
@@ -142,6 +147,13 @@ class Connection:
         self.backlog.add(kind, chunked if self._chunked else event)
         if self.phase is Phase.STREAMING:
             self._flush()
+
+    def finish(self) -> None:
+        """End the stream, where all of it is sent in a way that tells the end from a failure."""
+        if self.phase is Phase.STREAMING and self._chunked and not self.backlog:
+            with contextlib.suppress(OSError):
+                self.socket.send(LAST_CHUNK)
+        self.close()
 
     def close(self) -> None:
         """Hang up."""
@@ -194,15 +206,15 @@ class Connection:
                 self._refuse(413)
         elif isinstance(event, h11.EndOfMessage) and self._request is not None:
             environment = make_environment(
-                self._request, self._body, self._address, self._open_stream
+                self._request, self._body, self.address, self._open_stream
             )
             self._chunked = self._request.http_version == b"1.1"
             self._send(call(self._application, environment))
         elif isinstance(event, h11.ConnectionClosed):
             self.close()
 
-    def _open_stream(self) -> bool:
-        self._wants_stream = self._stream_opened(self)
+    def _open_stream(self, kind: str) -> bool:
+        self._wants_stream = self._stream_opened(self, kind)
         return self._wants_stream
 
     def _refuse(self, status: int) -> None:
@@ -241,6 +253,7 @@ class Connection:
 
     def _begin_stream(self) -> None:
         self._enter(Phase.STREAMING)
+        self.began = self._since
         options = (
             (socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_BUFFER),
             (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),

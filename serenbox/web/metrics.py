@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from serenbox.outputs.messages import MOOD_LABELS
 from serenbox.results import EMOTIONS
+from serenbox.web.wsgi import EVENTS, PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,9 +45,12 @@ class BoxCollector(Collector):
         yield from _box(health)
         yield from _outputs(health["outputs"])
         server = self._server()
-        yield _gauge("serenbox_web_streams", "Viewers of live events.", server.streams)
+        yield _gauge("serenbox_web_streams", "Viewers of live events.", server.streams[EVENTS])
+        yield _gauge(
+            "serenbox_web_previews", "Visitors who watch the camera live.", server.streams[PICTURES]
+        )
         yield _counter(
-            "serenbox_web_refused_streams", "Viewers turned away: too many.", server.refused
+            "serenbox_web_refused_streams", "Viewers turned away: too many.", server.refused.total()
         )
         yield _counter(
             "serenbox_web_dropped_connections", "Visitors who were too slow.", server.dropped

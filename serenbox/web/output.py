@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from serenbox.errors import SettingsError
 from serenbox.outputs.queueing import Mailbox, Waker
 from serenbox.web.access import Access
+from serenbox.web.wsgi import EVENTS, PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from serenbox.outputs.base import Output
+    from serenbox.outputs.tap import Tap
     from serenbox.settings.schema import Settings
     from serenbox.web.site import Site
 
@@ -39,8 +41,10 @@ class WebOutput:
 
     Args:
         settings: The whole configuration.
-        commands: Called with `pause` or `resume`, and with `report` to be told `stats` soon.
+        commands: Called with `pause` or `resume`, with `report` to be told `stats` soon, and with
+            `stats` to have everybody told.
         others: The other outputs, whose health the page shows.
+        tap: Where frames branch off for a live preview; without one there is none.
 
     Raises:
         SettingsError: The page would be open to others without a token, or a package is missing.
@@ -50,7 +54,11 @@ class WebOutput:
     name = "web"
 
     def __init__(
-        self, settings: Settings, commands: Callable[[str], None], others: Sequence[Output] = ()
+        self,
+        settings: Settings,
+        commands: Callable[[str], None],
+        others: Sequence[Output] = (),
+        tap: Tap | None = None,
     ) -> None:
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
@@ -62,6 +70,7 @@ class WebOutput:
         self._access = Access.of(settings.web)
         self._commands = commands
         self._others = tuple(others)
+        self._tap = tap if settings.web.preview else None
         self._waker = Waker()
         self._mailbox = Mailbox(self._waker.wake)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
@@ -102,13 +111,14 @@ class WebOutput:
             self._waker.close()
 
     def health(self) -> dict[str, Any]:
-        """Return whether the page is up, how many messages it took, and who watches."""
+        """Return whether the page is up, how many messages it took, and how many watch what."""
         site = self._site
         return {
             "connected": site is not None,
             "published": site.published if site else 0,
             "dropped": self._mailbox.dropped,
-            "streams": site.server.streams if site else 0,
+            "streams": site.server.streams[EVENTS] if site else 0,
+            "previews": site.server.streams[PICTURES] if site else 0,
             "problem": self._problem,
         }
 
@@ -163,6 +173,7 @@ class WebOutput:
             self._waker,
             commands=self._commands,
             others=self._others,
+            tap=self._tap,
         )
         self._site, self._problem = site, None
         host = self._settings.web.host
@@ -173,7 +184,7 @@ class WebOutput:
                 site.turn()
         finally:
             self._site = None
-            site.server.close()
+            site.close()
 
     def _report(self, problem: str) -> None:
         if problem != self._problem:

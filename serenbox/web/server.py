@@ -12,7 +12,7 @@ import contextlib
 import logging
 import selectors
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
 from serenbox.web.connection import Connection, Phase
@@ -20,7 +20,7 @@ from serenbox.web.streams import chunk
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from wsgiref.types import WSGIApplication
 
 _log = logging.getLogger("serenbox.web")
@@ -38,8 +38,8 @@ class Server:
     Args:
         listener: Where visitors come; does not block.
         application: Answers their requests, in the thread that calls `serve`.
-        streams: Viewers of events at a time.
-        welcome: Called for a new viewer; pushes to it what it should know at once.
+        limits: Viewers at a time, by the kind of stream.
+        welcome: Called for a new viewer and its kind; pushes to it what it should know at once.
 
     """
 
@@ -48,27 +48,28 @@ class Server:
         listener: socket.socket,
         application: WSGIApplication,
         *,
-        streams: int,
-        welcome: Callable[[Connection], None],
+        limits: Mapping[str, int],
+        welcome: Callable[[Connection, str], None],
     ) -> None:
         self._listener = listener
         self._application = application
-        self._most_streams = streams
+        self._limits = limits
         self._welcome = welcome
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
         self._visitors: OrderedDict[Connection, None] = OrderedDict()
-        self._viewers: dict[Connection, None] = {}
+        self._viewers: dict[Connection, str] = {}
         self._rest_until: float | None = None
-        self.refused = 0
-        """Viewers who were too many."""
+        self.streams = Counter(dict.fromkeys(limits, 0))
+        """Viewers there are, by kind."""
+        self.refused = Counter(dict.fromkeys(limits, 0))
+        """Viewers who were too many, by kind."""
         self.dropped = 0
         """Visitors and viewers who were too slow."""
 
-    @property
-    def streams(self) -> int:
-        """How many viewers there are."""
-        return len(self._viewers)
+    def viewers(self, kind: str) -> list[Connection]:
+        """Return who watches that kind of stream."""
+        return [viewer for viewer, watched in self._viewers.items() if watched == kind]
 
     @property
     def visited(self) -> bool:
@@ -87,12 +88,17 @@ class Server:
             elif isinstance(key.data, Connection):
                 self._go_on(key.data, events)
 
-    def push(self, kind: str, event: bytes) -> None:
-        """Send an event to every viewer."""
-        chunked = chunk(event)
-        for viewer in list(self._viewers):
-            viewer.push(kind, event, chunked)
+    def push(self, stream: str, kind: str, data: bytes) -> None:
+        """Send something to every viewer of a kind of stream; see `Connection.push`."""
+        chunked = chunk(data)
+        for viewer in self.viewers(stream):
+            viewer.push(kind, data, chunked)
             self._follow(viewer)
+
+    def finish(self, viewer: Connection) -> None:
+        """End a viewer's stream."""
+        viewer.finish()
+        self._dismiss(viewer)
 
     def tidy(self) -> None:
         """Drop who is too slow; to be called about once a second."""
@@ -138,13 +144,14 @@ class Server:
             connection.readable()
         self._follow(connection)
 
-    def _open_stream(self, connection: Connection) -> bool:
-        if len(self._viewers) >= self._most_streams:
-            self.refused += 1
+    def _open_stream(self, connection: Connection, kind: str) -> bool:
+        if self.streams[kind] >= self._limits[kind]:
+            self.refused[kind] += 1
             return False
         self._visitors.pop(connection, None)
-        self._viewers[connection] = None
-        self._welcome(connection)
+        self._viewers[connection] = kind
+        self.streams[kind] += 1
+        self._welcome(connection, kind)
         return True
 
     def _follow(self, connection: Connection) -> None:
@@ -159,7 +166,9 @@ class Server:
 
     def _dismiss(self, connection: Connection) -> None:
         self._visitors.pop(connection, None)
-        self._viewers.pop(connection, None)
+        watched = self._viewers.pop(connection, None)
+        if watched is not None:
+            self.streams[watched] -= 1
         with contextlib.suppress(KeyError):
             self._selector.unregister(connection.socket)
         connection.close()

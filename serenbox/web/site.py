@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ from serenbox.web.access import Access  # noqa: TC001
 from serenbox.web.app import Actions, make_app
 from serenbox.web.board import Board
 from serenbox.web.metrics import exposition
+from serenbox.web.preview import LIMIT, VIEWERS, Preview
 from serenbox.web.server import Server
 from serenbox.web.streams import SIGN_OF_LIFE, chunk, event
+from serenbox.web.wsgi import EVENTS, PICTURES
 
 if TYPE_CHECKING:
     import socket
@@ -18,8 +21,11 @@ if TYPE_CHECKING:
 
     from serenbox.outputs.base import Output
     from serenbox.outputs.queueing import Mailbox, Waker
+    from serenbox.outputs.tap import Tap
     from serenbox.settings.schema import Settings
     from serenbox.web.connection import Connection
+
+_log = logging.getLogger("serenbox.web")
 
 _TICK = 1.0
 """Seconds between two looks at what is due, while there are visitors."""
@@ -40,8 +46,9 @@ class Site:
         listener: Where visitors come.
         mailbox: Where messages come.
         waker: Readable when one has.
-        commands: Has the daemon `pause`, `resume`, or `report`.
+        commands: Has the daemon `pause`, `resume`, `report`, or tell its `stats` to all.
         others: The other outputs.
+        tap: Where frames branch off for a live preview; None where nobody may watch.
 
     """
 
@@ -55,16 +62,18 @@ class Site:
         *,
         commands: Callable[[str], None],
         others: Sequence[Output],
+        tap: Tap | None,
     ) -> None:
         self._mailbox = mailbox
         self._waker = waker
         self._commands = commands
-        self._board = Board(settings.device.name, others)
+        self._preview = Preview(tap, waker.wake) if tap else None
+        self._board = Board(settings.device.name, others, preview_allowed=tap is not None)
         actions = Actions(commands, exposition(self._board, lambda: self.server))
         self.server = Server(
             listener,
             make_app(self._board, access, actions),
-            streams=settings.web.streams,
+            limits={EVENTS: settings.web.streams, PICTURES: VIEWERS},
             welcome=self._welcome,
         )
         self.server.watch(waker)
@@ -83,6 +92,14 @@ class Site:
         if now >= self._tick_at:
             self._tick_at = now + _TICK
             self._tick(now)
+        if self._preview:
+            self._follow(self._preview)
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        if self._preview:
+            self._preview.turn_off()
+        self.server.close()
 
     def _take_messages(self) -> None:
         told: dict[str, Mapping[str, object]] = {}
@@ -91,27 +108,59 @@ class Site:
             self._board.take(kind, message)
             self.published += 1
             told[kind] = message
-        if not self.server.streams:
+        if self._board.mood["state"] != "sensing":
+            self._end_previews()
+        if not self.server.streams[EVENTS]:
             return
         if "mood" in told:
-            self.server.push("mood", event("mood", told["mood"]))
+            self.server.push(EVENTS, "mood", event("mood", told["mood"]))
         if "event" in told:
             self._commands("report")  # a lost camera has a reason
         if "stats" in told or "event" in told:
-            self.server.push("health", event("health", self._board.health()))
+            self._push_health()
 
     def _tick(self, now: float) -> None:
         self.server.tidy()
-        if not self.server.streams:
+        self._end_previews(begun_before=now - LIMIT)
+        if not self.server.streams[EVENTS]:
             return
         if now >= self._report_at:
             self._report_at = now + _REPORT
             self._commands("report")
         if now >= self._life_at:
             self._life_at = now + _LIFE
-            self.server.push("life", SIGN_OF_LIFE)
+            self.server.push(EVENTS, "life", SIGN_OF_LIFE)
 
-    def _welcome(self, viewer: Connection) -> None:
+    def _push_health(self) -> None:
+        self.server.push(EVENTS, "health", event("health", self._board.health()))
+
+    def _follow(self, preview: Preview) -> None:
+        """Have frames taken for as long as somebody watches, show them, and tell how many do."""
+        if self._board.previews and not preview.on:  # the camera is being closed
+            self._end_previews()
+        watching = self.server.streams[PICTURES]
+        if watching and not preview.on:
+            preview.turn_on()
+        elif preview.on and not watching:
+            preview.turn_off()
+        if (picture := preview.picture()) is not None:
+            self.server.push(PICTURES, "picture", picture)
+        if watching != self._board.previews:
+            places = sorted({viewer.address for viewer in self.server.viewers(PICTURES)})
+            _log.info("live preview: watched from %s", ", ".join(places) or "nowhere any more")
+            self._board.previews = watching
+            self._push_health()
+            self._commands("stats")
+
+    def _end_previews(self, *, begun_before: float = float("inf")) -> None:
+        if self.server.streams[PICTURES]:
+            for viewer in self.server.viewers(PICTURES):
+                if viewer.began < begun_before:
+                    self.server.finish(viewer)
+
+    def _welcome(self, viewer: Connection, stream: str) -> None:
+        if stream != EVENTS:
+            return
         for kind, message in (("mood", self._board.mood), ("health", self._board.health())):
             data = event(kind, message)
             viewer.push(kind, data, chunk(data))

@@ -1,4 +1,4 @@
-"""Server-sent events: how they are written, and what waits for one viewer."""
+"""Streams: how server-sent events are written, and what waits for one viewer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 SIGN_OF_LIFE = b": still here\n\n"
 """A comment, by which both sides notice that the other has gone."""
+
+LAST_CHUNK = b"0\r\n\r\n"
+"""What ends an answer in chunks."""
 
 
 def event(name: str, message: Mapping[str, Any]) -> bytes:

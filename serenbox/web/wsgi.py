@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.web")
 
 OPEN_STREAM = "serenbox.open_stream"
-"""Key in the environment of a function that makes the answer an endless stream of events. It
-returns False where there are too many."""
+"""Key in the environment of a function that makes the answer an endless stream, `EVENTS` or
+`PICTURES`. It returns False where there are too many of that kind."""
+
+EVENTS = "events"
+PICTURES = "pictures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class BadTargetError(ValueError):
 
 
 def make_environment(
-    request: h11.Request, body: bytes, client: str, open_stream: Callable[[], bool]
+    request: h11.Request, body: bytes, client: str, open_stream: Callable[[str], bool]
 ) -> dict[str, Any]:
     """Return the WSGI environment of a request.
 
@@ -45,7 +48,7 @@ def make_environment(
         request: Its first line and headers.
         body: All of it.
         client: The address it came from.
-        open_stream: What the application calls to answer with events.
+        open_stream: What the application calls to answer with a stream.
 
     Raises:
         BadTargetError: The target is neither a path nor an address with one.

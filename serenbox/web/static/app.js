@@ -1,5 +1,7 @@
 // The page: shows what /api/events tells, and goes on by /api/mood where no more viewers are taken.
 
+import { watchCamera } from "./preview.js";
+
 const EMOTIONS = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"];
 const NAMES = {
   uncertain: "Uncertain", no_face: "Nobody in view", paused: "Paused", no_camera: "No camera",
@@ -7,6 +9,7 @@ const NAMES = {
 const ORDER = [...EMOTIONS, ...Object.keys(NAMES)];
 const STAGES = ["capture", "find", "classify", "total"];
 const AGAIN = 2000; // milliseconds between attempts to reach the box
+const HISTORY_LAG = 5000; // milliseconds from a change of mood to a fresh timeline
 const SILENT = 40000; // without any event, with health every two seconds: the connection is dead
 
 const element = (id) => document.getElementById(id);
@@ -19,6 +22,9 @@ let heard = 0; // when something was heard, performance.now
 let since = 0; // when the mood began, on the same clock
 let asked = null; // the state that the button asked for, and until when to wait for it
 let stream = null;
+let historyTimer = null; // fetches the timeline a little later
+let preview = null; // what ends the live preview of this page while it is on
+let previewEnd = ""; // how the last one ended
 
 function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
@@ -92,9 +98,22 @@ function showButton() {
   put(element("pause-hint"), paused ? "The camera is closed." : "Closes the camera until you resume, also over restarts.");
 }
 
+function showPreview() {
+  const button = element("preview");
+  element("camera").hidden = !health?.preview_allowed;
+  put(button, preview ? "End the live preview" : "Show the live preview");
+  button.disabled = !preview && (link !== "live" || mood?.state !== "sensing");
+  const rule = "For this visit only, five minutes at most, and kept nowhere. Everybody who opens this page sees that it is on.";
+  put(element("preview-hint"), !preview && previewEnd ? previewEnd : rule);
+}
+
 function notices() {
   if (link === "gone") return [["bad", "The box does not answer. This page tries again by itself."]];
   const found = [];
+  if (health?.previews) {
+    const whose = preview && health.previews === 1 ? "this page shows" : "somebody watches";
+    found.push(["", `The live preview is on: ${whose} what the camera sees.`]);
+  }
   if (health?.hangs) found.push(["bad", "The box has said nothing new for minutes: its service hangs."]);
   if (mood?.state === "paused") found.push(["", "Paused: the camera is closed."]);
   if (mood?.state === "no_camera") {
@@ -172,6 +191,7 @@ function show() {
   showLink();
   showMood();
   showHealth();
+  showPreview();
   showNotices();
 }
 
@@ -182,6 +202,7 @@ function hear(kind, message) {
   link = "live";
   if (kind === "mood") {
     const began = message.since !== mood?.since;
+    if (began) historyTimer ??= setTimeout(refreshHistory, HISTORY_LAG);
     mood = message;
     // Both times are the box's: whatever this machine's clock says, the difference holds.
     if (began) since = heard - Math.max(0, Date.parse(message.time) - Date.parse(message.since));
@@ -199,6 +220,8 @@ async function ask(path) {
 }
 
 async function refreshHistory() {
+  clearTimeout(historyTimer);
+  historyTimer = null;
   try {
     for (const period of ["hour", "day"]) showHistory(await ask(`/api/history?period=${period}`));
   } catch {
@@ -242,6 +265,30 @@ async function press() {
   }
 }
 
+async function pressPreview() {
+  if (preview) {
+    endPreview("");
+    return;
+  }
+  const control = new AbortController();
+  preview = control;
+  show();
+  let end = "The live preview has ended.";
+  try {
+    await watchCamera(element("picture"), control.signal);
+  } catch (error) {
+    end = `The live preview has ended: ${error.message}`;
+  }
+  if (preview === control) endPreview(end);
+}
+
+function endPreview(sentence) {
+  preview?.abort();
+  preview = null;
+  previewEnd = sentence;
+  show();
+}
+
 function watch() {
   if (stream && link === "live" && performance.now() - heard > SILENT) lose();
   showDetail();
@@ -254,7 +301,12 @@ element("scores").replaceChildren(...EMOTIONS.map((emotion) => make(
   make("span", {}, "0 %"),
 )));
 element("pause").addEventListener("click", press);
+element("preview").addEventListener("click", pressPreview);
 setInterval(watch, 1000);
 setInterval(refreshHistory, 60000);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshHistory(); });
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) refreshHistory();
+  else if (preview) endPreview("The live preview has ended, for the page was hidden.");
+});
+addEventListener("pagehide", () => { if (preview) endPreview(""); });
 connect();

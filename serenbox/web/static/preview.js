@@ -1,0 +1,53 @@
+// The live preview: one request, whose answer goes on for as long as it is on. It ends with this
+// visit: with the request, when the page is hidden, after a while, and when the camera is closed.
+
+const MOST = 1 << 20; // bytes of one picture and its head; more is none of the box's
+
+/** Yield the parts of a multipart answer as bytes, each as soon as it is there. */
+async function* parts(body) {
+  const reader = body.getReader();
+  let rest = new Uint8Array();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const joined = new Uint8Array(rest.length + value.length);
+    joined.set(rest);
+    joined.set(value, rest.length);
+    rest = joined;
+    for (;;) {
+      const head = /^[^]*?\r\n\r\n/.exec(String.fromCharCode(...rest.subarray(0, 200)))?.[0];
+      const size = head && Number(/Content-Length: (\d+)/.exec(head)?.[1]);
+      if (!head || rest.length < head.length + size + 2) break;
+      yield rest.subarray(head.length, head.length + size);
+      rest = rest.slice(head.length + size + 2);
+    }
+    if (rest.length > MOST) throw new Error("no picture");
+  }
+}
+
+async function draw(canvas, jpeg) {
+  const picture = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
+  if (canvas.width !== picture.width) canvas.width = picture.width;
+  if (canvas.height !== picture.height) canvas.height = picture.height;
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+  picture.close();
+  canvas.hidden = false;
+}
+
+/** Watch the camera until the signal says stop or the box ends it; throws a sentence otherwise. */
+export async function watchCamera(canvas, signal) {
+  try {
+    const headers = { "X-SerenBox-Preview": "on", Accept: "application/json" };
+    const answer = await fetch("/api/preview", { method: "POST", headers, signal, cache: "no-store" });
+    if (!answer.ok) throw new Error((await answer.json()).error);
+    for await (const jpeg of parts(answer.body)) {
+      if (signal.aborted) break;
+      await draw(canvas, jpeg);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    canvas.hidden = true;
+    canvas.width = canvas.height = 0; // nothing stays behind
+  }
+}

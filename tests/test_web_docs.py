@@ -1,0 +1,74 @@
+"""Tests of `docs/web.md`: its tables and its examples."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from serenbox.settings.schema import Settings, WebSettings
+from serenbox.web.output import WebOutput
+from tests.mosquitto import free_port, wait_for
+from tests.test_web_app import HAPPY, Box
+from tests.test_web_metrics import expose
+from tests.web_client import ask_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEXT = (Path(__file__).parent.parent / "docs" / "web.md").read_text(encoding="utf-8")
+
+
+def cells(after: str) -> set[str]:
+    """Return what stands in code in the first column of the table that follows some words."""
+    table = TEXT.split(after, 1)[1].split("|---", 1)[1].split("\n\n", 1)[0]
+    first = (line.split("|")[1] for line in table.splitlines()[1:])
+    return {name for cell in first for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_the_tables_name_everything() -> None:
+    box = Box()
+    rules = {rule.rule for rule in box.client.application.url_map.iter_rules()}
+    programs = {rule for rule in rules if re.match("/(api|healthz|metrics)", rule)}
+    named = {re.sub(r"^[A-Z]+ |\?.*", "", request) for request in cells("## For programs\n")}
+    either = "/api/<any(pause, resume):name>"
+    assert named - {"day"} == programs - {either} | {"/api/pause", "/api/resume"}
+    assert cells("### Health\n") == set(box.board.health())
+    metrics = re.findall(r"^(serenbox_\w+)", expose(), re.MULTILINE)
+    assert cells("### Metrics\n") - {"process_…"} == set(metrics)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The port of the page of a box before somebody happy."""
+    port = free_port()
+    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port)), print)
+    output.start()
+    output.mood(HAPPY)
+    wait_for(lambda: output.health()["connected"], "the page")
+    wait_for(
+        lambda: any(step["seconds"] for step in ask_json(port, "/api/history")["steps"]), "seconds"
+    )
+    yield port
+    output.close(5)
+
+
+@pytest.mark.parametrize(
+    ("containing", "printed"), [("/api/events", "happy 0.9"), ("/api/history", "{'happy': '100%'}")]
+)
+def test_the_examples(port: int, containing: str, printed: str) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    program = next(str(block) for block in blocks if containing in block)
+    assert len(re.findall(r"^.", program, re.MULTILINE)) <= 5
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program.replace("8765", str(port))],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == f"{printed}\n"
+        process.kill()

@@ -1,0 +1,98 @@
+"""The real service while visitors of its page do their worst: it senses on, and serves others."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from serenbox.daemon.control import ask_service
+from serenbox.web.preview import VIEWERS
+from tests.daemon_process import QUICK, Daemon, write_script
+from tests.mosquitto import free_port
+from tests.web_client import Sluggards, Spectator, Viewer, answers, ask_json, nonsense, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STREAMS = 200
+REQUESTS = 10_000
+SLOW = 100
+
+LEAST = 1.0
+"""Frames per second at least, of ten, on a machine that is busy with all these visitors."""
+
+MOST_GROWTH = 20.0
+"""MB."""
+
+
+class Box:
+    """A service with a page, before a face at ten frames a second."""
+
+    def __init__(self, daemon: Daemon, port: int) -> None:
+        self.daemon = daemon
+        self.port = port
+
+    def status(self) -> dict[str, Any]:
+        return ask_service("status", [self.daemon.folder / "run" / "control"])
+
+    def serves(self) -> bool:
+        """Tell whether a visitor gets an answer; one may have to give way to a newer one."""
+        with contextlib.suppress(ConnectionError):
+            return bool(ask_json(self.port, "/api/mood")["mood"] == "happy")
+        return False
+
+    @contextlib.contextmanager
+    def senses_on(self) -> Iterator[None]:
+        """See that frames are looked at while the body runs, and as quickly as before."""
+        before, began = self.status(), time.monotonic()
+        yield
+        after, seconds = self.status(), time.monotonic() - began
+        assert after["frames"] - before["frames"] >= LEAST * seconds
+        assert after["memory_mb"] - before["memory_mb"] < MOST_GROWTH
+        assert after["state"] == "sensing"
+        self.daemon.wait_until(self.serves, "an answer")
+
+
+@pytest.fixture
+def box(tmp_path: Path, portrait_file: Path) -> Iterator[Box]:
+    (tmp_path / "face.png").write_bytes(portrait_file.read_bytes())
+    steps = [{"frames": "face.png", "count": 1_000_000}]
+    camera = write_script(tmp_path / "script.json", steps, fps=10)
+    port = free_port()
+    page = f"{QUICK}\n[web]\nenabled = true\nport = {port}\n"
+    with Daemon(tmp_path, camera, configuration=page) as daemon:
+        daemon.wait_until(lambda: answers(port), "the page")
+        daemon.wait_mood("happy")
+        yield Box(daemon, port)
+        assert daemon.end() == 0
+    assert daemon.warnings() == []
+
+
+def test_streams_that_nobody_reads_and_slow_visitors(box: Box) -> None:
+    with contextlib.ExitStack() as visits, box.senses_on():
+        for _ in range(STREAMS):
+            visits.enter_context(Viewer(box.port))
+        for _ in range(VIEWERS):
+            visits.enter_context(Spectator(box.port))
+        for name, count in (("previews", VIEWERS), ("streams", 64)):
+            box.daemon.wait_until(lambda: box.status()["outputs"]["web"][name] == count, name)  # noqa: B023
+        slow = visits.enter_context(Sluggards(box.port, SLOW))
+        box.daemon.wait_until(lambda: slow.hung_up_on > SLOW, "slow ones to be hung up on")
+        # Others are served all the while, if not always at the first attempt.
+        for _ in range(20):
+            box.daemon.wait_until(box.serves, "an answer")
+        descriptors = len(list(Path(f"/proc/{box.daemon.pid}/fd").iterdir()))
+        assert descriptors < 64 + 64 + VIEWERS + 60
+    box.daemon.wait_until(lambda: not box.status()["outputs"]["web"]["streams"], "nobody there")
+
+
+def test_ten_thousand_nonsensical_requests(box: Box) -> None:
+    chance = random.Random(5)  # noqa: S311
+    with box.senses_on():
+        for _ in range(REQUESTS):
+            assert b" 500 " not in say(box.port, nonsense(chance))[:20]
