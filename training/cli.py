@@ -6,19 +6,24 @@ import argparse
 import dataclasses
 import itertools
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from serenbox.runtime import Runtime
+from training.cluster import choose_engine, join, losing_no_machine, read_cluster
 from training.data import LabelSet, describe, load_faces
 from training.errors import RunError, TrainingError
-from training.files import CHECKPOINT
+from training.files import CHECKPOINT, MODEL, RECORD, local_path
 from training.labels import SPLITS
 from training.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from training.cluster import Cluster
 
 PROGRAM = "python -m training"
 
@@ -27,7 +32,13 @@ MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; gives the exit code: 0 done, 1 could not be done, 2 wrong usage."""
+    """Run one command.
+
+    Returns:
+        The exit code: 0 done, 1 could not be done, 2 wrong usage, 130 after Ctrl-C and 143 after
+        SIGTERM, from which a run goes on.
+
+    """
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
@@ -42,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; go on with --resume", file=sys.stderr)
         return 130
+    except _TerminatedError:
+        print(f"{PROGRAM}: told to end; go on with --resume", file=sys.stderr)
+        return 143
     return 0
 
 
@@ -59,23 +73,47 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where FER2013 and FER+ are."""
     parser.add_argument(
         "--data",
-        type=Path,
+        type=_path,
         required=True,
         metavar="PATH",
         help="fer2013.csv (plain, .gz or .xz) or Kaggle's folder with train/ and test/",
     )
     parser.add_argument(
-        "--ferplus", type=Path, metavar="FILE", help="FER+'s votes (fer2013new.csv)"
+        "--ferplus", type=_path, metavar="FILE", help="FER+'s votes (fer2013new.csv)"
     )
+
+
+def _path(text: str) -> Path:
+    try:
+        return local_path(text)
+    except RunError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _weights(text: str) -> str:
+    return str(_path(text))
 
 
 def _add_fit(commands: Any) -> None:
     parser = commands.add_parser("fit", help="train a network", description=_fit.__doc__)
     parser.set_defaults(command=_fit)
     add_data_options(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    model_folder = os.environ.get("AIP_MODEL_DIR") or None
     parser.add_argument(
-        "--resume", action="store_true", help="go on after the last whole epoch in --out"
+        "--out",
+        type=_path,
+        default=model_folder,
+        required=model_folder is None,
+        metavar="DIR",
+        help="folder of the run (default: $AIP_MODEL_DIR, which Vertex AI sets)",
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        choices=("there", "auto"),
+        const="there",
+        help="go on after the last whole epoch in --out; with --resume=auto begin where there is "
+        "none, and be content where the run is finished: for jobs that are started again and again",
     )
     parser.add_argument(
         "--labels",
@@ -87,7 +125,7 @@ def _add_fit(commands: Any) -> None:
     for name, kind, text in (
         ("size", int, "side of the input in pixels, a multiple of 32"),
         ("alpha", float, "width multiplier of MobileNetV2"),
-        ("weights", str, "where to begin: imagenet, a .weights.h5 or .keras file, or none"),
+        ("weights", _weights, "where to begin: imagenet, a .weights.h5 or .keras file, or none"),
         ("epochs", int, "passes over the training faces"),
         ("small-epochs", int, "how many of them, first, run at --small-size"),
         ("small-size", int, "side of the input in those"),
@@ -104,6 +142,7 @@ def _add_fit(commands: Any) -> None:
         parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
     parser.add_argument(
         "--teacher",
+        type=_weights,
         nargs="+",
         default=argparse.SUPPRESS,
         metavar="FILE",
@@ -112,8 +151,16 @@ def _add_fit(commands: Any) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    """Train a network; writes model.keras, history.csv, curves.png and run.json into --out."""
+    """Train a network; writes model.keras, history.csv, curves.png and run.json into --out.
+
+    Where TF_CONFIG or CLUSTER_SPEC names several machines, they train together on JAX, each of
+    them started with the same command; the first writes.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    cluster = read_cluster(os.environ)
+    choose_engine(cluster)
     with quiet():  # TensorFlow greets
+        from training.checkpoint import check_same_run
         from training.fit import FitSettings, Run
         from training.record import write_record
 
@@ -122,25 +169,56 @@ def _fit(options: argparse.Namespace) -> None:
     values["teacher"] = tuple(values.get("teacher", ()))
     names = {field.name for field in dataclasses.fields(FitSettings)}
     settings = FitSettings(**{name: value for name, value in values.items() if name in names})
-    _check_folder(options.out, resume=options.resume)
+    resume = _check_folder(options.out, options.resume)
     faces = load_faces(options.data, options.ferplus)
+    if resume and (options.out / RECORD).exists():
+        check_same_run(options.out, dataclasses.asdict(settings))
+        print(f"{options.out} already holds the finished model of this run")
+        return
+    report = _reporter(cluster)
     for line in describe(faces):
-        print(line)
-    run = Run(faces, settings, options.out)
-    if options.resume:
-        run.resume()
-    else:
-        run.start()
-    run.train(lambda line: print(line, flush=True))
-    write_record(run, faces)
+        report(line)
+    join(cluster)
+    with losing_no_machine(cluster):
+        run = Run(faces, settings, options.out, cluster)
+        if resume:
+            run.resume()
+        else:
+            run.start()
+        run.train(report)
+        write_record(run, faces)
 
 
-def _check_folder(folder: Path, *, resume: bool) -> None:
-    """Make the run's folder; refuse to overwrite what a run left there."""
-    if (folder / "model.keras").exists():
+class _TerminatedError(BaseException):
+    """Whoever runs the program asks it to end; like Ctrl-C nothing to be handled on the way."""
+
+
+def _terminate(*_: object) -> None:
+    raise _TerminatedError
+
+
+def _reporter(cluster: Cluster) -> Callable[[str], None]:
+    """Give what prints a line; of several machines only the chief speaks."""
+
+    def report(line: str) -> None:
+        if cluster.chief:
+            print(line, flush=True)
+
+    return report
+
+
+def _check_folder(folder: Path, resume: str | None) -> bool:
+    """Make the run's folder; refuse to overwrite what a run left there.
+
+    Returns:
+        Whether to go on with what is there.
+
+    """
+    begun = (folder / CHECKPOINT).exists()
+    if (folder / MODEL).exists() and not (begun and resume == "auto"):
         msg = f"{folder} already holds a finished model; give --out another folder"
         raise RunError(msg)
-    if (folder / CHECKPOINT).exists() and not resume:
+    if begun and not resume:
         msg = f"{folder} holds an unfinished run; go on with --resume, or give another folder"
         raise RunError(msg)
     try:
@@ -148,6 +226,7 @@ def _check_folder(folder: Path, *, resume: bool) -> None:
     except OSError as error:
         msg = f"{folder} cannot be made: {error.strerror}; give --out another folder"
         raise RunError(msg) from error
+    return begun or resume == "there"
 
 
 def _add_evaluate(commands: Any) -> None:

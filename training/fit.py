@@ -13,6 +13,8 @@ import numpy as np
 from serenbox.results import EMOTIONS
 from training.augment import Augmentation, TrainingBatches
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.cluster import ALONE, Cluster, agree
+from training.commit import git_commit
 from training.data import Faces, LabelSet, training_faces
 from training.distill import teacher_targets
 from training.errors import RunError
@@ -21,7 +23,6 @@ from training.loss import BalancedCrossEntropy
 from training.metrics import measure
 from training.network import build_network, load_backbone, with_size
 from training.predict import keras_logits
-from training.record import git_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,16 +106,21 @@ class FitSettings:
 class Run:
     """One training run in one folder."""
 
-    def __init__(self, faces: Faces, settings: FitSettings, folder: Path) -> None:
+    def __init__(
+        self, faces: Faces, settings: FitSettings, folder: Path, cluster: Cluster = ALONE
+    ) -> None:
         """Prepare the data and the compiled network; nothing is read from `folder` yet.
+
+        On several machines each makes the same run, after they have joined.
 
         Raises:
             DataError: a class is missing.
-            RunError: the weights do not fit.
+            RunError: the batches cannot be divided among the machines.
 
         """
         keras.utils.set_random_seed(settings.seed)
-        self.settings, self.folder = settings, folder
+        self.settings, self.folder, self.cluster = settings, folder, cluster
+        self._data_sha256 = faces.sha256
         train = training_faces(faces, settings.label_set)
         self._images = train.images
         targets = train.targets(settings.label_set)
@@ -126,10 +132,20 @@ class Run:
             validation = validation[validation.usable]
         self._validation = validation
         self.training_faces = len(train)
+        self._check_batches()
         self.commit = git_commit()
         self.network = fuse(build_network(None, alpha=settings.alpha, dropout=settings.dropout))
         self._compile()
         self.history: History = []
+
+    def _check_batches(self) -> None:
+        batch, machines = self.settings.batch_size, self.cluster.size
+        if machines > 1 and (batch % machines or batch > self.training_faces):
+            msg = (
+                f"--batch-size is {batch}, and must be a multiple of the {machines} machines and "
+                f"no more than the {self.training_faces} training faces"
+            )
+            raise RunError(msg)
 
     def _compile(self) -> None:
         settings = self.settings
@@ -166,7 +182,21 @@ class Run:
         self.history = load_checkpoint(self.folder, self.network, asdict(self.settings))
 
     def train(self, report: Callable[[str], None]) -> None:
-        """Run the epochs that are left, keeping the state after each; `report` gets a line each."""
+        """Run the epochs that are left, keeping the state after each; `report` gets a line each.
+
+        Raises:
+            RunError: a teacher cannot be read, the state cannot be written, or the machines of
+                the cluster were not started alike.
+
+        """
+        agree(
+            self.cluster,
+            {
+                "settings": asdict(self.settings),
+                "data": self._data_sha256,
+                "epochs done in --out": len(self.history),
+            },
+        )
         self._learn_from_teachers(report)
         began, first = time.monotonic(), len(self.history)
         for epoch in range(first, self.settings.epochs):
@@ -174,7 +204,8 @@ class Run:
             row = {"epoch": epoch + 1, **self._epoch(epoch), **self._validate(epoch)}
             row["seconds"] = round(time.monotonic() - started, 1)
             self.history.append(row)
-            save_checkpoint(self.folder, self.network, self.history, asdict(self.settings))
+            if self.cluster.chief:
+                save_checkpoint(self.folder, self.network, self.history, asdict(self.settings))
             done = epoch + 1 - first
             left = (time.monotonic() - began) / done * (self.settings.epochs - epoch - 1)
             report(_line(row, self.settings.epochs, left))
@@ -202,13 +233,14 @@ class Run:
             augmentation=settings.augmentation,
             seed=settings.seed,
             epoch=epoch,
+            part=(self.cluster.index, self.cluster.size),
         )
         fitted = self.network.fit(
             batches,
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=0 if not self.cluster.chief else 1 if sys.stdout.isatty() else 2,
         )
         return {name: float(values[-1]) for name, values in fitted.history.items()}
 

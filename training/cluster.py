@@ -1,0 +1,240 @@
+"""Several machines that train one network: which they are, and how they come together.
+
+All machines run the same command. `TF_CONFIG`, which Vertex AI and other schedulers set on each,
+tells a machine who the others are, and so does Vertex AI's `CLUSTER_SPEC`, which differs in the
+names of its groups (https://cloud.google.com/vertex-ai/docs/training/distributed-training).
+
+Keras on JAX then trains as if all their devices were one: every machine brings its part of each
+batch, and the gradients, the statistics of batch normalization and the loss are those of the whole
+batch. So a run is the same on any number of machines, up to the rounding of sums. (With TensorFlow's
+MultiWorkerMirroredStrategy Keras 3 does not train: https://github.com/keras-team/keras/issues/20585.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ENGINE = "jax"
+"""The Keras back-end that trains on several machines."""
+
+VARIABLES = ("TF_CONFIG", "CLUSTER_SPEC")
+"""Where schedulers write which machines there are."""
+
+GROUPS = ("chief", "master", "workerpool0", "worker", "workerpool1")
+"""Names of groups of machines that train, the chief's first."""
+
+GATHER_SECONDS = 900
+"""How long machines wait for each other at the beginning; each first installs its packages."""
+
+SILENCE_SECONDS = 30
+"""How long a machine may be silent before the others give up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The machines of one run, as one of them sees them."""
+
+    addresses: tuple[str, ...] = ("",)
+    """HOST:PORT of every machine, the chief first."""
+    index: int = 0
+    """Which of them this one is."""
+
+    @property
+    def size(self) -> int:
+        """How many machines there are."""
+        return len(self.addresses)
+
+    @property
+    def chief(self) -> bool:
+        """Whether this machine is the one that writes and reports."""
+        return self.index == 0
+
+
+ALONE = Cluster()
+"""One machine, as it is without a cluster."""
+
+
+def read_cluster(environment: Mapping[str, str]) -> Cluster:
+    """Find out from `TF_CONFIG` or `CLUSTER_SPEC` which machines train together; else it is one.
+
+    Raises:
+        RunError: it is not what schedulers write, or asks for what is not done here.
+
+    """
+    for name in VARIABLES:
+        if text := environment.get(name, "").strip():
+            return _parse(name, text)
+    return ALONE
+
+
+def _parse(name: str, text: str) -> Cluster:
+    try:
+        config = json.loads(text)
+        groups = {group: list(hosts) for group, hosts in config.get("cluster", {}).items()}
+        task = config.get("task") or {"type": "worker", "index": 0}
+        kind, number = str(task["type"]), int(task["index"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = (
+            f"{name} cannot be understood ({type(error).__name__}: {error}): it must be JSON "
+            'like {"cluster": {"chief": ["HOST:PORT"], "worker": ["HOST:PORT"]}, '
+            '"task": {"type": "worker", "index": 0}}; unset it to train on one machine'
+        )
+        raise RunError(msg) from error
+    machines = _machines(name, groups)
+    if len(machines) <= 1:
+        return ALONE
+    try:
+        index = list(machines).index((kind, number))
+    except ValueError as error:
+        msg = f"{name} calls this machine {kind} {number}, and its cluster has no such machine"
+        raise RunError(msg) from error
+    return Cluster(tuple(machines.values()), index)
+
+
+def _machines(variable: str, groups: dict[str, list[str]]) -> dict[tuple[str, int], str]:
+    """Give the address of each (group, number), the chief first."""
+    others = [name for name, addresses in groups.items() if addresses and name not in GROUPS]
+    if others:
+        msg = (
+            f"{variable} has machines of the kind {', '.join(others)}, for which there is nothing "
+            "to do here: start a chief and workers only"
+        )
+        raise RunError(msg)
+    machines = {
+        (name, number): str(address)
+        for name in GROUPS
+        for number, address in enumerate(groups.get(name, []))
+    }
+    wrong = [address for address in machines.values() if not address.rpartition(":")[2].isdecimal()]
+    if len(machines) > 1 and wrong:
+        msg = f"{variable} has the address {wrong[0]!r}, which is not HOST:PORT"
+        raise RunError(msg)
+    return machines
+
+
+def choose_engine(cluster: Cluster) -> None:
+    """Let Keras, which must not be imported yet, run on the engine that several machines need.
+
+    Raises:
+        RunError: another one was asked for, or it is not installed.
+
+    """
+    if cluster.size == 1:
+        return
+    asked = os.environ.setdefault("KERAS_BACKEND", ENGINE)
+    if asked != ENGINE:
+        msg = f"KERAS_BACKEND is {asked}, and several machines train on {ENGINE} only: unset it"
+        raise RunError(msg)
+    try:
+        import jax  # noqa: F401 - only to know that it is there
+    except ModuleNotFoundError as error:
+        msg = f"several machines train on {ENGINE}, which is missing: pip install '.[cluster]'"
+        raise RunError(msg) from error
+
+
+def join(cluster: Cluster) -> None:
+    """Meet the other machines and let Keras spread every batch over all of them.
+
+    Raises:
+        RunError: they do not come.
+
+    """
+    if cluster.size == 1:
+        return
+    import jax
+    import keras
+
+    # It would swallow SIGTERM, in the hope that somebody asks it later.
+    jax.config.update("jax_enable_preemption_service", False)  # noqa: FBT003 - jax's signature
+    chief = cluster.addresses[0]
+    try:
+        jax.distributed.initialize(
+            chief,
+            cluster.size,
+            cluster.index,
+            coordinator_bind_address=chief if _is_loopback(chief) else None,
+            initialization_timeout=GATHER_SECONDS,
+            heartbeat_timeout_seconds=SILENCE_SECONDS,
+        )
+    except RuntimeError as error:
+        msg = f"the machines did not come together at {chief}: {_first_line(error)}"
+        raise RunError(msg) from error
+    distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+    keras.distribution.set_distribution(distribution)
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def agree(cluster: Cluster, facts: Mapping[str, object]) -> None:
+    """Make sure that all machines hold the same facts, which stand in the same order.
+
+    Raises:
+        RunError: they differ; every machine raises it.
+
+    """
+    if cluster.size == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    digests = [
+        hashlib.sha256(json.dumps(fact, sort_keys=True, default=str).encode()).digest()
+        for fact in facts.values()
+    ]
+    mine = np.frombuffer(b"".join(digests), np.uint8).reshape(len(facts), -1)
+    everyone: Any = multihost_utils.process_allgather(mine)
+    same = (everyone == everyone[0]).all(axis=(0, 2))
+    different = [name for name, equal in zip(facts, same, strict=True) if not equal]
+    if different:
+        msg = (
+            f"the machines differ in {', '.join(different)}: start the same command everywhere, "
+            "with --data and --out in folders that all of them see"
+        )
+        raise RunError(msg)
+
+
+@contextmanager
+def losing_no_machine(cluster: Cluster) -> Iterator[None]:
+    """Turn the engine's failure to reach another machine into a sentence.
+
+    Raises:
+        RunError: a machine was lost inside.
+
+    """
+    if cluster.size == 1:
+        yield
+        return
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        msg = (
+            f"machine {cluster.index} of {cluster.size} lost another one ({_first_line(error)}): "
+            "start all of them again, with --resume=auto"
+        )
+        raise RunError(msg) from error
+    except BaseException:
+        raise
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
