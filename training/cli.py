@@ -19,6 +19,7 @@ from training.errors import RunError, TrainingError
 from training.files import CHECKPOINT, MODEL, RECORD, local_path
 from training.labels import SPLITS
 from training.quiet import quiet
+from training.supervise import end_with_parent, is_child, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     """
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = options.command
+    options.arguments = sys.argv[1:] if arguments is None else arguments
+    command: Callable[[argparse.Namespace], int | None] = options.command
     try:
-        command(options)
+        return command(options) or 0
     except TrainingError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
@@ -56,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _TerminatedError:
         print(f"{PROGRAM}: told to end; go on with --resume", file=sys.stderr)
         return 143
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,15 +151,19 @@ def _add_fit(commands: Any) -> None:
     )
 
 
-def _fit(options: argparse.Namespace) -> None:
+def _fit(options: argparse.Namespace) -> int:
     """Train a network; writes model.keras, history.csv, curves.png and run.json into --out.
 
     Where TF_CONFIG or CLUSTER_SPEC names several machines, they train together on JAX, each of
     them started with the same command; the first writes.
     """
-    signal.signal(signal.SIGTERM, _terminate)
     cluster = read_cluster(os.environ)
     choose_engine(cluster)
+    if is_child():
+        end_with_parent()
+    elif cluster.size > 1:
+        return supervise(options.arguments, PROGRAM)
+    signal.signal(signal.SIGTERM, _terminate)
     with quiet():  # TensorFlow greets
         from training.checkpoint import check_same_run
         from training.fit import FitSettings, Run
@@ -174,7 +179,7 @@ def _fit(options: argparse.Namespace) -> None:
     if resume and (options.out / RECORD).exists():
         check_same_run(options.out, dataclasses.asdict(settings))
         print(f"{options.out} already holds the finished model of this run")
-        return
+        return 0
     report = _reporter(cluster)
     for line in describe(faces):
         report(line)
@@ -187,6 +192,7 @@ def _fit(options: argparse.Namespace) -> None:
             run.start()
         run.train(report)
         write_record(run, faces)
+    return 0
 
 
 class _TerminatedError(BaseException):

@@ -6,13 +6,16 @@ names of its groups (https://cloud.google.com/vertex-ai/docs/training/distribute
 
 Keras on JAX then trains as if all their devices were one: every machine brings its part of each
 batch, and the gradients, the statistics of batch normalization and the loss are those of the whole
-batch. So a run is the same on any number of machines, up to the rounding of sums. (With TensorFlow's
-MultiWorkerMirroredStrategy Keras 3 does not train: https://github.com/keras-team/keras/issues/20585.)
+batch. So a run is the same on any number of machines, up to the rounding of sums. With
+TensorFlow's MultiWorkerMirroredStrategy Keras 3 does not train
+(https://github.com/keras-team/keras/issues/20585).
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import importlib.util
 import ipaddress
 import json
 import os
@@ -25,7 +28,7 @@ import numpy as np
 from training.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 ENGINE = "jax"
 """The Keras back-end that trains on several machines."""
@@ -138,15 +141,13 @@ def choose_engine(cluster: Cluster) -> None:
     if asked != ENGINE:
         msg = f"KERAS_BACKEND is {asked}, and several machines train on {ENGINE} only: unset it"
         raise RunError(msg)
-    try:
-        import jax  # noqa: F401 - only to know that it is there
-    except ModuleNotFoundError as error:
+    if importlib.util.find_spec(ENGINE) is None:
         msg = f"several machines train on {ENGINE}, which is missing: pip install '.[cluster]'"
-        raise RunError(msg) from error
+        raise RunError(msg)
 
 
 def join(cluster: Cluster) -> None:
-    """Meet the other machines and let Keras spread every batch over all of them.
+    """Meet the other machines.
 
     Raises:
         RunError: they do not come.
@@ -155,7 +156,6 @@ def join(cluster: Cluster) -> None:
     if cluster.size == 1:
         return
     import jax
-    import keras
 
     # It would swallow SIGTERM, in the hope that somebody asks it later.
     jax.config.update("jax_enable_preemption_service", False)  # noqa: FBT003 - jax's signature
@@ -172,8 +172,6 @@ def join(cluster: Cluster) -> None:
     except RuntimeError as error:
         msg = f"the machines did not come together at {chief}: {_first_line(error)}"
         raise RunError(msg) from error
-    distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
-    keras.distribution.set_distribution(distribution)
 
 
 def _is_loopback(address: str) -> bool:
@@ -182,6 +180,34 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@contextmanager
+def spread(cluster: Cluster, variables: Sequence[Any]) -> Iterator[None]:
+    """Let Keras train over the devices of all machines inside the block.
+
+    Args:
+        cluster: the machines, which have joined.
+        variables: all variables of a network and its optimizer, with the same values on every
+            machine. They keep the values that they get inside.
+
+    """
+    if cluster.size == 1:
+        yield
+        return
+    import jax
+    import keras
+
+    distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+    for variable in variables:
+        # Keras, if it were to do this, would compare each variable over the network first.
+        sharding = distribution.get_variable_layout(variable).backend_layout
+        mine = keras.ops.convert_to_numpy(variable)
+        variable.assign(jax.make_array_from_process_local_data(sharding, mine))
+    with distribution.scope():
+        yield
+    for variable in variables:
+        variable.assign(keras.ops.convert_to_numpy(variable))
 
 
 def agree(cluster: Cluster, facts: Mapping[str, object]) -> None:
@@ -215,6 +241,8 @@ def agree(cluster: Cluster, facts: Mapping[str, object]) -> None:
 def losing_no_machine(cluster: Cluster) -> Iterator[None]:
     """Turn the engine's failure to reach another machine into a sentence.
 
+    Whoever fails inside does not wait for the others at its end, and so they fail soon, too.
+
     Raises:
         RunError: a machine was lost inside.
 
@@ -226,14 +254,27 @@ def losing_no_machine(cluster: Cluster) -> Iterator[None]:
 
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
+    except BaseException as error:
+        atexit.unregister(jax.distributed.shutdown)
+        failure = _engine_failure(error)
+        if failure is None or "RESOURCE_EXHAUSTED" in str(failure):
+            raise
         msg = (
-            f"machine {cluster.index} of {cluster.size} lost another one ({_first_line(error)}): "
-            "start all of them again, with --resume=auto"
+            f"machine {cluster.index + 1} of {cluster.size} lost another one "
+            f"({_first_line(failure)}): start all of them again, with --resume=auto"
         )
         raise RunError(msg) from error
-    except BaseException:
-        raise
+
+
+def _engine_failure(error: BaseException | None) -> BaseException | None:
+    """Find the engine's error, which Keras, while it tidies up, follows by errors of its own."""
+    import jax
+
+    while error is not None and not isinstance(error, jax.errors.JaxRuntimeError):
+        if isinstance(error, (RunError, KeyboardInterrupt)):
+            return None
+        error = error.__context__
+    return error
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from serenbox.results import EMOTIONS
 from training.augment import Augmentation, TrainingBatches
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.cluster import ALONE, Cluster, agree
+from training.cluster import ALONE, Cluster, agree, spread
 from training.commit import git_commit
 from training.data import Faces, LabelSet, training_faces
 from training.distill import teacher_targets
@@ -198,6 +198,12 @@ class Run:
             },
         )
         self._learn_from_teachers(report)
+        self.network.optimizer.build(self.network.trainable_variables)
+        variables = [*self.network.variables, *self.network.optimizer.variables]
+        with spread(self.cluster, variables):
+            self._train(report)
+
+    def _train(self, report: Callable[[str], None]) -> None:
         began, first = time.monotonic(), len(self.history)
         for epoch in range(first, self.settings.epochs):
             started = time.monotonic()
