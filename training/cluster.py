@@ -8,7 +8,7 @@ Keras on JAX then trains as if all their devices were one: every machine brings 
 batch, and the gradients, the statistics of batch normalization and the loss are those of the whole
 batch. So a run is the same on any number of machines, up to the rounding of sums. With
 TensorFlow's MultiWorkerMirroredStrategy Keras 3 does not train
-(https://github.com/keras-team/keras/issues/20585).
+(https://github.com/keras-team/keras/issues/20585; so it is in Keras 3.15.1, too).
 """
 
 from __future__ import annotations
@@ -188,8 +188,8 @@ def spread(cluster: Cluster, variables: Sequence[Any]) -> Iterator[None]:
 
     Args:
         cluster: the machines, which have joined.
-        variables: all variables of a network and its optimizer, with the same values on every
-            machine. They keep the values that they get inside.
+        variables: all variables of a network, its metrics and its optimizer, with the same values
+            on every machine. They keep the values that they get inside.
 
     """
     if cluster.size == 1:

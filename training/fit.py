@@ -198,9 +198,10 @@ class Run:
             },
         )
         self._learn_from_teachers(report)
-        self.network.optimizer.build(self.network.trainable_variables)
-        variables = [*self.network.variables, *self.network.optimizer.variables]
-        with spread(self.cluster, variables):
+        network = self.network
+        network.optimizer.build(network.trainable_variables)
+        state = [*network.variables, *network.metrics_variables, *network.optimizer.variables]
+        with spread(self.cluster, state):
             self._train(report)
 
     def _train(self, report: Callable[[str], None]) -> None:
