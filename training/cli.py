@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from serenbox.runtime import Runtime
-from training.cluster import choose_engine, join, losing_no_machine, read_cluster
-from training.data import LabelSet, describe, load_faces
-from training.errors import RunError, TrainingError
-from training.files import CHECKPOINT, MODEL, RECORD, local_path
+from training.data import LabelSet, load_faces
+from training.errors import TrainingError
+from training.fit_command import TerminatedError, add_fit
 from training.labels import SPLITS
-from training.quiet import quiet
-from training.supervise import end_with_parent, is_child, supervise
+from training.options import add_data_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from training.cluster import Cluster
 
 PROGRAM = "python -m training"
 
@@ -41,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     """
     options = _parser().parse_args(arguments)
+    options.program = PROGRAM
     options.arguments = sys.argv[1:] if arguments is None else arguments
     command: Callable[[argparse.Namespace], int | None] = options.command
     try:
@@ -55,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; go on with --resume", file=sys.stderr)
         return 130
-    except _TerminatedError:
+    except TerminatedError:
         print(f"{PROGRAM}: told to end; go on with --resume", file=sys.stderr)
         return 143
 
@@ -63,176 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Train and measure the network.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_fit(commands)
+    add_fit(commands)
     _add_evaluate(commands)
     _add_prior(commands)
     _add_crop(commands)
     return parser
-
-
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where FER2013 and FER+ are."""
-    parser.add_argument(
-        "--data",
-        type=_path,
-        required=True,
-        metavar="PATH",
-        help="fer2013.csv (plain, .gz or .xz) or Kaggle's folder with train/ and test/",
-    )
-    parser.add_argument(
-        "--ferplus", type=_path, metavar="FILE", help="FER+'s votes (fer2013new.csv)"
-    )
-
-
-def _path(text: str) -> Path:
-    try:
-        return local_path(text)
-    except RunError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _weights(text: str) -> str:
-    return str(_path(text))
-
-
-def _add_fit(commands: Any) -> None:
-    parser = commands.add_parser("fit", help="train a network", description=_fit.__doc__)
-    parser.set_defaults(command=_fit)
-    add_data_options(parser)
-    model_folder = os.environ.get("AIP_MODEL_DIR") or None
-    parser.add_argument(
-        "--out",
-        type=_path,
-        default=model_folder,
-        required=model_folder is None,
-        metavar="DIR",
-        help="folder of the run (default: $AIP_MODEL_DIR, which Vertex AI sets)",
-    )
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        choices=("there", "auto"),
-        const="there",
-        help="go on after the last whole epoch in --out; with --resume=auto begin where there is "
-        "none, and be content where the run is finished: for jobs that are started again and again",
-    )
-    parser.add_argument(
-        "--labels",
-        dest="label_set",
-        choices=get_args(LabelSet),
-        default=argparse.SUPPRESS,
-        help="whose labels to learn (default: ferplus where --ferplus is given, else fer2013)",
-    )
-    for name, kind, text in (
-        ("size", int, "side of the input in pixels, a multiple of 32"),
-        ("alpha", float, "width multiplier of MobileNetV2"),
-        ("weights", _weights, "where to begin: imagenet, a .weights.h5 or .keras file, or none"),
-        ("epochs", int, "passes over the training faces"),
-        ("small-epochs", int, "how many of them, first, run at --small-size"),
-        ("small-size", int, "side of the input in those"),
-        ("batch-size", int, "faces per step"),
-        ("learning-rate", float, "peak learning rate of AdamW"),
-        ("weight-decay", float, "weight decay of AdamW"),
-        ("ema", float, "momentum of the average of weights"),
-        ("dropout", float, "share of features dropped before the logits"),
-        ("teacher-share", float, "how much of the targets is the teachers' answer"),
-        ("balance", float, "exponent of the class prior in the loss, 0 to 1"),
-        ("label-smoothing", float, "share of every target spread over all classes"),
-        ("seed", int, "seed of everything random"),
-    ):
-        parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
-    parser.add_argument(
-        "--teacher",
-        type=_weights,
-        nargs="+",
-        default=argparse.SUPPRESS,
-        metavar="FILE",
-        help="networks of earlier runs, .keras, whose averaged answers are learnt, too",
-    )
-
-
-def _fit(options: argparse.Namespace) -> int:
-    """Train a network; writes model.keras, history.csv, curves.png and run.json into --out.
-
-    Where TF_CONFIG or CLUSTER_SPEC names several machines, they train together on JAX, each of
-    them started with the same command; the first writes.
-    """
-    cluster = read_cluster(os.environ)
-    choose_engine(cluster)
-    if is_child():
-        end_with_parent()
-    elif cluster.size > 1:
-        return supervise(options.arguments, PROGRAM)
-    signal.signal(signal.SIGTERM, _terminate)
-    with quiet():  # TensorFlow greets
-        from training.checkpoint import check_same_run
-        from training.fit import FitSettings, Run
-        from training.record import write_record
-
-    values = vars(options)
-    values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
-    values["teacher"] = tuple(values.get("teacher", ()))
-    names = {field.name for field in dataclasses.fields(FitSettings)}
-    settings = FitSettings(**{name: value for name, value in values.items() if name in names})
-    resume = _check_folder(options.out, options.resume)
-    faces = load_faces(options.data, options.ferplus)
-    if resume and (options.out / RECORD).exists():
-        check_same_run(options.out, dataclasses.asdict(settings))
-        print(f"{options.out} already holds the finished model of this run")
-        return 0
-    report = _reporter(cluster)
-    for line in describe(faces):
-        report(line)
-    join(cluster)
-    with losing_no_machine(cluster):
-        run = Run(faces, settings, options.out, cluster)
-        if resume:
-            run.resume()
-        else:
-            run.start()
-        run.train(report)
-        write_record(run, faces)
-    return 0
-
-
-class _TerminatedError(BaseException):
-    """Whoever runs the program asks it to end; like Ctrl-C nothing to be handled on the way."""
-
-
-def _terminate(*_: object) -> None:
-    raise _TerminatedError
-
-
-def _reporter(cluster: Cluster) -> Callable[[str], None]:
-    """Give what prints a line; of several machines only the chief speaks."""
-
-    def report(line: str) -> None:
-        if cluster.chief:
-            print(line, flush=True)
-
-    return report
-
-
-def _check_folder(folder: Path, resume: str | None) -> bool:
-    """Make the run's folder; refuse to overwrite what a run left there.
-
-    Returns:
-        Whether to go on with what is there.
-
-    """
-    begun = (folder / CHECKPOINT).exists()
-    if (folder / MODEL).exists() and not (begun and resume == "auto"):
-        msg = f"{folder} already holds a finished model; give --out another folder"
-        raise RunError(msg)
-    if begun and not resume:
-        msg = f"{folder} holds an unfinished run; go on with --resume, or give another folder"
-        raise RunError(msg)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"{folder} cannot be made: {error.strerror}; give --out another folder"
-        raise RunError(msg) from error
-    return begun or resume == "there"
 
 
 def _add_evaluate(commands: Any) -> None:

@@ -13,10 +13,11 @@ import numpy as np
 from serenbox.results import EMOTIONS
 from training.augment import Augmentation, TrainingBatches
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.cluster import ALONE, Cluster, agree, spread
+from training.cluster import ALONE, Cluster
 from training.commit import git_commit
 from training.data import Faces, LabelSet, training_faces
 from training.distill import teacher_targets
+from training.distribute import agree, spread
 from training.errors import RunError
 from training.fused import fuse
 from training.loss import BalancedCrossEntropy
