@@ -27,14 +27,23 @@ NEEDED = [
     *("--package", "gs://a-bucket/code/serenbox_training-0.1.0.tar.gz"),
     *("--data", "gs://a-bucket/fer2013.csv", "--output", "gs://a-bucket/runs/first"),
 ]
-NO_TOOLS = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable}
-"""An environment in which there is no gcloud and no name of any project."""
 
 
-def train(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the few programs that the scripts call, and no gcloud."""
+    folder = tmp_path_factory.mktemp("tools")
+    for name in ("basename", "cat", "dirname", "git", "mktemp", "rm"):
+        if program := shutil.which(name):
+            (folder / name).symlink_to(program)
+    return folder
+
+
+def run(script: str, tools: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a script where there is no gcloud, unless in `tools`, and no name of any project."""
     return subprocess.run(
-        [VERTEX / "train.sh", *options],
-        env=NO_TOOLS | environment,
+        [VERTEX / script, *options],
+        env={"PATH": str(tools), "PYTHON": sys.executable},
         capture_output=True,
         text=True,
         check=False,
@@ -113,8 +122,9 @@ def test_variables_stand_for_options_and_options_win(capsys: pytest.CaptureFixtu
     assert spec["scheduling"]["timeout"] == "7200s"
 
 
-def test_a_dry_run_needs_no_gcloud_and_a_submission_says_that_it_does() -> None:
-    dry, real = train("--dry-run", *NEEDED), train("--region", "europe-west1", *NEEDED)
+def test_a_dry_run_needs_no_gcloud_and_a_submission_says_that_it_does(tools: Path) -> None:
+    dry = run("train.sh", tools, "--dry-run", *NEEDED)
+    real = run("train.sh", tools, "--region", "europe-west1", *NEEDED)
 
     assert dry.returncode == 0, dry.stderr
     assert json.loads(dry.stdout)["workerPoolSpecs"]
@@ -144,14 +154,15 @@ def test_a_wrong_call_is_told_in_a_line(
     assert message in capsys.readouterr().err
 
 
-def test_gcloud_gets_the_job(tmp_path: Path) -> None:
+def test_gcloud_gets_the_job(tools: Path, tmp_path: Path) -> None:
     # What gcloud itself would do needs an account; here it only shows what it was given.
+    shutil.copytree(tools, tmp_path, symlinks=True, dirs_exist_ok=True)
     gcloud = tmp_path / "gcloud"
     gcloud.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\ncat "${4#--config=}"\nexit 7\n')
     gcloud.chmod(0o755)
     options = [*NEEDED, "--region", "europe-west1", "--project", "some-project", "--name", "mine"]
 
-    done = train(*options, PATH=f"{tmp_path}:{NO_TOOLS['PATH']}")
+    done = run("train.sh", tmp_path, *options)
 
     assert done.returncode == 7
     lines = done.stdout.splitlines()
@@ -161,30 +172,36 @@ def test_gcloud_gets_the_job(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What setup.sh makes."""
     folder = tmp_path_factory.mktemp("package") / "new"
-    done = subprocess.run(
-        [VERTEX / "setup.sh", folder], env=NO_TOOLS, capture_output=True, text=True, check=False
-    )
+    done = run("setup.sh", tools, folder)
     assert done.returncode == 0, done.stderr
     assert [str(path) for path in folder.iterdir()] == [done.stdout.strip()]
     return Path(done.stdout.strip())
 
 
-def test_setup_says_what_it_wants() -> None:
-    nothing = subprocess.run([VERTEX / "setup.sh"], capture_output=True, text=True, check=False)
-    bucket = subprocess.run(
-        [VERTEX / "setup.sh", "gs://a-bucket/code"],
-        env=NO_TOOLS,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_setup_says_what_it_wants(tools: Path) -> None:
+    nothing, bucket = run("setup.sh", tools), run("setup.sh", tools, "gs://a-bucket/code")
 
     assert (nothing.returncode, bucket.returncode) == (2, 1)
     assert "usage:" in nothing.stderr
     assert "gcloud is not installed" in bucket.stderr
+
+
+def test_setup_uploads_to_a_bucket(tools: Path, tmp_path: Path) -> None:
+    shutil.copytree(tools, tmp_path, symlinks=True, dirs_exist_ok=True)
+    gcloud = tmp_path / "gcloud"
+    gcloud.write_text('#!/bin/sh\necho "$@" >&2\n[ -s "$3" ]\n')
+    gcloud.chmod(0o755)
+
+    done = run("setup.sh", tmp_path, "gs://a-bucket/code/")
+
+    assert done.returncode == 0, done.stderr
+    address = done.stdout.strip()
+    assert re.fullmatch(r"gs://a-bucket/code/serenbox_training-[\d.]+\.tar\.gz", address)
+    assert "storage cp" in done.stderr
+    assert "gs://a-bucket/code/\n" in done.stderr
 
 
 def test_the_package_names_all_it_needs_and_holds_code_only(package: Path) -> None:
