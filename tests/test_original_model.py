@@ -82,8 +82,9 @@ def test_it_is_served_like_any_other(original: Path, portrait_file: Path, tmp_pa
     body, kind = form(portrait_file.read_bytes())
     with serving(tmp_path / "log", "--workers", "1", "--model", str(original)) as server:
         answer = server.ask("POST", "/predict", body, {"Content-Type": kind})
-    command = [sys.executable, "-m", "serenbox.cli.detect", "--json", "--model", original]
-    said = subprocess.run([*command, portrait_file], capture_output=True, check=True, cwd=ROOT)
+    command = [sys.executable, "-m", "serenbox.cli.detect", "--json", "--model", str(original)]
+    command.append(str(portrait_file))
+    said = subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
 
     assert answer.status == 200
     assert set(answer.json) == set(EMOTIONS)

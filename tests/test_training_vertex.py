@@ -230,7 +230,7 @@ def elsewhere(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     site = folder / "lib" / version / "site-packages"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    command += ["--no-build-isolation", "--target", site, package]
+    command += ["--no-build-isolation", "--target", str(site), str(package)]
     subprocess.run(command, check=True, capture_output=True)
     # A path file does not run the others in that folder, such as that of this checkout.
     (site / "lent.pth").write_text(str(Path(pytest.__file__).parent.parent) + "\n")

@@ -96,7 +96,8 @@ def _fit(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     with quiet():  # TensorFlow greets
         from training.checkpoint import check_same_run
-        from training.fit import FitSettings, Run
+        from training.fit import Run
+        from training.fit_settings import FitSettings
         from training.record import write_record
 
     values = vars(options)
