@@ -9,10 +9,10 @@ TensorFlow's MultiWorkerMirroredStrategy Keras 3 does not train
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import ipaddress
 import json
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,9 @@ GATHER_SECONDS = 900
 
 SILENCE_SECONDS = 30
 """How long a machine may be silent before the others give up."""
+
+_LOST = re.compile("(ABORTED|CANCELLED|DEADLINE_EXCEEDED|INTERNAL|UNAVAILABLE|UNKNOWN): ")
+"""How the engine's errors begin when a machine does not answer; their classes differ."""
 
 
 def join(cluster: Cluster) -> None:
@@ -127,23 +130,15 @@ def agree(cluster: Cluster, facts: Mapping[str, object]) -> None:
 def losing_no_machine(cluster: Cluster) -> Iterator[None]:
     """Turn the engine's failure to reach another machine into a sentence.
 
-    Whoever fails inside does not wait for the others at its end, and so they fail soon, too.
-
     Raises:
         RunError: a machine was lost inside.
 
     """
-    if cluster.size == 1:
-        yield
-        return
-    import jax
-
     try:
         yield
-    except BaseException as error:
-        atexit.unregister(jax.distributed.shutdown)
+    except Exception as error:
         failure = _engine_failure(error)
-        if failure is None or "RESOURCE_EXHAUSTED" in str(failure):
+        if cluster.size == 1 or failure is None:
             raise
         msg = (
             f"machine {cluster.index + 1} of {cluster.size} lost another one "
@@ -153,12 +148,8 @@ def losing_no_machine(cluster: Cluster) -> Iterator[None]:
 
 
 def _engine_failure(error: BaseException | None) -> BaseException | None:
-    """Find the engine's error, which Keras, while it tidies up, follows by errors of its own."""
-    import jax
-
-    while error is not None and not isinstance(error, jax.errors.JaxRuntimeError):
-        if isinstance(error, (RunError, KeyboardInterrupt)):
-            return None
+    """Find the error that tells of lost messages, which Keras may follow by errors of its own."""
+    while error is not None and not _LOST.match(str(error)):
         error = error.__context__
     return error
 
