@@ -237,6 +237,6 @@ def test_two_machines_train_as_one_and_go_on_after_a_loss(folder: Path, alone: l
         assert "epoch" not in machines["worker"].said
 
     assert json.loads((out / "run.json").read_text())["machines"] == 2
-    # One machine in place of two adds the same numbers in another order. A worker that brings the
-    # wrong faces moves the losses by several percent.
-    np.testing.assert_allclose(losses(out), alone, rtol=5e-3)
+    # One machine in place of two adds the same numbers in another order, and Adam magnifies that.
+    # The losses differed by 0.008 % at most where this was measured; this is a leap beyond.
+    np.testing.assert_allclose(losses(out), alone, rtol=2e-3)

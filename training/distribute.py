@@ -59,7 +59,7 @@ def join(cluster: Cluster) -> None:
             heartbeat_timeout_seconds=SILENCE_SECONDS,
         )
     except RuntimeError as error:
-        msg = f"the machines did not come together at {chief}: {_first_line(error)}"
+        msg = f"the machines did not come together at {chief}: {_end_of_line(error)}"
         raise RunError(msg) from error
 
 
@@ -142,7 +142,7 @@ def losing_no_machine(cluster: Cluster) -> Iterator[None]:
             raise
         msg = (
             f"machine {cluster.index + 1} of {cluster.size} lost another one "
-            f"({_first_line(failure)}): start all of them again, with --resume=auto"
+            f"({_end_of_line(failure)}): start all of them again, with --resume=auto"
         )
         raise RunError(msg) from error
 
@@ -154,5 +154,6 @@ def _engine_failure(error: BaseException | None) -> BaseException | None:
     return error
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+def _end_of_line(error: BaseException) -> str:
+    """Give what an error says last in its first line; the engine begins it with repetitions."""
+    return str(error).strip().partition("\n")[0][-120:] or type(error).__name__

@@ -81,7 +81,7 @@ def end_with_parent() -> None:
     """Let this child end as soon as its parent has ended."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)  # not through sys.stdin, which a waiting thread would keep from closing
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
