@@ -10,7 +10,7 @@ import tensorflow as tf
 from convert.provenance import describe_run
 from convert.scoring import SPLIT, named_figures
 from serenbox.model_file import InputSpec, ModelMetadata
-from training.record import git_commit
+from training.commit import git_commit
 
 if TYPE_CHECKING:
     from convert.options import Options

@@ -219,28 +219,6 @@ def test_inspecting_what_was_converted(
     assert all(one["version"] <= MAX_VERSIONS[one["name"]] for one in facts["operators"])
 
 
-def test_the_shape_of_the_original_project(tmp_path: Path, data: Path) -> None:
-    import keras
-
-    # 224x224 RGB in 0..1, MobileNetV2, Dense 128, Dense 64, softmax 7: only narrower.
-    keras.utils.set_random_seed(0)
-    backbone = keras.applications.MobileNetV2(
-        input_shape=(224, 224, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"
-    )
-    head = [keras.layers.Dense(units, activation="relu") for units in (128, 64)]
-    model = keras.Sequential([backbone, *head, keras.layers.Dense(7, activation="softmax")])
-    path = tmp_path / "original.keras"
-    model.save(path)
-    code = convert(
-        *(path, "--data", data, "--scale", "0..1", "--calibration-images", 7, "--max-drop", 100)
-    )
-    assert code == 0
-    classifier = EmotionClassifier(tmp_path / "original.tflite")
-    assert classifier.input_size == 224
-    assert classifier.metadata.input.color == "rgb"
-    assert classifier.metadata.training["calibration"]["faces"] == 7
-
-
 @pytest.mark.parametrize("existing", [None, b"the old model"])
 def test_a_drop_too_large_is_refused_and_nothing_changes(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], existing: bytes | None

@@ -132,15 +132,40 @@ def test_killed_run_resumes_with_every_epoch_once(
     np.testing.assert_allclose(mine, its, rtol=0.05)
 
 
-@pytest.mark.parametrize("backend", ["torch", "jax"])
-def test_other_back_ends_train_too(data: Path, tmp_path: Path, backend: str) -> None:
-    pytest.importorskip(backend, reason=f"{backend} is not installed")
+def test_a_run_that_is_told_to_end_does_so_at_once(data: Path, tmp_path: Path) -> None:
+    # As Vertex AI calls it, which also gives the folder.
+    line = command(data, tmp_path, "--epochs", "60", "--resume=auto")
+    out = line.index("--out")
+    process = subprocess.Popen(
+        [*line[:out], *line[out + 2 :]],
+        cwd=ROOT,
+        env=environment(data, AIP_MODEL_DIR=str(tmp_path / "model")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for text in process.stdout:
+        if text.startswith("epoch 1/"):
+            break
+    process.send_signal(signal.SIGTERM)
+    _, complaint = process.communicate(timeout=60)
 
-    done = fit(data, tmp_path / "run", "--epochs", "1", KERAS_BACKEND=backend)
+    assert process.returncode == 143
+    assert "told to end; go on with --resume" in complaint
+    assert "Traceback" not in complaint
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["checkpoint.npz"]
+
+
+# JAX trains in tests/test_training_cluster.py.
+def test_torch_trains_too(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+
+    done = fit(data, tmp_path / "run", "--epochs", "1", KERAS_BACKEND="torch")
 
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["versions"]["backend"].startswith(backend)
+    assert record["versions"]["backend"].startswith("torch")
 
 
 @pytest.mark.parametrize(
@@ -149,6 +174,7 @@ def test_other_back_ends_train_too(data: Path, tmp_path: Path, backend: str) -> 
         (["--size", "50"], "--size is 50, and must be a multiple of 32"),
         (["--weights", "nowhere.h5"], "nowhere.h5: no such file"),
         (["--resume"], "no checkpoint"),
+        (["--weights", "gs://a-bucket/model.keras"], "Cloud Storage, which is mounted at /gcs on"),
     ],
 )
 def test_wrong_settings_are_one_sentence(
@@ -156,6 +182,6 @@ def test_wrong_settings_are_one_sentence(
 ) -> None:
     done = fit(data, tmp_path / "run", *options)
 
-    assert done.returncode == 1
+    assert done.returncode in (1, 2)
     assert named in done.stderr
     assert "Traceback" not in done.stderr

@@ -9,6 +9,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from training.cli import main
+from training.supervise import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(leave(main()))

@@ -133,13 +133,19 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
         augmentation: Augmentation,
         seed: int,
         epoch: int,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
-        """Hold (n, 48, 48) `images` and their (n, 7) `targets`, shuffled for this epoch."""
+        """Hold (n, 48, 48) `images` and their (n, 7) `targets`, shuffled for this epoch.
+
+        With `part` (i, k) only the i-th of k equal parts of every batch is made, by one of k
+        machines: the same pixels as in the whole batch.
+        """
         super().__init__(workers=1)
         self._images, self._targets = images, targets
         self._size, self._batch_size = size, batch_size
         self._augmentation = augmentation
         self._seed = (seed, epoch)
+        self._part = part
         self._order = np.random.default_rng(self._seed).permutation(len(images))
 
     def __len__(self) -> int:
@@ -148,7 +154,17 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Make batch `index`: (b, size, size, 1) pixels 0..255 and (b, 7) targets."""
-        rng = np.random.default_rng((*self._seed, index))
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        faces = [augment(self._images[i], self._size, self._augmentation, rng) for i in chosen]
-        return np.stack(faces)[..., np.newaxis], self._targets[chosen]
+        start, stop = index * self._batch_size, (index + 1) * self._batch_size
+        places = np.array_split(np.arange(start, min(stop, len(self._order))), self._part[1])
+        mine = places[self._part[0]]
+        # Each face has chances of its own, so that it is the same whoever makes it.
+        faces = [
+            augment(
+                self._images[self._order[place]],
+                self._size,
+                self._augmentation,
+                np.random.default_rng((*self._seed, place)),
+            )
+            for place in mine
+        ]
+        return np.stack(faces)[..., np.newaxis], self._targets[self._order[mine]]

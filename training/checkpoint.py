@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 
 from training.errors import RunError
-from training.files import CHECKPOINT
+from training.files import CHECKPOINT, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,18 +23,22 @@ def save_checkpoint(
     history: list[dict[str, float]],
     settings: dict[str, Any],
 ) -> None:
-    """Write weights, optimizer state, the history so far and the run's settings into `folder`."""
-    path = folder / CHECKPOINT
-    temporary = path.with_suffix(".part.npz")
+    """Write weights, optimizer state, the history so far and the run's settings into `folder`.
+
+    Raises:
+        RunError: it cannot be written; the previous checkpoint is as it was.
+
+    """
+    content = io.BytesIO()
     np.savez(
-        temporary,
+        content,
         history=np.array(json.dumps(history)),
         settings=np.array(json.dumps(settings)),
         **_number("weight", model.weights),
         **_number("optimizer", model.optimizer.variables),
         **_number("chance", _chance(model)),
     )
-    temporary.replace(path)
+    write_atomically(folder / CHECKPOINT, content.getvalue())
 
 
 def load_checkpoint(
@@ -48,18 +53,8 @@ def load_checkpoint(
         RunError: there is no checkpoint, or the run began with other settings.
 
     """
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        msg = f"{folder} has no checkpoint to resume from; start without --resume"
-        raise RunError(msg)
-    try:
-        with np.load(path) as archive:
-            arrays = dict(archive)
-        began, history = (json.loads(str(arrays[name])) for name in ("settings", "history"))
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        msg = f"{path} is damaged ({error}); start again in another folder"
-        raise RunError(msg) from error
-    _check_settings(began, settings)
+    arrays = _read(folder)
+    _check_settings(arrays, settings)
     model.optimizer.build(model.trainable_variables)
     for prefix, variables in (
         ("weight", model.weights),
@@ -68,11 +63,38 @@ def load_checkpoint(
     ):
         for number, variable in enumerate(variables):
             variable.assign(arrays[f"{prefix}_{number}"])
-    rows: list[dict[str, float]] = history
+    rows: list[dict[str, float]] = json.loads(str(arrays["history"]))
     return rows
 
 
-def _check_settings(began: dict[str, Any], now: dict[str, Any]) -> None:
+def check_same_run(folder: Path, settings: dict[str, Any]) -> None:
+    """Make sure that the run in `folder` has these settings.
+
+    Raises:
+        RunError: it has others, or its checkpoint cannot be read.
+
+    """
+    _check_settings(_read(folder), settings)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        msg = f"{folder} has no checkpoint to resume from; start without --resume"
+        raise RunError(msg)
+    try:
+        with np.load(path) as archive:
+            arrays = dict(archive)
+        for name in ("settings", "history"):
+            json.loads(str(arrays[name]))
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        msg = f"{path} is damaged ({error}); start again in another folder"
+        raise RunError(msg) from error
+    return arrays
+
+
+def _check_settings(arrays: dict[str, Any], now: dict[str, Any]) -> None:
+    began = json.loads(str(arrays["settings"]))
     changed = [
         f"{name} was {began.get(name)}, not {value}"
         for name, value in json.loads(json.dumps(now)).items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
 import sys
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from serenbox.runtime import Runtime
-from training.data import LabelSet, describe, load_faces
-from training.errors import RunError, TrainingError
-from training.files import CHECKPOINT
+from training.data import LabelSet, load_faces
+from training.errors import TrainingError
+from training.fit_command import TerminatedError, add_fit
 from training.labels import SPLITS
-from training.quiet import quiet
+from training.options import add_data_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,11 +26,19 @@ MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; gives the exit code: 0 done, 1 could not be done, 2 wrong usage."""
+    """Run one command.
+
+    Returns:
+        The exit code: 0 done, 1 could not be done, 2 wrong usage, 130 after Ctrl-C and 143 after
+        SIGTERM, from which a run goes on.
+
+    """
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = options.command
+    options.program = PROGRAM
+    options.arguments = sys.argv[1:] if arguments is None else arguments
+    command: Callable[[argparse.Namespace], int | None] = options.command
     try:
-        command(options)
+        return command(options) or 0
     except TrainingError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
@@ -42,112 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; go on with --resume", file=sys.stderr)
         return 130
-    return 0
+    except TerminatedError:
+        print(f"{PROGRAM}: told to end; go on with --resume", file=sys.stderr)
+        return 143
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Train and measure the network.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_fit(commands)
+    add_fit(commands)
     _add_evaluate(commands)
     _add_prior(commands)
     _add_crop(commands)
     return parser
-
-
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where FER2013 and FER+ are."""
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="fer2013.csv (plain, .gz or .xz) or Kaggle's folder with train/ and test/",
-    )
-    parser.add_argument(
-        "--ferplus", type=Path, metavar="FILE", help="FER+'s votes (fer2013new.csv)"
-    )
-
-
-def _add_fit(commands: Any) -> None:
-    parser = commands.add_parser("fit", help="train a network", description=_fit.__doc__)
-    parser.set_defaults(command=_fit)
-    add_data_options(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on after the last whole epoch in --out"
-    )
-    parser.add_argument(
-        "--labels",
-        dest="label_set",
-        choices=get_args(LabelSet),
-        default=argparse.SUPPRESS,
-        help="whose labels to learn (default: ferplus where --ferplus is given, else fer2013)",
-    )
-    for name, kind, text in (
-        ("size", int, "side of the input in pixels, a multiple of 32"),
-        ("alpha", float, "width multiplier of MobileNetV2"),
-        ("weights", str, "where to begin: imagenet, a .weights.h5 or .keras file, or none"),
-        ("epochs", int, "passes over the training faces"),
-        ("small-epochs", int, "how many of them, first, run at --small-size"),
-        ("small-size", int, "side of the input in those"),
-        ("batch-size", int, "faces per step"),
-        ("learning-rate", float, "peak learning rate of AdamW"),
-        ("weight-decay", float, "weight decay of AdamW"),
-        ("ema", float, "momentum of the average of weights"),
-        ("dropout", float, "share of features dropped before the logits"),
-        ("teacher-share", float, "how much of the targets is the teachers' answer"),
-        ("balance", float, "exponent of the class prior in the loss, 0 to 1"),
-        ("label-smoothing", float, "share of every target spread over all classes"),
-        ("seed", int, "seed of everything random"),
-    ):
-        parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
-    parser.add_argument(
-        "--teacher",
-        nargs="+",
-        default=argparse.SUPPRESS,
-        metavar="FILE",
-        help="networks of earlier runs, .keras, whose averaged answers are learnt, too",
-    )
-
-
-def _fit(options: argparse.Namespace) -> None:
-    """Train a network; writes model.keras, history.csv, curves.png and run.json into --out."""
-    with quiet():  # TensorFlow greets
-        from training.fit import FitSettings, Run
-        from training.record import write_record
-
-    values = vars(options)
-    values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
-    values["teacher"] = tuple(values.get("teacher", ()))
-    names = {field.name for field in dataclasses.fields(FitSettings)}
-    settings = FitSettings(**{name: value for name, value in values.items() if name in names})
-    _check_folder(options.out, resume=options.resume)
-    faces = load_faces(options.data, options.ferplus)
-    for line in describe(faces):
-        print(line)
-    run = Run(faces, settings, options.out)
-    if options.resume:
-        run.resume()
-    else:
-        run.start()
-    run.train(lambda line: print(line, flush=True))
-    write_record(run, faces)
-
-
-def _check_folder(folder: Path, *, resume: bool) -> None:
-    """Make the run's folder; refuse to overwrite what a run left there."""
-    if (folder / "model.keras").exists():
-        msg = f"{folder} already holds a finished model; give --out another folder"
-        raise RunError(msg)
-    if (folder / CHECKPOINT).exists() and not resume:
-        msg = f"{folder} holds an unfinished run; go on with --resume, or give another folder"
-        raise RunError(msg)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"{folder} cannot be made: {error.strerror}; give --out another folder"
-        raise RunError(msg) from error
 
 
 def _add_evaluate(commands: Any) -> None:

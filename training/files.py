@@ -9,11 +9,39 @@ from pathlib import Path
 from training.errors import RunError
 
 CHECKPOINT = "checkpoint.npz"
-"""The state of an unfinished run, in its folder."""
+"""The state of a run after its last whole epoch, in its folder."""
+MODEL = "model.keras"
+"""The network of a finished run."""
+RECORD = "run.json"
+"""How it was made; the last file that a run writes."""
+
+BUCKETS = Path("/gcs")
+"""Where Vertex AI mounts Cloud Storage: gs://BUCKET is BUCKETS/BUCKET."""
+
+
+def local_path(text: str) -> Path:
+    """Give the path of a file or folder that may be named as Cloud Storage names it.
+
+    Raises:
+        RunError: it lies in Cloud Storage, which is not mounted here.
+
+    """
+    if not text.startswith("gs://"):
+        return Path(text)
+    if not BUCKETS.is_dir():
+        msg = (
+            f"{text} lies in Cloud Storage, which is mounted at {BUCKETS} on Vertex AI only: "
+            "give a path of this machine"
+        )
+        raise RunError(msg)
+    return BUCKETS / text.removeprefix("gs://")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file's content in one step: a reader sees the old or the new, never a part.
+
+    This holds on Cloud Storage mounted with FUSE, too: what is written in one go and then closed
+    becomes a whole object, and renaming a file copies the object before it is deleted.
 
     Raises:
         RunError: it cannot be written there.

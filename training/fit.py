@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from serenbox.results import EMOTIONS
-from training.augment import Augmentation, TrainingBatches
+from training.augment import TrainingBatches
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.data import Faces, LabelSet, training_faces
+from training.cluster import ALONE, Cluster
+from training.commit import git_commit
+from training.data import Faces, training_faces
 from training.distill import teacher_targets
+from training.distribute import agree, spread
 from training.errors import RunError
+from training.fit_settings import FitSettings
 from training.fused import fuse
 from training.loss import BalancedCrossEntropy
 from training.metrics import measure
 from training.network import build_network, load_backbone, with_size
 from training.predict import keras_logits
-from training.record import git_commit
+from training.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,92 +33,30 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+__all__ = ["FitSettings", "History", "Run"]
+
 History = list[dict[str, float]]
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """Everything that decides how a run goes, apart from the data."""
-
-    label_set: LabelSet = "ferplus"
-    """Whose labels to learn."""
-    size: int = 96
-    """Side of the network's input, pixels; a multiple of 32."""
-    alpha: float = 1.0
-    """Width multiplier of MobileNetV2."""
-    weights: str = "imagenet"
-    """Where the network begins: `imagenet`, a .weights.h5 file, a .keras file, or `none`."""
-    teacher: tuple[str, ...] = ()
-    """The .keras files whose averaged answers are blended into the targets."""
-    teacher_share: float = 0.5
-    """How much of the targets these are, 0 to 1."""
-    epochs: int = 30
-    """Passes over the training faces."""
-    small_epochs: int = 8
-    """How many of them, at the beginning, run at `small_size`, which is cheaper."""
-    small_size: int = 64
-    """Side of the input in those, pixels; a multiple of 32."""
-    batch_size: int = 64
-    """Faces per step."""
-    learning_rate: float = 1e-3
-    """Peak rate of AdamW, after one epoch of warm-up; a cosine takes it to zero."""
-    weight_decay: float = 0.05
-    """AdamW's decay of kernels."""
-    ema: float = 0.998
-    """Momentum of the average of weights that is validated and kept."""
-    dropout: float = 0.2
-    """Share of features dropped before the logits."""
-    balance: float = 1.0
-    """Exponent of the class prior in the balanced loss: 0 leaves the classes as they are."""
-    label_smoothing: float = 0.0
-    """Share of every target spread over all classes."""
-    seed: int = 0
-    """Seed of everything random."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    """How faces are varied."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work.
-
-        Raises:
-            RunError: a value is out of its range; the message names it.
-
-        """
-        for name, fits, wanted in (
-            ("size", self.size > 0 and self.size % 32 == 0, "a multiple of 32"),
-            ("small-size", self.small_size > 0 and self.small_size % 32 == 0, "a multiple of 32"),
-            ("alpha", self.alpha > 0, "above 0"),
-            ("epochs", self.epochs >= 1, "1 or more"),
-            ("small-epochs", 0 <= self.small_epochs <= self.epochs, "from 0 to --epochs"),
-            ("batch-size", self.batch_size >= 2, "2 or more"),
-            ("learning-rate", self.learning_rate > 0, "above 0"),
-            ("weight-decay", self.weight_decay >= 0, "0 or more"),
-            ("ema", 0 < self.ema < 1, "between 0 and 1"),
-            ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
-            ("teacher-share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
-            ("balance", 0 <= self.balance <= 1, "from 0 to 1"),
-            ("label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
-            ("seed", self.seed >= 0, "0 or more"),
-        ):
-            if not fits:
-                value = getattr(self, name.replace("-", "_"))
-                msg = f"--{name} is {value}, and must be {wanted}"
-                raise RunError(msg)
 
 
 class Run:
     """One training run in one folder."""
 
-    def __init__(self, faces: Faces, settings: FitSettings, folder: Path) -> None:
+    def __init__(
+        self, faces: Faces, settings: FitSettings, folder: Path, cluster: Cluster = ALONE
+    ) -> None:
         """Prepare the data and the compiled network; nothing is read from `folder` yet.
+
+        On several machines each makes the same run, after they have joined.
 
         Raises:
             DataError: a class is missing.
-            RunError: the weights do not fit.
+            RunError: the batches cannot be divided among the machines.
 
         """
-        keras.utils.set_random_seed(settings.seed)
-        self.settings, self.folder = settings, folder
+        with quiet():  # it seeds TensorFlow, too, which greets, wherever that is installed
+            keras.utils.set_random_seed(settings.seed)
+        self.settings, self.folder, self.cluster = settings, folder, cluster
+        self._data_sha256 = faces.sha256
         train = training_faces(faces, settings.label_set)
         self._images = train.images
         targets = train.targets(settings.label_set)
@@ -126,10 +68,20 @@ class Run:
             validation = validation[validation.usable]
         self._validation = validation
         self.training_faces = len(train)
+        self._check_batches()
         self.commit = git_commit()
         self.network = fuse(build_network(None, alpha=settings.alpha, dropout=settings.dropout))
         self._compile()
         self.history: History = []
+
+    def _check_batches(self) -> None:
+        batch, machines = self.settings.batch_size, self.cluster.size
+        if machines > 1 and (batch % machines or batch > self.training_faces):
+            msg = (
+                f"--batch-size is {batch}, and must be a multiple of the {machines} machines and "
+                f"no more than the {self.training_faces} training faces"
+            )
+            raise RunError(msg)
 
     def _compile(self) -> None:
         settings = self.settings
@@ -166,15 +118,37 @@ class Run:
         self.history = load_checkpoint(self.folder, self.network, asdict(self.settings))
 
     def train(self, report: Callable[[str], None]) -> None:
-        """Run the epochs that are left, keeping the state after each; `report` gets a line each."""
+        """Run the epochs that are left, keeping the state after each; `report` gets a line each.
+
+        Raises:
+            RunError: a teacher cannot be read, the state cannot be written, or the machines of
+                the cluster were not started alike.
+
+        """
+        agree(
+            self.cluster,
+            {
+                "settings": asdict(self.settings),
+                "data": self._data_sha256,
+                "epochs done in --out": len(self.history),
+            },
+        )
         self._learn_from_teachers(report)
+        network = self.network
+        network.optimizer.build(network.trainable_variables)
+        state = [*network.variables, *network.metrics_variables, *network.optimizer.variables]
+        with spread(self.cluster, state):
+            self._train(report)
+
+    def _train(self, report: Callable[[str], None]) -> None:
         began, first = time.monotonic(), len(self.history)
         for epoch in range(first, self.settings.epochs):
             started = time.monotonic()
             row = {"epoch": epoch + 1, **self._epoch(epoch), **self._validate(epoch)}
             row["seconds"] = round(time.monotonic() - started, 1)
             self.history.append(row)
-            save_checkpoint(self.folder, self.network, self.history, asdict(self.settings))
+            if self.cluster.chief:
+                save_checkpoint(self.folder, self.network, self.history, asdict(self.settings))
             done = epoch + 1 - first
             left = (time.monotonic() - began) / done * (self.settings.epochs - epoch - 1)
             report(_line(row, self.settings.epochs, left))
@@ -202,13 +176,14 @@ class Run:
             augmentation=settings.augmentation,
             seed=settings.seed,
             epoch=epoch,
+            part=(self.cluster.index, self.cluster.size),
         )
         fitted = self.network.fit(
             batches,
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=0 if not self.cluster.chief else 1 if sys.stdout.isatty() else 2,
         )
         return {name: float(values[-1]) for name, values in fitted.history.items()}
 

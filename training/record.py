@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import platform
-import subprocess
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ import keras
 import numpy as np
 
 from serenbox.results import EMOTIONS
-from training.files import write_atomically
+from training.files import MODEL, RECORD, write_atomically
 
 if TYPE_CHECKING:
     from training.data import Faces
@@ -24,10 +23,20 @@ if TYPE_CHECKING:
 
 
 def write_record(run: Run, faces: Faces) -> None:
-    """Write model.keras, history.csv, curves.png and run.json into the run's folder."""
+    """Write model.keras, history.csv, curves.png and run.json into the run's folder.
+
+    On several machines each must call it, and the chief alone writes.
+
+    Raises:
+        RunError: it cannot be written.
+
+    """
     from training.plots import draw_curves
 
-    _write_model(run.finished_network(), run.folder / "model.keras")
+    network = run.finished_network()
+    if not run.cluster.chief:
+        return
+    _write_model(network, run.folder / MODEL)
     write_atomically(run.folder / "history.csv", history_csv(run.history).encode())
     write_atomically(run.folder / "curves.png", draw_curves(run.history))
     record = {
@@ -37,10 +46,11 @@ def write_record(run: Run, faces: Faces) -> None:
         "training_faces": run.training_faces,
         "data_sha256": faces.sha256,
         "versions": versions(),
+        "machines": run.cluster.size,
         "commit": run.commit,
         "seconds": round(sum(row["seconds"] for row in run.history)),
     }
-    write_atomically(run.folder / "run.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_atomically(run.folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -52,10 +62,10 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def _write_model(network: keras.Model, path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / path.name
         network.save(temporary)
-        temporary.replace(path)
+        write_atomically(path, temporary.read_bytes())
 
 
 def versions() -> dict[str, str]:
@@ -68,19 +78,6 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "machine": platform.machine(),
     }
-
-
-def git_commit() -> str | None:
-    """Name the commit of the checkout, with `-dirty` where files differ; None outside git."""
-    folder = Path(__file__).parent
-    command = ("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    try:
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            command, cwd=folder, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def history_csv(history: History) -> str:

@@ -1,0 +1,129 @@
+"""Several machines that train one network: which they are.
+
+All machines run the same command. `TF_CONFIG`, which Vertex AI and other schedulers set on each,
+tells a machine who the others are, and so does Vertex AI's `CLUSTER_SPEC`, which differs in the
+names of its groups (https://cloud.google.com/vertex-ai/docs/training/distributed-training).
+How they work together stands in `training.distribute`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from training.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENGINE = "jax"
+"""The Keras back-end that trains on several machines."""
+
+VARIABLES = ("TF_CONFIG", "CLUSTER_SPEC")
+"""Where schedulers write which machines there are."""
+
+GROUPS = ("chief", "master", "workerpool0", "worker", "workerpool1")
+"""Names of groups of machines that train, the chief's first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The machines of one run, as one of them sees them."""
+
+    addresses: tuple[str, ...] = ("",)
+    """HOST:PORT of every machine, the chief first."""
+    index: int = 0
+    """Which of them this one is."""
+
+    @property
+    def size(self) -> int:
+        """How many machines there are."""
+        return len(self.addresses)
+
+    @property
+    def chief(self) -> bool:
+        """Whether this machine is the one that writes and reports."""
+        return self.index == 0
+
+
+ALONE = Cluster()
+"""One machine, as it is without a cluster."""
+
+
+def read_cluster(environment: Mapping[str, str]) -> Cluster:
+    """Find out from `TF_CONFIG` or `CLUSTER_SPEC` which machines train together; else it is one.
+
+    Raises:
+        RunError: it is not what schedulers write, or asks for what is not done here.
+
+    """
+    for name in VARIABLES:
+        if text := environment.get(name, "").strip():
+            return _parse(name, text)
+    return ALONE
+
+
+def _parse(name: str, text: str) -> Cluster:
+    try:
+        config = json.loads(text)
+        groups = {group: list(hosts) for group, hosts in config.get("cluster", {}).items()}
+        task = config.get("task") or {"type": "worker", "index": 0}
+        kind, number = str(task["type"]), int(task["index"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = (
+            f"{name} cannot be understood ({type(error).__name__}: {error}): it must be JSON "
+            'like {"cluster": {"chief": ["HOST:PORT"], "worker": ["HOST:PORT"]}, '
+            '"task": {"type": "worker", "index": 0}}; unset it to train on one machine'
+        )
+        raise RunError(msg) from error
+    machines = _machines(name, groups)
+    if len(machines) <= 1:
+        return ALONE
+    try:
+        index = list(machines).index((kind, number))
+    except ValueError as error:
+        msg = f"{name} calls this machine {kind} {number}, and its cluster has no such machine"
+        raise RunError(msg) from error
+    return Cluster(tuple(machines.values()), index)
+
+
+def _machines(variable: str, groups: dict[str, list[str]]) -> dict[tuple[str, int], str]:
+    """Give the address of each (group, number), the chief first."""
+    others = [name for name, addresses in groups.items() if addresses and name not in GROUPS]
+    if others:
+        msg = (
+            f"{variable} has machines of the kind {', '.join(others)}, for which there is nothing "
+            "to do here: start a chief and workers only"
+        )
+        raise RunError(msg)
+    machines = {
+        (name, number): str(address)
+        for name in GROUPS
+        for number, address in enumerate(groups.get(name, []))
+    }
+    wrong = [address for address in machines.values() if not address.rpartition(":")[2].isdecimal()]
+    if len(machines) > 1 and wrong:
+        msg = f"{variable} has the address {wrong[0]!r}, which is not HOST:PORT"
+        raise RunError(msg)
+    return machines
+
+
+def choose_engine(cluster: Cluster) -> None:
+    """Let Keras, which must not be imported yet, run on the engine that several machines need.
+
+    Raises:
+        RunError: another one was asked for, or it is not installed.
+
+    """
+    if cluster.size == 1:
+        return
+    asked = os.environ.setdefault("KERAS_BACKEND", ENGINE)
+    if asked != ENGINE:
+        msg = f"KERAS_BACKEND is {asked}, and several machines train on {ENGINE} only: unset it"
+        raise RunError(msg)
+    if importlib.util.find_spec(ENGINE) is None:
+        msg = f"several machines train on {ENGINE}, which is missing: pip install '.[cluster]'"
+        raise RunError(msg)

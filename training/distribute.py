@@ -1,0 +1,159 @@
+"""Train one network on several machines at once, with Keras on JAX.
+
+Keras trains as if all their devices were one: every machine brings its part of each
+batch, and the gradients, the statistics of batch normalization and the loss are those of the whole
+batch. So a run is the same on any number of machines, up to the rounding of sums. With
+TensorFlow's MultiWorkerMirroredStrategy Keras 3 does not train
+(https://github.com/keras-team/keras/issues/20585; so it is in Keras 3.15.1, too).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from training.cluster import Cluster
+
+GATHER_SECONDS = 900
+"""How long machines wait for each other at the beginning; each first installs its packages."""
+
+SILENCE_SECONDS = 30
+"""How long a machine may be silent before the others give up."""
+
+_LOST = re.compile("(ABORTED|CANCELLED|DEADLINE_EXCEEDED|INTERNAL|UNAVAILABLE|UNKNOWN): ")
+"""How the engine's errors begin when a machine does not answer; their classes differ."""
+
+
+def join(cluster: Cluster) -> None:
+    """Meet the other machines.
+
+    Raises:
+        RunError: they do not come.
+
+    """
+    if cluster.size == 1:
+        return
+    import jax
+
+    # It would swallow SIGTERM, in the hope that somebody asks it later.
+    jax.config.update("jax_enable_preemption_service", False)  # noqa: FBT003 - jax's signature
+    chief = cluster.addresses[0]
+    try:
+        jax.distributed.initialize(
+            chief,
+            cluster.size,
+            cluster.index,
+            coordinator_bind_address=chief if _is_loopback(chief) else None,
+            initialization_timeout=GATHER_SECONDS,
+            heartbeat_timeout_seconds=SILENCE_SECONDS,
+        )
+    except RuntimeError as error:
+        msg = f"the machines did not come together at {chief}: {_end_of_line(error)}"
+        raise RunError(msg) from error
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def spread(cluster: Cluster, variables: Sequence[Any]) -> Iterator[None]:
+    """Let Keras train over the devices of all machines inside the block.
+
+    Args:
+        cluster: the machines, which have joined.
+        variables: all variables of a network, its metrics and its optimizer, with the same values
+            on every machine. They keep the values that they get inside.
+
+    """
+    if cluster.size == 1:
+        yield
+        return
+    import jax
+    import keras
+
+    distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+    for variable in variables:
+        # Keras, if it were to do this, would compare each variable over the network first.
+        sharding = distribution.get_variable_layout(variable).backend_layout
+        mine = keras.ops.convert_to_numpy(variable)
+        variable.assign(jax.make_array_from_process_local_data(sharding, mine))
+    with distribution.scope():
+        yield
+    for variable in variables:
+        variable.assign(keras.ops.convert_to_numpy(variable))
+
+
+def agree(cluster: Cluster, facts: Mapping[str, object]) -> None:
+    """Make sure that all machines hold the same facts, which stand in the same order.
+
+    Raises:
+        RunError: they differ; every machine raises it.
+
+    """
+    if cluster.size == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    digests = [
+        hashlib.sha256(json.dumps(fact, sort_keys=True, default=str).encode()).digest()
+        for fact in facts.values()
+    ]
+    mine = np.frombuffer(b"".join(digests), np.uint8).reshape(len(facts), -1)
+    everyone: Any = multihost_utils.process_allgather(mine)
+    same = (everyone == everyone[0]).all(axis=(0, 2))
+    different = [name for name, equal in zip(facts, same, strict=True) if not equal]
+    if different:
+        msg = (
+            f"the machines differ in {', '.join(different)}: start the same command everywhere, "
+            "with --data and --out in folders that all of them see"
+        )
+        raise RunError(msg)
+
+
+@contextmanager
+def losing_no_machine(cluster: Cluster) -> Iterator[None]:
+    """Turn the engine's failure to reach another machine into a sentence.
+
+    Raises:
+        RunError: a machine was lost inside.
+
+    """
+    try:
+        yield
+    except Exception as error:
+        failure = _engine_failure(error)
+        if cluster.size == 1 or failure is None:
+            raise
+        msg = (
+            f"machine {cluster.index + 1} of {cluster.size} lost another one "
+            f"({_end_of_line(failure)}): start all of them again, with --resume=auto"
+        )
+        raise RunError(msg) from error
+
+
+def _engine_failure(error: BaseException | None) -> BaseException | None:
+    """Find the error that tells of lost messages, which Keras may follow by errors of its own."""
+    while error is not None and not _LOST.match(str(error)):
+        error = error.__context__
+    return error
+
+
+def _end_of_line(error: BaseException) -> str:
+    """Give what an error says last in its first line; the engine begins it with repetitions."""
+    return str(error).strip().partition("\n")[0][-120:] or type(error).__name__

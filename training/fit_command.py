@@ -1,0 +1,166 @@
+"""The command `fit` of `python -m training`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+from typing import TYPE_CHECKING, Any, get_args
+
+from training.cluster import choose_engine, read_cluster
+from training.data import LabelSet, describe, load_faces
+from training.distribute import join, losing_no_machine
+from training.errors import RunError
+from training.files import CHECKPOINT, MODEL, RECORD
+from training.options import add_data_options, file_option, path_option
+from training.quiet import quiet
+from training.supervise import end_with_parent, is_child, supervise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from training.cluster import Cluster
+
+
+def add_fit(commands: Any) -> None:
+    """Add the command to the parsers of commands."""
+    parser = commands.add_parser("fit", help="train a network", description=_fit.__doc__)
+    parser.set_defaults(command=_fit)
+    add_data_options(parser)
+    model_folder = os.environ.get("AIP_MODEL_DIR") or None
+    parser.add_argument(
+        "--out",
+        type=path_option,
+        default=model_folder,
+        required=model_folder is None,
+        metavar="DIR",
+        help="folder of the run (default: $AIP_MODEL_DIR, which Vertex AI sets)",
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        choices=("there", "auto"),
+        const="there",
+        help="go on after the last whole epoch in --out; with --resume=auto begin where there is "
+        "none, and be content where the run is finished: for jobs that are started again and again",
+    )
+    parser.add_argument(
+        "--labels",
+        dest="label_set",
+        choices=get_args(LabelSet),
+        default=argparse.SUPPRESS,
+        help="whose labels to learn (default: ferplus where --ferplus is given, else fer2013)",
+    )
+    for name, kind, text in (
+        ("size", int, "side of the input in pixels, a multiple of 32"),
+        ("alpha", float, "width multiplier of MobileNetV2"),
+        ("weights", file_option, "where to begin: imagenet, a .weights.h5 or .keras file, or none"),
+        ("epochs", int, "passes over the training faces"),
+        ("small-epochs", int, "how many of them, first, run at --small-size"),
+        ("small-size", int, "side of the input in those"),
+        ("batch-size", int, "faces per step"),
+        ("learning-rate", float, "peak learning rate of AdamW"),
+        ("weight-decay", float, "weight decay of AdamW"),
+        ("ema", float, "momentum of the average of weights"),
+        ("dropout", float, "share of features dropped before the logits"),
+        ("teacher-share", float, "how much of the targets is the teachers' answer"),
+        ("balance", float, "exponent of the class prior in the loss, 0 to 1"),
+        ("label-smoothing", float, "share of every target spread over all classes"),
+        ("seed", int, "seed of everything random"),
+    ):
+        parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
+    parser.add_argument(
+        "--teacher",
+        type=file_option,
+        nargs="+",
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="networks of earlier runs, .keras, whose averaged answers are learnt, too",
+    )
+
+
+def _fit(options: argparse.Namespace) -> int:
+    """Train a network; writes model.keras, history.csv, curves.png and run.json into --out.
+
+    Where TF_CONFIG or CLUSTER_SPEC names several machines, they train together on JAX, each of
+    them started with the same command; the first writes.
+    """
+    cluster = read_cluster(os.environ)
+    choose_engine(cluster)
+    if is_child():
+        end_with_parent()
+    elif cluster.size > 1:
+        return supervise(options.arguments, options.program)
+    signal.signal(signal.SIGTERM, _terminate)
+    with quiet():  # TensorFlow greets
+        from training.checkpoint import check_same_run
+        from training.fit import Run
+        from training.fit_settings import FitSettings
+        from training.record import write_record
+
+    values = vars(options)
+    values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
+    values["teacher"] = tuple(values.get("teacher", ()))
+    names = {field.name for field in dataclasses.fields(FitSettings)}
+    settings = FitSettings(**{name: value for name, value in values.items() if name in names})
+    resume = _check_folder(options.out, options.resume)
+    if resume and (options.out / RECORD).exists():
+        check_same_run(options.out, dataclasses.asdict(settings))
+        print(f"{options.out} already holds the finished model of this run")
+        return 0
+    faces = load_faces(options.data, options.ferplus)
+    report = _reporter(cluster)
+    for line in describe(faces):
+        report(line)
+    join(cluster)
+    with losing_no_machine(cluster):
+        run = Run(faces, settings, options.out, cluster)
+        if resume:
+            run.resume()
+        else:
+            run.start()
+        run.train(report)
+        write_record(run, faces)
+    return 0
+
+
+class TerminatedError(BaseException):
+    """Whoever runs the program asks it to end; like Ctrl-C nothing to be handled on the way."""
+
+
+def _terminate(*_: object) -> None:
+    raise TerminatedError
+
+
+def _reporter(cluster: Cluster) -> Callable[[str], None]:
+    """Give what prints a line; of several machines only the chief speaks."""
+
+    def report(line: str) -> None:
+        if cluster.chief:
+            print(line, flush=True)
+
+    return report
+
+
+def _check_folder(folder: Path, resume: str | None) -> bool:
+    """Make the run's folder; refuse to overwrite what a run left there.
+
+    Returns:
+        Whether to go on with what is there.
+
+    """
+    begun = (folder / CHECKPOINT).exists()
+    if (folder / MODEL).exists() and not (begun and resume == "auto"):
+        msg = f"{folder} already holds a finished model; give --out another folder"
+        raise RunError(msg)
+    if begun and not resume:
+        msg = f"{folder} holds an unfinished run; go on with --resume, or give another folder"
+        raise RunError(msg)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder} cannot be made: {error.strerror}; give --out another folder"
+        raise RunError(msg) from error
+    return begun or resume == "there"

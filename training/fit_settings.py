@@ -1,0 +1,82 @@
+"""Everything that decides how a training run goes, apart from the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from training.augment import Augmentation
+from training.errors import RunError
+
+if TYPE_CHECKING:
+    from training.data import LabelSet
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Everything that decides how a run goes, apart from the data."""
+
+    label_set: LabelSet = "ferplus"
+    """Whose labels to learn."""
+    size: int = 96
+    """Side of the network's input, pixels; a multiple of 32."""
+    alpha: float = 1.0
+    """Width multiplier of MobileNetV2."""
+    weights: str = "imagenet"
+    """Where the network begins: `imagenet`, a .weights.h5 file, a .keras file, or `none`."""
+    teacher: tuple[str, ...] = ()
+    """The .keras files whose averaged answers are blended into the targets."""
+    teacher_share: float = 0.5
+    """How much of the targets these are, 0 to 1."""
+    epochs: int = 30
+    """Passes over the training faces."""
+    small_epochs: int = 8
+    """How many of them, at the beginning, run at `small_size`, which is cheaper."""
+    small_size: int = 64
+    """Side of the input in those, pixels; a multiple of 32."""
+    batch_size: int = 64
+    """Faces per step."""
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW, after one epoch of warm-up; a cosine takes it to zero."""
+    weight_decay: float = 0.05
+    """AdamW's decay of kernels."""
+    ema: float = 0.998
+    """Momentum of the average of weights that is validated and kept."""
+    dropout: float = 0.2
+    """Share of features dropped before the logits."""
+    balance: float = 1.0
+    """Exponent of the class prior in the balanced loss: 0 leaves the classes as they are."""
+    label_smoothing: float = 0.0
+    """Share of every target spread over all classes."""
+    seed: int = 0
+    """Seed of everything random."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """How faces are varied."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            RunError: a value is out of its range; the message names it.
+
+        """
+        for name, fits, wanted in (
+            ("size", self.size > 0 and self.size % 32 == 0, "a multiple of 32"),
+            ("small-size", self.small_size > 0 and self.small_size % 32 == 0, "a multiple of 32"),
+            ("alpha", self.alpha > 0, "above 0"),
+            ("epochs", self.epochs >= 1, "1 or more"),
+            ("small-epochs", 0 <= self.small_epochs <= self.epochs, "from 0 to --epochs"),
+            ("batch-size", self.batch_size >= 2, "2 or more"),
+            ("learning-rate", self.learning_rate > 0, "above 0"),
+            ("weight-decay", self.weight_decay >= 0, "0 or more"),
+            ("ema", 0 < self.ema < 1, "between 0 and 1"),
+            ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
+            ("teacher-share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
+            ("balance", 0 <= self.balance <= 1, "from 0 to 1"),
+            ("label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
+            ("seed", self.seed >= 0, "0 or more"),
+        ):
+            if not fits:
+                value = getattr(self, name.replace("-", "_"))
+                msg = f"--{name} is {value}, and must be {wanted}"
+                raise RunError(msg)

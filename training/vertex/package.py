@@ -1,0 +1,111 @@
+"""Pack `training`, and `serenbox`, of which it uses parts, as a source distribution.
+
+What they need is written down once, in the project's own pyproject.toml, and taken from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from training.commit import PACKED, git_commit
+from training.quiet import quiet
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NAME = "serenbox-training"
+EXTRAS = ("training", "cluster")
+"""The project's extras that the training needs."""
+
+
+def main() -> int:
+    """Pack into the folder named on the command line and print the path of the result."""
+    try:
+        print(pack(Path(sys.argv[1])))
+    except ImportError:
+        print("setup.sh: setuptools is missing: pip install 'setuptools>=77'", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"setup.sh: {sys.argv[1]} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def pack(folder: Path) -> Path:
+    """Make a source distribution in `folder`, which is made where it is missing.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ImportError: setuptools is not installed.
+        OSError: it cannot be written.
+
+    """
+    from setuptools import build_meta
+
+    target = folder.resolve()
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        stage = Path(name)
+        lay_out(stage)
+        with contextlib.chdir(stage), quiet():
+            file: str = build_meta.build_sdist(str(target))
+    return target / file
+
+
+def lay_out(stage: Path) -> None:
+    """Copy the code into the folder `stage` and describe it there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    code = [*project["tool"]["setuptools"]["packages"], "training"]
+    for package in code:
+        source = ROOT / package.replace(".", "/")
+        shutil.copytree(source, stage / source.relative_to(ROOT), ignore=_all_but_code)
+    for name in project["project"]["license-files"]:
+        shutil.copy(ROOT / name, stage)
+    (stage / "training" / PACKED).write_text(f"{git_commit() or ''}\n", "ascii")
+    (stage / "pyproject.toml").write_text(_describe(project["project"], code), "utf-8")
+
+
+def _all_but_code(_: str, names: list[str]) -> list[str]:
+    """Name what `copytree` shall leave out: all that is no module; packages come one by one."""
+    return [name for name in names if not name.endswith((".py", ".typed"))]
+
+
+def _describe(project: dict[str, Any], code: list[str]) -> str:
+    """Write a pyproject.toml; JSON's strings and lists are TOML's, too."""
+    extras = project["optional-dependencies"]
+    needs = [*project["dependencies"], *(need for extra in EXTRAS for need in extras[extra])]
+    fields = {
+        "name": NAME,
+        "version": project["version"],
+        "description": "The training of SerenBox, packed to run elsewhere",
+        "requires-python": project["requires-python"],
+        "license": project["license"],
+        "license-files": project["license-files"],
+        "dependencies": needs,
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
+    return "\n".join(
+        [
+            "[build-system]",
+            'requires = ["setuptools>=77"]',
+            'build-backend = "setuptools.build_meta"',
+            "[project]",
+            *lines,
+            "[tool.setuptools]",
+            f"packages = {json.dumps(code)}",
+            "[tool.setuptools.package-data]",
+            f'training = ["{PACKED}"]',
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
