@@ -1,0 +1,249 @@
+"""How much of the bare pipeline's throughput the server reaches, and what it does with too much.
+
+All processes share the same two cores, also the client: what it takes is lost to the server and is
+told, and nothing of it is taken off. The bare pipeline has both cores for itself.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.server.client import Client
+from tests.server_process import Server, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LEAST_SHARE = 0.7
+"""Of the bare pipeline's throughput."""
+
+WORKERS = 2
+
+CLIENTS = 8
+"""Connections that ask one request after the other: enough that no worker waits, and none is full."""
+
+OVERLOAD = 4.0
+"""How many times what can be served is asked."""
+
+LONGEST = 0.5
+"""Seconds within which 99 of 100 requests must be answered under overload."""
+
+SENDERS = 256
+"""Connections under overload: so many requests can be under way at a time."""
+
+BARE = """
+import sys, time, cv2
+cv2.setNumThreads(1)
+from serenbox.detector import EmotionDetector
+detector = EmotionDetector()
+content = open(sys.argv[1], "rb").read()
+detector.detect(content)
+print("ready", flush=True)
+seconds = float(sys.stdin.readline())
+begun = time.monotonic()
+done = 0
+while time.monotonic() < begun + seconds:
+    detector.detect(content)
+    done += 1
+print(done / (time.monotonic() - begun))
+"""
+
+
+@dataclass
+class Measured:
+    """What came of a run."""
+
+    shares: list[float] = field(default_factory=list)
+    """Served pictures as a share of those of the bare pipeline, by round."""
+    refused: int = 0
+    """Requests that were not answered 200 where no overload was."""
+    overload: Answers | None = None
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each thing that is not as it must be."""
+        found = []
+        if (share := statistics.median(self.shares)) < LEAST_SHARE:
+            found.append(f"the server reaches {share:.2f} of the bare pipeline, not {LEAST_SHARE}")
+        if self.refused:
+            found.append(f"{self.refused} requests were refused without need")
+        if self.overload is not None:
+            found += self.overload.problems()
+        return found
+
+
+@dataclass
+class Answers:
+    """Codes and delays of many requests."""
+
+    seconds: float
+    delays: dict[int, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
+    """By code, 0 where no answer came: seconds from when the request was due."""
+    client: float = 0.0
+    """Seconds of a core that the client took."""
+
+    @property
+    def served(self) -> float:
+        """Pictures per second."""
+        return len(self.delays[200]) / self.seconds
+
+    def late(self, *codes: int) -> float:
+        """Return the seconds within which 99 of 100 requests with these codes were answered."""
+        return statistics.quantiles([s for code in codes for s in self.delays[code]], n=100)[98]
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each thing that is not as it must be under overload."""
+        found = []
+        if other := sorted(set(self.delays) - {0, 200, 503}):
+            found.append(f"under overload came answers with {other}")
+        if lost := len(self.delays.get(0, [])):
+            found.append(f"under overload {lost} requests got no answer")
+        if not self.delays.get(503):
+            found.append("what should be overload was none")
+        elif (late := self.late(200, 503)) > LONGEST:
+            found.append(f"under overload p99 is {late:.3f} s, and may be {LONGEST} s")
+        return found
+
+
+@dataclass(frozen=True)
+class Load:
+    """The measurement of one picture.
+
+    Args:
+        picture: What is asked about; it shows a face.
+        log: Where the server writes to.
+        seconds: Of each run.
+        rounds: How many pairs of runs.
+
+    """
+
+    picture: Path
+    log: Path
+    seconds: float
+    rounds: int
+
+    def run(self) -> Measured:
+        """Measure, and print each figure as soon as it is there."""
+        cores = sorted(os.sched_getaffinity(0))[:WORKERS]
+        os.sched_setaffinity(0, cores)
+        print(f"{self.picture.name}, {WORKERS} workers on {len(cores)} cores", flush=True)
+        content = self.picture.read_bytes()
+        measured = Measured()
+        rate = 0.0
+        with serving(self.log, "--workers", str(WORKERS)) as server:
+            closed_loop(server, content, CLIENTS, 1)  # everything has been through once
+            for _ in range(self.rounds):
+                bare = bare_rate(self.picture, self.seconds)
+                answers = closed_loop(server, content, CLIENTS, self.seconds)
+                rate = answers.served
+                measured.shares.append(rate / bare)
+                measured.refused += sum(map(len, answers.delays.values())) - len(
+                    answers.delays[200]
+                )
+                print(
+                    f"bare {bare:.1f}/s, served {rate:.1f}/s: {rate / bare:.2f}; "
+                    f"p50 {statistics.median(answers.delays[200]) * 1000:.0f} ms; the client took "
+                    f"{answers.client / answers.seconds / len(cores):.1%} of the cores",
+                    flush=True,
+                )
+            print(f"share of the bare pipeline, median: {statistics.median(measured.shares):.2f}")
+            measured.overload = open_loop(server, content, OVERLOAD * rate, 2 * self.seconds)
+        show_overload(measured.overload)
+        return measured
+
+
+def show_overload(answers: Answers) -> None:
+    """Print what became of the requests under overload."""
+    codes = {code: len(delays) for code, delays in sorted(answers.delays.items())}
+    print(
+        f"{OVERLOAD:g} times as much, {sum(codes.values()) / answers.seconds:.0f}/s: {codes}, "
+        f"{answers.served:.1f}/s served, "
+        f"the client took {answers.client / answers.seconds:.2f} cores"
+    )
+    for name, some in (("all", (200, 503)), ("200", (200,)), ("503", (503,))):
+        delays = [seconds for code in some for seconds in answers.delays.get(code, [])]
+        if len(delays) > 1:
+            print(
+                f"  {name}: p50 {statistics.median(delays):.3f} s, "
+                f"p99 {answers.late(*some):.3f} s, longest {max(delays):.3f} s"
+            )
+
+
+def bare_rate(picture: Path, seconds: float) -> float:
+    """Return pictures per second of bare loops, one for each worker, all together."""
+    command = [sys.executable, "-c", BARE, str(picture)]
+    pipe = subprocess.PIPE
+    loops = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(WORKERS)]
+    for loop in loops:
+        assert loop.stdout is not None
+        assert loop.stdout.readline() == "ready\n"
+    for loop in loops:
+        assert loop.stdin is not None
+        loop.stdin.write(f"{seconds}\n")
+        loop.stdin.flush()
+    return sum(float(loop.communicate()[0]) for loop in loops)
+
+
+def closed_loop(server: Server, content: bytes, clients: int, seconds: float) -> Answers:
+    """Let clients ask one request after the other, each on a connection of its own."""
+    begun = time.monotonic()
+
+    def due() -> float | None:
+        now = time.monotonic()
+        return now if now < begun + seconds else None
+
+    return asked(server, content, clients, due)
+
+
+def open_loop(server: Server, content: bytes, rate: float, seconds: float) -> Answers:
+    """Let requests be due at a rate, whether or not those before are answered."""
+    begun = time.monotonic()
+    # `next` of a counter is one step that no other thread can come between.
+    numbers = itertools.count()
+
+    def due() -> float | None:
+        number = next(numbers)
+        return begun + number / rate if number < rate * seconds else None
+
+    return asked(server, content, SENDERS, due)
+
+
+def asked(
+    server: Server, content: bytes, clients: int, due: Callable[[], float | None]
+) -> Answers:
+    """Ask whenever something is due, until nothing more is, and return what came of it.
+
+    Args:
+        server: Whom.
+        content: The picture.
+        clients: Connections.
+        due: When the next request is to be sent, None if there is none.
+
+    """
+    answers = Answers(0.0)
+    lock = threading.Lock()
+
+    def ask(_: int) -> None:
+        with Client(server) as client:
+            while (moment := due()) is not None:
+                time.sleep(max(0.0, moment - time.monotonic()))
+                code = client.post("/predict", content)
+                with lock:
+                    answers.delays[code].append(time.monotonic() - moment)
+
+    begun, used = time.monotonic(), time.process_time()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(ask, range(clients)))
+    answers.seconds = time.monotonic() - begun
+    answers.client = time.process_time() - used
+    return answers
