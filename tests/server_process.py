@@ -110,6 +110,14 @@ def wait_until_healthy(server: Server) -> None:
         time.sleep(0.1)
 
 
+def workers_of(server: Server, count: int | None = None) -> set[int]:
+    """Return the process ids of the workers, of which there must be so many."""
+    command = ["ps", "-o", "pid=", "--ppid", str(server.process.pid)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    assert count in (None, len(listed)), listed
+    return set(map(int, listed))
+
+
 def form(content: bytes, field: str = "file", name: str = "photo.png") -> tuple[bytes, str]:
     """Return the body of a form with one file, and its Content-Type."""
     head = (

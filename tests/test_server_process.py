@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serenbox.cli.serve import ServeTool
-from tests.server_process import ROOT, Server, form, free_port, read_all, serving
+from tests.server_process import (
+    ROOT,
+    Server,
+    form,
+    free_port,
+    read_all,
+    serving,
+    workers_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,16 +46,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def portrait_bytes(portrait_file: Path) -> bytes:
     return portrait_file.read_bytes()
-
-
-def workers_of(server: Server) -> set[int]:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(server.process.pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {int(number) for number in listed.stdout.split()}
 
 
 def test_answers_like_serenbox_detect(

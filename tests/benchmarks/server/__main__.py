@@ -3,10 +3,11 @@
     python -m tests.benchmarks.server load PICTURE
     python -m tests.benchmarks.server fuzz PORTRAIT --requests 20000
 
-`load` compares the throughput of two workers with that of two processes that only decode the picture
-and run both models, and then asks four times as much as can be served. `fuzz` sends mutated pictures,
-bombs, forms and heads, what the server's own description makes a tool think of, slow uploads, and a
-thousand clients at a time. Each ends by itself; the exit code is 1 if something is not as it must be.
+`load` compares the throughput of two workers with that of two processes that only decode the
+picture and run both models, and then asks four times as much as can be served. `fuzz` sends mutated
+pictures, bombs, forms and heads, what the server's own description makes a tool think of, slow
+uploads, and a thousand clients at a time. Each ends by itself; the exit code is 1 if something is
+not as it must be.
 """
 
 from __future__ import annotations

@@ -25,11 +25,12 @@ from serenbox.images import read_image
 from serenbox.server.settings import ServerSettings
 from tests.benchmarks.server import mutations
 from tests.benchmarks.server.crowd import crowd, trickle
-from tests.benchmarks.server.mutations import Wire
-from tests.server_process import Server, read_all, serving
+from tests.server_process import Server, read_all, serving, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from tests.benchmarks.server.mutations import Wire
 
 WORKERS = 2
 
@@ -41,7 +42,7 @@ SENDERS = 16
 MIB = 2**20
 
 SLACK = 32 * MIB
-"""Beyond what is counted: buffers of sockets and decoders, threads, and what the allocator keeps."""
+"""Beyond what is counted: buffers of sockets and decoders, threads, what the allocator keeps."""
 
 CHECKS = (
     "not_a_server_error",
@@ -123,8 +124,7 @@ class Outcome:
         cases = self.described.get("test_cases", {})
         lines = [
             f"{self.requests} requests in {self.seconds:.0f} s",
-            f"  described: {cases.get('generated')} cases of schemathesis, "
-            f"{cases.get('with_failures')} failed",
+            f"  schemathesis: {cases.get('generated')}, {cases.get('with_failures')} failed",
         ]
         lines += [f"  {kind}: {dict(sorted(c.items()))}" for kind, c in self.codes.items()]
         lines += [
@@ -301,14 +301,6 @@ def described(server: Server, folder: Path, examples: int, seed: int) -> dict[st
         subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, check=False)
     said: dict[str, Any] = json.loads(report.read_text("utf-8"))
     return said
-
-
-def workers_of(server: Server, count: int) -> set[int]:
-    """Return the process ids of the workers, of which there must be so many."""
-    command = ["ps", "-o", "pid=", "--ppid", str(server.process.pid)]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert len(listed) == count, listed
-    return set(map(int, listed))
 
 
 def memory_of(pid: int) -> tuple[int, int]:

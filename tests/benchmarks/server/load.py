@@ -16,14 +16,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.server.client import Client
-from tests.server_process import Server, serving
+from tests.server_process import Server, serving, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 LEAST_SHARE = 0.7
 """Of the bare pipeline's throughput."""
@@ -31,7 +31,8 @@ LEAST_SHARE = 0.7
 WORKERS = 2
 
 CLIENTS = 8
-"""Connections that ask one request after the other: enough that no worker waits, and none is full."""
+"""Connections that ask one request after the other: enough that no worker waits, and none is full.
+"""
 
 OVERLOAD = 4.0
 """How many times what can be served is asked."""
@@ -44,58 +45,56 @@ SENDERS = 256
 
 BARE = """
 import sys, time, cv2
-cv2.setNumThreads(1)
+from serenbox.cli.common import native_messages_hidden
 from serenbox.detector import EmotionDetector
+cv2.setNumThreads(1)
 detector = EmotionDetector()
 content = open(sys.argv[1], "rb").read()
-detector.detect(content)
+with native_messages_hidden():
+    detector.detect(content)
 print("ready", flush=True)
 seconds = float(sys.stdin.readline())
-begun = time.monotonic()
-done = 0
+begun, used, done = time.monotonic(), time.process_time(), 0
 while time.monotonic() < begun + seconds:
     detector.detect(content)
     done += 1
-print(done / (time.monotonic() - begun))
+print(done, time.monotonic() - begun, time.process_time() - used)
 """
 
 
-@dataclass
-class Measured:
-    """What came of a run."""
+@dataclass(frozen=True)
+class Rate:
+    """How fast pictures were worked on."""
 
-    shares: list[float] = field(default_factory=list)
-    """Served pictures as a share of those of the bare pipeline, by round."""
-    refused: int = 0
-    """Requests that were not answered 200 where no overload was."""
-    overload: Answers | None = None
-
-    def problems(self) -> list[str]:
-        """Return a sentence for each thing that is not as it must be."""
-        found = []
-        if (share := statistics.median(self.shares)) < LEAST_SHARE:
-            found.append(f"the server reaches {share:.2f} of the bare pipeline, not {LEAST_SHARE}")
-        if self.refused:
-            found.append(f"{self.refused} requests were refused without need")
-        if self.overload is not None:
-            found += self.overload.problems()
-        return found
+    second: float
+    """Pictures per second."""
+    cost: float
+    """Seconds of a core that each took, in the processes that worked on it."""
 
 
 @dataclass
 class Answers:
     """Codes and delays of many requests."""
 
-    seconds: float
+    seconds: float = 0.0
+    """From the first to the last."""
     delays: dict[int, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
     """By code, 0 where no answer came: seconds from when the request was due."""
     client: float = 0.0
     """Seconds of a core that the client took."""
+    server: float = 0.0
+    """Seconds of a core that the workers took."""
 
     @property
-    def served(self) -> float:
-        """Pictures per second."""
-        return len(self.delays[200]) / self.seconds
+    def requests(self) -> int:
+        """How many were sent."""
+        return sum(map(len, self.delays.values()))
+
+    @property
+    def rate(self) -> Rate:
+        """How fast pictures were answered."""
+        served = len(self.delays[200])
+        return Rate(served / self.seconds, (self.client + self.server) / served)
 
     def late(self, *codes: int) -> float:
         """Return the seconds within which 99 of 100 requests with these codes were answered."""
@@ -113,6 +112,26 @@ class Answers:
         elif (late := self.late(200, 503)) > LONGEST:
             found.append(f"under overload p99 is {late:.3f} s, and may be {LONGEST} s")
         return found
+
+
+@dataclass
+class Measured:
+    """What came of a run."""
+
+    shares: list[float] = field(default_factory=list)
+    """Served pictures as a share of those of the bare pipeline, by round."""
+    refused: int = 0
+    """Requests that were not answered 200 where no overload was."""
+    overload: Answers = field(default_factory=Answers)
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each thing that is not as it must be."""
+        found = []
+        if (share := statistics.median(self.shares)) < LEAST_SHARE:
+            found.append(f"the server reaches {share:.2f} of the bare pipeline, not {LEAST_SHARE}")
+        if self.refused:
+            found.append(f"{self.refused} requests were refused without need")
+        return found + self.overload.problems()
 
 
 @dataclass(frozen=True)
@@ -138,36 +157,46 @@ class Load:
         os.sched_setaffinity(0, cores)
         print(f"{self.picture.name}, {WORKERS} workers on {len(cores)} cores", flush=True)
         content = self.picture.read_bytes()
-        measured = Measured()
-        rate = 0.0
+        measured, rates = Measured(), []
         with serving(self.log, "--workers", str(WORKERS)) as server:
             closed_loop(server, content, CLIENTS, 1)  # everything has been through once
             for _ in range(self.rounds):
                 bare = bare_rate(self.picture, self.seconds)
                 answers = closed_loop(server, content, CLIENTS, self.seconds)
-                rate = answers.served
-                measured.shares.append(rate / bare)
-                measured.refused += sum(map(len, answers.delays.values())) - len(
-                    answers.delays[200]
-                )
-                print(
-                    f"bare {bare:.1f}/s, served {rate:.1f}/s: {rate / bare:.2f}; "
-                    f"p50 {statistics.median(answers.delays[200]) * 1000:.0f} ms; the client took "
-                    f"{answers.client / answers.seconds / len(cores):.1%} of the cores",
-                    flush=True,
-                )
+                measured.shares.append(answers.rate.second / bare.second)
+                measured.refused += answers.requests - len(answers.delays[200])
+                rates.append(answers.rate.second)
+                show_round(bare, answers)
             print(f"share of the bare pipeline, median: {statistics.median(measured.shares):.2f}")
-            measured.overload = open_loop(server, content, OVERLOAD * rate, 2 * self.seconds)
+            wanted = OVERLOAD * statistics.median(rates)
+            measured.overload = open_loop(server, content, wanted, 2 * self.seconds)
         show_overload(measured.overload)
         return measured
+
+
+def show_round(bare: Rate, answers: Answers) -> None:
+    """Print the figures of a pair of runs.
+
+    What each picture costs is told beside the rates, for that hardly depends on what else the
+    machine does.
+    """
+    served, count = answers.rate, len(answers.delays[200])
+    print(
+        f"bare {bare.second:.1f}/s, served {served.second:.1f}/s: "
+        f"{served.second / bare.second:.2f}; a picture costs {1000 * bare.cost:.2f} ms of a core, "
+        f"served {1000 * answers.server / count:.2f} and {1000 * answers.client / count:.2f} in "
+        f"the client: {bare.cost / served.cost:.2f}; "
+        f"p50 {1000 * statistics.median(answers.delays[200]):.0f} ms",
+        flush=True,
+    )
 
 
 def show_overload(answers: Answers) -> None:
     """Print what became of the requests under overload."""
     codes = {code: len(delays) for code, delays in sorted(answers.delays.items())}
     print(
-        f"{OVERLOAD:g} times as much, {sum(codes.values()) / answers.seconds:.0f}/s: {codes}, "
-        f"{answers.served:.1f}/s served, "
+        f"{OVERLOAD:g} times as much, {answers.requests / answers.seconds:.0f}/s: {codes}, "
+        f"{answers.rate.second:.1f}/s served, "
         f"the client took {answers.client / answers.seconds:.2f} cores"
     )
     for name, some in (("all", (200, 503)), ("200", (200,)), ("503", (503,))):
@@ -179,8 +208,8 @@ def show_overload(answers: Answers) -> None:
             )
 
 
-def bare_rate(picture: Path, seconds: float) -> float:
-    """Return pictures per second of bare loops, one for each worker, all together."""
+def bare_rate(picture: Path, seconds: float) -> Rate:
+    """Return the rate of bare loops, one for each worker, all together."""
     command = [sys.executable, "-c", BARE, str(picture)]
     pipe = subprocess.PIPE
     loops = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(WORKERS)]
@@ -191,7 +220,10 @@ def bare_rate(picture: Path, seconds: float) -> float:
         assert loop.stdin is not None
         loop.stdin.write(f"{seconds}\n")
         loop.stdin.flush()
-    return sum(float(loop.communicate()[0]) for loop in loops)
+    figures = [tuple(map(float, loop.communicate()[0].split())) for loop in loops]
+    done = sum(count for count, _, _ in figures)
+    used = sum(core for _, _, core in figures)
+    return Rate(sum(count / lasted for count, lasted, _ in figures), used / done)
 
 
 def closed_loop(server: Server, content: bytes, clients: int, seconds: float) -> Answers:
@@ -218,9 +250,7 @@ def open_loop(server: Server, content: bytes, rate: float, seconds: float) -> An
     return asked(server, content, SENDERS, due)
 
 
-def asked(
-    server: Server, content: bytes, clients: int, due: Callable[[], float | None]
-) -> Answers:
+def asked(server: Server, content: bytes, clients: int, due: Callable[[], float | None]) -> Answers:
     """Ask whenever something is due, until nothing more is, and return what came of it.
 
     Args:
@@ -230,7 +260,7 @@ def asked(
         due: When the next request is to be sent, None if there is none.
 
     """
-    answers = Answers(0.0)
+    answers = Answers()
     lock = threading.Lock()
 
     def ask(_: int) -> None:
@@ -242,8 +272,17 @@ def asked(
                     answers.delays[code].append(time.monotonic() - moment)
 
     begun, used = time.monotonic(), time.process_time()
+    workers = workers_of(server, WORKERS)
+    spent = sum(map(core_seconds, workers))
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(ask, range(clients)))
     answers.seconds = time.monotonic() - begun
     answers.client = time.process_time() - used
+    answers.server = sum(map(core_seconds, workers)) - spent
     return answers
+
+
+def core_seconds(pid: int) -> float:
+    """Return the seconds of a core that a process has taken, its own and the kernel's for it."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

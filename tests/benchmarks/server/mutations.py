@@ -1,4 +1,4 @@
-"""Requests that are wrong in every way that comes to mind; pure, and the same for the same chance."""
+"""Requests that are wrong in every way that comes to mind, the same for the same chance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIXES = (".png", ".jpg", ".webp", ".bmp", ".ppm", ".tiff", ".gif")
 
 PICTURE_PATHS = ("/predict", "/", "/detect")
 
-OTHER_PATHS = ("/healthz", "/metrics", "/docs", "/%ff", "/predict/", "//x", "*", "/static/..%2fapp.py")
+OTHER_PATHS = ("/healthz", "/metrics", "/docs", "/%ff", "/predict/", "//x", "*", "/static/..%2f")
 
 KINDS = (
     "image/png",
@@ -121,9 +121,12 @@ def _announced(files: Sequence[bytes], path: str, chance: random.Random) -> Wire
     return Wire(_request(path, with_size(chance.choice(files), *chance.choice(HUGE))))
 
 
+_SIZES_OF_ZEROS = (HUGE[-1], HUGE[-1], (12_000, 12_000))
+
+
 def _zeros(_: Sequence[bytes], path: str, chance: random.Random) -> Wire:
     """Send few bytes that decode to many: 24.5 million pixels, which are allowed, or 144."""
-    return Wire(_request(path, png_of_zeros(*chance.choice((HUGE[-1], HUGE[-1], (12_000, 12_000))))))
+    return Wire(_request(path, png_of_zeros(*chance.choice(_SIZES_OF_ZEROS))))
 
 
 def _zipped(files: Sequence[bytes], path: str, chance: random.Random) -> Wire:
