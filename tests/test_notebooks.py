@@ -28,7 +28,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return the variables that tell where the faces are, and how many of them to take."""
     if (DATA / "fer2013.csv.xz").is_file():
         files = {"FER2013": DATA / "fer2013.csv.xz", "FERPLUS": DATA / "ferplus.csv"}
-        every = "40"
+        every = "60"
     else:
         folder = tmp_path_factory.mktemp("data")
         files = {"FER2013": folder / "fer2013.csv", "FERPLUS": folder / "ferplus.csv"}
@@ -74,8 +74,8 @@ def test_evaluate(data: dict[str, str], portrait_file: Path) -> None:
 
 
 def test_task(data: dict[str, str], tmp_path: Path) -> None:
-    variables = {"EPOCHS": "2", "WEIGHTS": "none", "RUN": str(tmp_path / "run")}
-    notebook = ran("task", data | variables)
+    small = {"EPOCHS": "2", "ALPHA": "0.35", "WEIGHTS": "none"}
+    notebook = ran("task", data | small | {"RUN": str(tmp_path / "run")})
 
     assert "epoch 2/2" in printed(notebook)
     assert "FER+ majority, raw" in printed(notebook)
