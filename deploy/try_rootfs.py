@@ -30,6 +30,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PACKAGES = "python3,python3-venv,python-is-python3,ca-certificates"
+PROGRAMS = ("mmdebstrap", "curl")
 UNWANTED = ("tensorflow", "keras", "jax", "torch")
 
 
@@ -50,14 +51,25 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     folder = Path(arguments[0]).resolve()
+    if problem := obstacle(folder):
+        print(f"{Path(__file__).name}: {problem}", file=sys.stderr)
+        return 1
     folder.mkdir(parents=True)
     stage = build(folder)
-    installed = run(stage, ["python", "-m", "site"], capture=True)
-    print(installed.splitlines()[0])
     names = {path.name.lower() for path in stage.root.glob("opt/serenbox/lib/*/site-packages/*")}
     if found := [name for name in UNWANTED if name in names]:
         raise SystemExit(f"the container holds {found}, which it must not")
     return try_it(stage, arguments[1:])
+
+
+def obstacle(folder: Path) -> str | None:
+    """Return why nothing can be built here, if there is a reason, and what mends it."""
+    if os.geteuid() != 0:
+        return "it enters other root file systems, so it needs root: use sudo"
+    if folder.exists():
+        return f"{folder} is there already: name a folder that is not"
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    return f"{', '.join(missing)} is missing: apt install {' '.join(missing)}" if missing else None
 
 
 def build(folder: Path) -> Stage:
@@ -173,12 +185,9 @@ def entered(stage: Stage, command: list[str]) -> list[str]:
     return [*chroot, "/usr/bin/env", "-i", f"--chdir={stage.folder}", *variables, *command]
 
 
-def run(stage: Stage, command: list[str], *, capture: bool = False) -> str:
-    """Run something in a stage, and return what it printed if that is wanted."""
-    done = subprocess.run(
-        entered(stage, command), check=True, text=True, stdout=subprocess.PIPE if capture else None
-    )
-    return done.stdout or ""
+def run(stage: Stage, command: list[str]) -> None:
+    """Run something in a stage."""
+    subprocess.run(entered(stage, command), check=True)
 
 
 def try_it(stage: Stage, images: list[str]) -> int:

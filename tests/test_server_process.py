@@ -84,6 +84,23 @@ def test_the_client_check(server: Server, portrait_file: Path, tmp_path: Path) -
     assert called_wrong.returncode == 2
 
 
+def test_the_client_check_on_photographs(server: Server, photos: list[Path]) -> None:
+    chosen = photos[:: max(1, len(photos) // 10)][:10]
+    command = [sys.executable, "-m", "serenbox.cli.detect", "--json", *chosen]
+    said = subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout
+    script = [ROOT / "deploy" / "test.sh", f"http://127.0.0.1:{server.port}", *chosen]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = [json.loads(line[line.index("{") :]) for line in done.stdout.splitlines()]
+    scores = [json.loads(line)["faces"][0]["scores"] for line in said.splitlines()]
+    assert len(answers) == 10
+    assert all(sum(answer.values()) == pytest.approx(100, abs=0.1) for answer in answers)
+    assert answers == [
+        {label: round(100 * score, 4) for label, score in one.items()} for one in scores
+    ]
+
+
 def test_the_figures_are_those_of_all_workers(server: Server) -> None:
     for _ in range(8):
         server.ask("GET", "/nowhere")
@@ -133,6 +150,12 @@ def test_a_body_that_ends_early_is_refused(server: Server) -> None:
 
     assert b" 400 " in answer.split(b"\r\n")[0]
     assert b'"broken_body"' in answer
+
+
+@pytest.mark.parametrize("path", ["/predict", "/nowhere"])
+def test_a_body_that_is_far_too_large_is_told_so(server: Server, path: str) -> None:
+    """Whoever sends is not listening yet: the answer must wait until all is sent."""
+    assert server.ask("POST", path, bytes(40 * 2**20)).status in (404, 413)
 
 
 def test_a_head_that_never_ends_is_given_up(server: Server) -> None:

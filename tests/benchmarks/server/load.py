@@ -197,7 +197,8 @@ def show_overload(answers: Answers) -> None:
     print(
         f"{OVERLOAD:g} times as much, {answers.requests / answers.seconds:.0f}/s: {codes}, "
         f"{answers.rate.second:.1f}/s served, "
-        f"the client took {answers.client / answers.seconds:.2f} cores"
+        f"the workers took {answers.server / answers.seconds:.2f} cores, "
+        f"the client {answers.client / answers.seconds:.2f}"
     )
     for name, some in (("all", (200, 503)), ("200", (200,)), ("503", (503,))):
         delays = [seconds for code in some for seconds in answers.delays.get(code, [])]
