@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ACROSS = 7
 """Faces beside each other."""
 
+_LABELS = range(len(EMOTIONS))
+
 
 def draw_curves(history: Sequence[dict[str, float]]) -> bytes:
     """Draw loss and accuracy of training and PublicTest over the epochs; gives a PNG file."""
@@ -191,17 +193,20 @@ def draw_mistakes(
         count: how many, at most.
 
     """
-    answers, sure = scores.argmax(axis=1), scores.max(axis=1)
-    wrong = np.flatnonzero(answers != truth)
-    hardest = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
+    hardest = surest_mistakes(scores, truth)[:count]
+    if not len(hardest):
+        return draw_faces(images[:1], ["no mistake"])
     titles = [
-        f"{EMOTIONS[answers[face]]} {sure[face]:.0%}\nnot {EMOTIONS[truth[face]]}"
+        f"{EMOTIONS[scores[face].argmax()]} {scores[face].max():.0%}\nnot {EMOTIONS[truth[face]]}"
         for face in hardest
     ]
-    return draw_faces(images[hardest], titles) if len(hardest) else draw_faces([images[0]], ["-"])
+    return draw_faces(images[hardest], titles)
 
 
-_LABELS = range(len(EMOTIONS))
+def surest_mistakes(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the rows whose highest score is of a wrong emotion, the highest of them first."""
+    wrong = np.flatnonzero(scores.argmax(axis=1) != truth)
+    return wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")]
 
 
 def _png(figure: Figure) -> bytes:
