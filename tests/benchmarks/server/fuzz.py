@@ -186,7 +186,7 @@ class Fuzz:
         self._trickle(server, min(200, self.requests // 10))
         for _ in range(3):
             self._crowd(server, files)
-        self._mutated(server, "bombs", mutations.bomb_request, files, self.requests // 25)
+        self._mutated(server, "bombs", mutations.bomb_request, files, max(40, self.requests // 25))
         self._mutated(server, "heads", mutations.head_request, files, self.requests // 5)
         left = max(0, self.requests - self.outcome.requests)
         self._mutated(server, "pictures", mutations.picture_request, files, left)

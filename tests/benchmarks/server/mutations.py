@@ -68,6 +68,9 @@ def sources(portrait: Pixels) -> list[bytes]:
 def damaged(content: bytes, chance: random.Random, span: int) -> bytes:
     """Cut, flip, repeat or overwrite some of the first `span` bytes."""
     changed = bytearray(content)
+    span = min(span, len(content))
+    if not span:
+        return content
     place = chance.randrange(span)
     match chance.randrange(4):
         case 0:
@@ -167,12 +170,13 @@ def _chunks(files: Sequence[bytes], path: str, chance: random.Random) -> Wire:
 
 
 _BOMBS: tuple[Callable[[Sequence[bytes], str, random.Random], Wire], ...] = (
-    *(_announced,) * 4,
+    _announced,
+    _announced,
     _zeros,
-    *(_zipped,) * 2,
-    *(_many_parts,) * 2,
-    *(_odd_form,) * 2,
-    *(_chunks,) * 2,
+    _zipped,
+    _many_parts,
+    _odd_form,
+    _chunks,
     _large,
 )
 
