@@ -12,7 +12,8 @@ from serenbox.image_header import read_header
 from serenbox.images import read_image
 from serenbox.server.settings import ServerSettings
 from tests.benchmarks.server import mutations
-from tests.benchmarks.server.fuzz import Fuzz, Outcome, fault, most_growth
+from tests.benchmarks.server.fuzz import Fuzz
+from tests.benchmarks.server.outcome import Outcome, fault, most_growth
 
 if TYPE_CHECKING:
     from pathlib import Path
