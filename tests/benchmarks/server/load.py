@@ -7,6 +7,7 @@ told, and nothing of it is taken off. The bare pipeline has both cores for itsel
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import os
 import statistics
@@ -23,7 +24,7 @@ from tests.benchmarks.server.client import Client
 from tests.server_process import Server, serving, workers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LEAST_SHARE = 0.7
 """Of the bare pipeline's throughput."""
@@ -98,7 +99,9 @@ class Answers:
 
     def late(self, *codes: int) -> float:
         """Return the seconds within which 99 of 100 requests with these codes were answered."""
-        return statistics.quantiles([s for code in codes for s in self.delays[code]], n=100)[98]
+        return statistics.quantiles(
+            [s for code in codes for s in self.delays.get(code, [])], n=100
+        )[98]
 
     def problems(self) -> list[str]:
         """Return a sentence for each thing that is not as it must be under overload."""
@@ -153,9 +156,11 @@ class Load:
 
     def run(self) -> Measured:
         """Measure, and print each figure as soon as it is there."""
-        cores = sorted(os.sched_getaffinity(0))[:WORKERS]
-        os.sched_setaffinity(0, cores)
-        print(f"{self.picture.name}, {WORKERS} workers on {len(cores)} cores", flush=True)
+        with few_cores() as count:
+            print(f"{self.picture.name}, {WORKERS} workers on {count} cores", flush=True)
+            return self._run()
+
+    def _run(self) -> Measured:
         content = self.picture.read_bytes()
         measured, rates = Measured(), []
         with serving(self.log, "--workers", str(WORKERS)) as server:
@@ -172,6 +177,18 @@ class Load:
             measured.overload = open_loop(server, content, wanted, 2 * self.seconds)
         show_overload(measured.overload)
         return measured
+
+
+@contextlib.contextmanager
+def few_cores() -> Iterator[int]:
+    """Let this process and those that it starts use one core for each worker; tell how many."""
+    all_cores = os.sched_getaffinity(0)
+    chosen = sorted(all_cores)[:WORKERS]
+    os.sched_setaffinity(0, chosen)
+    try:
+        yield len(chosen)
+    finally:
+        os.sched_setaffinity(0, all_cores)
 
 
 def show_round(bare: Rate, answers: Answers) -> None:
