@@ -68,7 +68,7 @@ def test_the_container_is_as_it_should_be(follower: ModuleType) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["/"]])
 def test_a_wrong_call_builds_nothing(arguments: list[str]) -> None:
-    command = [sys.executable, DEPLOY / "try_rootfs.py", *arguments]
+    command = [sys.executable, str(DEPLOY / "try_rootfs.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == (1 if arguments else 2)

@@ -86,9 +86,10 @@ def test_the_client_check(server: Server, portrait_file: Path, tmp_path: Path) -
 
 def test_the_client_check_on_photographs(server: Server, photos: list[Path]) -> None:
     chosen = photos[:: max(1, len(photos) // 10)][:10]
-    command = [sys.executable, "-m", "serenbox.cli.detect", "--json", *chosen]
+    command = [sys.executable, "-m", "serenbox.cli.detect", "--json", *map(str, chosen)]
     said = subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout
-    script = [ROOT / "deploy" / "test.sh", f"http://127.0.0.1:{server.port}", *chosen]
+    address = f"http://127.0.0.1:{server.port}"
+    script = [str(ROOT / "deploy" / "test.sh"), address, *map(str, chosen)]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -12,7 +12,7 @@ from serenbox.results import EMOTIONS
 from training.metrics import CALIBRATION_BINS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -68,9 +68,9 @@ def draw_confusion(report: dict[str, Any]) -> bytes:
     return _png(figure)
 
 
-def draw_faces(images: Sequence[NDArray[Any]], titles: Sequence[str]) -> bytes:
+def draw_faces(images: Iterable[NDArray[Any]], titles: Sequence[str]) -> bytes:
     """Draw grey faces, 0..255, in rows of `ACROSS`, each below its title; gives a PNG file."""
-    rows = -(-len(images) // ACROSS)
+    rows = -(-len(titles) // ACROSS)
     figure = Figure(figsize=(1.4 * ACROSS, 1.7 * rows), layout="constrained")
     for axes in figure.subplots(rows, ACROSS, squeeze=False).flat:
         axes.axis("off")

@@ -170,12 +170,12 @@ def described(server: Server, folder: Path, examples: int, seed: int) -> dict[st
     (folder / "schemathesis.toml").write_text(
         '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "3xx", "4xx", "503"]\n', "utf-8"
     )
-    command = [Path(sys.executable).with_name("schemathesis"), "run"]
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run"]
     command += [f"http://127.0.0.1:{server.port}/openapi.json", "--checks", ",".join(CHECKS)]
     command += ["--max-examples", str(examples), "--seed", str(seed), "--continue-on-failure"]
     command += ["--phases", "examples,coverage,fuzzing", "--warnings", "off", "--no-color"]
     command += ["--generation-database", "none", "--report", "json"]
-    command += ["--report-json-path", report]
+    command += ["--report-json-path", str(report)]
     with (folder / "schemathesis.log").open("w") as log:
         subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, check=False)
     said: dict[str, Any] = json.loads(report.read_text("utf-8"))
