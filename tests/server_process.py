@@ -118,6 +118,15 @@ def workers_of(server: Server, count: int | None = None) -> set[int]:
     return set(map(int, listed))
 
 
+def memory_of(pid: int) -> tuple[int, int]:
+    """Return the bytes that a process has in memory, and the most that it ever had."""
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
+    )
+    now, most = (int(status[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+    return now, most
+
+
 def form(content: bytes, field: str = "file", name: str = "photo.png") -> tuple[bytes, str]:
     """Return the body of a form with one file, and its Content-Type."""
     head = (

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def answer(status: int, body: str = "") -> bytes:
-    return f"HTTP/1.1 {status} Reason\r\nConnection: close\r\n\r\n{body}".encode()
+def answer(status: int, body: str = "", *, length: bool = False) -> bytes:
+    line = f"Content-Length: {len(body)}\r\n" if length else ""
+    return f"HTTP/1.1 {status} Reason\r\n{line}\r\n{body}".encode()
 
 
 def error(status: int) -> str:
@@ -50,6 +51,9 @@ def test_short_run(portrait_file: Path, tmp_path: Path) -> None:
         (answer(415, error(400)), "an error that is not JSON"),
         (answer(200, "{}"), ""),
         (answer(415, error(415)), ""),
+        (answer(415) + answer(400, error(400)), ""),
+        (answer(415, error(415), length=True) + answer(400, error(400)), ""),
+        (answer(415, "<html>", length=True) + answer(400), "an error that is not JSON"),
         (answer(503, error(503)), ""),
     ],
 )

@@ -23,6 +23,7 @@ from tests.server_process import (
     Server,
     form,
     free_port,
+    memory_of,
     read_all,
     serving,
     workers_of,
@@ -223,6 +224,23 @@ def test_random_bytes_on_the_wire_harm_nobody(server: Server, portrait_bytes: by
         assert b"Traceback" not in answer
 
     assert workers_of(server) == before
+
+
+def test_memory_is_given_back(tmp_path: Path) -> None:
+    """Every thread that reads a body would otherwise keep what it needed for it."""
+    body, kind = form(bytes(15 * 2**20))
+    with serving(tmp_path / "log", "--workers", "1") as running, ThreadPoolExecutor(12) as pool:
+        (worker,) = workers_of(running)
+        start, _ = memory_of(worker)
+        for _ in range(3):
+            asked = [
+                pool.submit(running.ask, "POST", "/predict", body, {"Content-Type": kind})
+                for _ in range(12)
+            ]
+            assert {one.result().status for one in asked} <= {415, 503}
+        now, _ = memory_of(worker)
+
+    assert now - start < 40 * 2**20
 
 
 def test_stops_gracefully(tmp_path: Path, portrait_bytes: bytes) -> None:

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from serenbox.image_header import MAX_BYTES, MAX_PIXELS
 from serenbox.server.errors import BusyError, NoFaceError, error_body
+from serenbox.server.memory import give_memory_back
 from serenbox.server.receiving import InputGuard, PictureRequest, discard_body, read_picture
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _PAGE_POLICY = (
 
 def make_app(settings: ServerSettings) -> Flask:
     """Return the application with its models loaded; `serenbox.server.create_app` tells more."""
+    give_memory_back()
     # OpenCV looks at this when it is imported, so the engine comes after it.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
     from serenbox.server.engine import Engine

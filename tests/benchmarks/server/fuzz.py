@@ -20,7 +20,7 @@ from serenbox.images import read_image
 from tests.benchmarks.server import mutations
 from tests.benchmarks.server.crowd import crowd, trickle
 from tests.benchmarks.server.outcome import Outcome, fault
-from tests.server_process import Server, read_all, serving, workers_of
+from tests.server_process import Server, memory_of, read_all, serving, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -180,15 +180,6 @@ def described(server: Server, folder: Path, examples: int, seed: int) -> dict[st
         subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, check=False)
     said: dict[str, Any] = json.loads(report.read_text("utf-8"))
     return said
-
-
-def memory_of(pid: int) -> tuple[int, int]:
-    """Return the bytes that a process has in memory, and the most that it ever had."""
-    status = dict(
-        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
-    )
-    now, most = (int(status[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
-    return now, most
 
 
 def allow_connections(count: int) -> None:

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import collections
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from serenbox.server.settings import ServerSettings
 
 MIB = 2**20
+
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+_NEXT = re.compile(rb"HTTP/1\.[01] \d")
+"""What follows at once after the answer to HEAD."""
 
 SLACK = 32 * MIB
 """Beyond what is counted: buffers of sockets and decoders, threads, what the allocator keeps."""
@@ -118,7 +124,10 @@ def fault(answer: bytes, *, whole: bool) -> str:
         return "a traceback"
     if code.startswith(b"5") and code != b"503":
         return f"status {code.decode()}"
-    if code.startswith(b"4") and body and not _is_error(body, int(code)):
+    # A damaged head may make two requests of one, and so be answered twice.
+    length = _LENGTH.search(head)
+    body = body[: int(length[1])] if length else body
+    if code.startswith(b"4") and body and not (_is_error(body, int(code)) or _NEXT.match(body)):
         return f"an error that is not JSON ({body[:100]!r})"
     return ""
 
