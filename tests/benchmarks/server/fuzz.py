@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 
-RECEIVE_SECONDS = 3
+RECEIVE_SECONDS = 2
 """How long the server waits for a request: it need not be patient here."""
 
 SENDERS = 16
