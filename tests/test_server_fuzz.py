@@ -69,12 +69,12 @@ def test_a_broken_head_need_not_be_answered() -> None:
 
 def test_what_is_wrong_with_a_run_is_found() -> None:
     limit = most_growth(ServerSettings())
-    well = Outcome(workers=({1, 2}, {1, 2}), memory=[(10, 10 + limit)], code=0)
+    well = Outcome(workers=({1, 2}, {1, 2}), memory=[(10, 10 + limit, 10)], code=0)
     ill = Outcome(
         faults=["a fault"],
         described={"exit_code": 1, "failures": [{"title": "T", "count": 2}], "errors": []},
         workers=({1, 2}, {1, 3}),
-        memory=[(10, 11 + limit)],
+        memory=[(10, 11 + limit, 10)],
         log="[CRITICAL] WORKER TIMEOUT",
         code=1,
     )

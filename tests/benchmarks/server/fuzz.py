@@ -79,9 +79,9 @@ class Fuzz:
             start = {pid: memory_of(pid)[0] for pid in before}
             self._send_all(server)
             outcome.workers = (before, workers_of(server, WORKERS))
-            outcome.memory = [
-                (start[pid], memory_of(pid)[1]) for pid in sorted(before & outcome.workers[1])
-            ]
+            for pid in sorted(before & outcome.workers[1]):
+                now, most = memory_of(pid)
+                outcome.memory.append((start[pid], most, now))
             outcome.code = server.stop()
         outcome.log = log.read_text("utf-8", "replace")
         outcome.seconds = time.monotonic() - begun

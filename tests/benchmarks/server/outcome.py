@@ -21,7 +21,7 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _NEXT = re.compile(rb"HTTP/1\.[01] \d")
 """What follows at once after the answer to HEAD."""
 
-SLACK = 32 * MIB
+SLACK = 64 * MIB
 """Beyond what is counted: buffers of sockets and decoders, threads, what the allocator keeps."""
 
 
@@ -48,8 +48,8 @@ class Outcome:
     """What schemathesis reported."""
     workers: tuple[set[int], set[int]] = (set(), set())
     """Process ids before and after."""
-    memory: list[tuple[int, int]] = field(default_factory=list)
-    """Bytes of each worker at the start, and the most that it ever had."""
+    memory: list[tuple[int, int, int]] = field(default_factory=list)
+    """Bytes of each worker at the start, the most that it ever had, and in the end."""
     log: str = ""
     """What the server wrote."""
     code: int = -1
@@ -78,7 +78,7 @@ class Outcome:
         limit = most_growth(ServerSettings())
         found += [
             f"a worker grew from {start // MIB} to {most // MIB} MiB, by more than {limit // MIB}"
-            for start, most in self.memory
+            for start, most, _ in self.memory
             if most - start > limit
         ]
         if "Traceback" in self.log or "WORKER" in self.log or "mistake" in self.log:
@@ -96,9 +96,9 @@ class Outcome:
         ]
         lines += [f"  {kind}: {dict(sorted(c.items()))}" for kind, c in self.codes.items()]
         lines += [
-            f"worker: {start // MIB} MiB at the start, {most // MIB} MiB at most "
-            f"(bound {(start + most_growth(ServerSettings())) // MIB})"
-            for start, most in self.memory
+            f"worker: {start // MIB} MiB at the start, {end // MIB} in the end, "
+            f"{most // MIB} at most (bound {(start + most_growth(ServerSettings())) // MIB})"
+            for start, most, end in self.memory
         ]
         before, after = self.workers
         lines.append(f"workers {'as before' if before == after else 'REPLACED'}")
