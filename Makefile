@@ -18,10 +18,10 @@ RUN ?= runs/emotion
 DATA = --data $(FER2013) --ferplus $(FERPLUS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo photo test test-pi check format model bench clean
+.PHONY: help demo photo test test-pi test-container check format model bench clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## run the service on a camera or a short film, until Ctrl-C or for SECONDS=20
 	@camera=$$($(BIN)/python -m tests.demo_clip --unless-camera demo/portrait.mkv) \
@@ -41,6 +41,11 @@ test: $(VENV)/.dev $(if $(PYTHON311),.venv-tflite/.ready) ## set up and pass the
 
 test-pi: $(VENV)/.demo ## try the service on root file systems like a Pi's: as root, on Debian
 	tests/pi/run.sh $(BIN)/python $(PORTRAIT)
+
+test-container: $(VENV)/.demo ## build and try the container without Docker: as root, on Debian
+	@folder=$$(mktemp -d /var/tmp/serenbox-container.XXXXXX) \
+	  && trap 'rm -rf --one-file-system "$$folder"' EXIT \
+	  && deploy/try_rootfs.py "$$folder/root" $(PORTRAIT)
 
 check: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -3,10 +3,11 @@
 
     sudo deploy/try_rootfs.py FOLDER [IMAGE...]
 
-Every stage begins with a root file system that mmdebstrap makes, with Debian's Python in the place
-of the image's; COPY, RUN, ENV, WORKDIR, USER and CMD do what the Dockerfile says. The last stage is
-started as its user, with a read-only root; then deploy/test.sh asks it about the IMAGEs. FOLDER is
-made, may be deleted, and holds some 600 MB. Needs root, mmdebstrap, util-linux, curl and a network.
+Every stage begins with a copy of a root file system that mmdebstrap makes, with Debian's Python in
+the place of the image's; COPY, RUN, ENV, WORKDIR, USER and CMD do what the Dockerfile says. The
+last stage is started as its user, with a read-only root; then deploy/test.sh asks it about the
+IMAGEs. FOLDER is made, may be deleted, and holds some 900 MB. Needs root, mmdebstrap, util-linux,
+curl and a network.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PACKAGES = "python3,python3-venv,python-is-python3,ca-certificates"
+PROGRAMS = ("mmdebstrap", "curl")
 UNWANTED = ("tensorflow", "keras", "jax", "torch")
 
 
@@ -49,26 +51,44 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     folder = Path(arguments[0]).resolve()
+    if problem := obstacle(folder):
+        print(f"{Path(__file__).name}: {problem}", file=sys.stderr)
+        return 1
     folder.mkdir(parents=True)
     stage = build(folder)
-    installed = run(stage, ["python", "-m", "site"], capture=True)
-    print(installed.splitlines()[0])
     names = {path.name.lower() for path in stage.root.glob("opt/serenbox/lib/*/site-packages/*")}
     if found := [name for name in UNWANTED if name in names]:
         raise SystemExit(f"the container holds {found}, which it must not")
     return try_it(stage, arguments[1:])
 
 
+def obstacle(folder: Path) -> str | None:
+    """Return why nothing can be built here, if there is a reason, and what mends it."""
+    if os.geteuid() != 0:
+        return "it enters other root file systems, so it needs root: use sudo"
+    if folder.exists():
+        return f"{folder} is there already: name a folder that is not"
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    return f"{', '.join(missing)} is missing: apt install {' '.join(missing)}" if missing else None
+
+
 def build(folder: Path) -> Stage:
     """Follow every instruction and return the last stage."""
     stages: dict[str, Stage] = {}
+    made: dict[str, Path] = {}
     stage: Stage | None = None
     for word, rest in instructions((HERE / "Dockerfile").read_text("utf-8")):
         print(f"== {word} {rest}", flush=True)
         if word == "FROM":
             name = rest.partition(" AS ")[2] or "last"
             stage = stages[name] = Stage(folder / name)
-            make_root(stage.root, image=rest.split()[0])
+            image = rest.split()[0]
+            if image not in made:
+                made[image] = folder / f"base-{len(made)}"
+                make_root(made[image], image)
+            subprocess.run(
+                ["cp", "--archive", "--reflink=auto", made[image], stage.root], check=True
+            )
         elif stage is None:
             raise SystemExit(f"{word} comes before FROM")
         else:
@@ -114,6 +134,8 @@ def make_root(root: Path, image: str) -> None:
     """Make the root file system of the Debian release that the image is named after."""
     release = image.rpartition("-")[2]
     options = ["--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}"]
+    # As in the image, which has none of these either.
+    options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
     subprocess.run(["mmdebstrap", *options, release, str(root), *mirror(release)], check=True)
     for name in ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"):
         shutil.copyfile(Path("/", name), root / name)
@@ -163,12 +185,9 @@ def entered(stage: Stage, command: list[str]) -> list[str]:
     return [*chroot, "/usr/bin/env", "-i", f"--chdir={stage.folder}", *variables, *command]
 
 
-def run(stage: Stage, command: list[str], *, capture: bool = False) -> str:
-    """Run something in a stage, and return what it printed if that is wanted."""
-    done = subprocess.run(
-        entered(stage, command), check=True, text=True, stdout=subprocess.PIPE if capture else None
-    )
-    return done.stdout or ""
+def run(stage: Stage, command: list[str]) -> None:
+    """Run something in a stage."""
+    subprocess.run(entered(stage, command), check=True)
 
 
 def try_it(stage: Stage, images: list[str]) -> int:

@@ -110,6 +110,23 @@ def wait_until_healthy(server: Server) -> None:
         time.sleep(0.1)
 
 
+def workers_of(server: Server, count: int | None = None) -> set[int]:
+    """Return the process ids of the workers, of which there must be so many."""
+    command = ["ps", "-o", "pid=", "--ppid", str(server.process.pid)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    assert count in (None, len(listed)), listed
+    return set(map(int, listed))
+
+
+def memory_of(pid: int) -> tuple[int, int]:
+    """Return the bytes that a process has in memory, and the most that it ever had."""
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
+    )
+    now, most = (int(status[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+    return now, most
+
+
 def form(content: bytes, field: str = "file", name: str = "photo.png") -> tuple[bytes, str]:
     """Return the body of a form with one file, and its Content-Type."""
     head = (

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from google.cloud.devtools.cloudbuild_v1.types import Build
+from google.protobuf.json_format import ParseDict, ParseError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -64,6 +66,16 @@ def test_the_container_is_as_it_should_be(follower: ModuleType) -> None:
     assert last["CMD"] == '["serenbox", "serve", "--host", "0.0.0.0"]'
 
 
+@pytest.mark.parametrize("arguments", [[], ["/"]])
+def test_a_wrong_call_builds_nothing(arguments: list[str]) -> None:
+    command = [sys.executable, str(DEPLOY / "try_rootfs.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == (1 if arguments else 2)
+    assert "Traceback" not in done.stderr
+    assert "sudo" in done.stderr or "/ is there already" in done.stderr
+
+
 def test_lines_are_joined_and_comments_left_out(follower: ModuleType) -> None:
     text = "# one\nFROM a AS b\nRUN x \\\n  # two\n && y\n\nCMD [1]\n"
 
@@ -80,6 +92,14 @@ def test_what_is_copied_is_let_through(follower: ModuleType) -> None:
         assert follower.allowed(name), name
         assert (ROOT / name).exists(), name
     assert not follower.allowed("training")
+
+
+def test_the_build_is_one_that_cloud_build_knows(cloudbuild: dict[str, Any]) -> None:
+    build = ParseDict(cloudbuild, Build.pb(Build()))
+
+    assert len(build.steps) == len(cloudbuild["steps"])
+    with pytest.raises(ParseError):
+        ParseDict(cloudbuild | {"step": []}, Build.pb(Build()))
 
 
 def test_every_substitution_is_declared_and_used(cloudbuild: dict[str, Any]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import pytest
 
 from serenbox.server.engine import Engine
@@ -13,6 +16,7 @@ from serenbox.server.errors import BusyError, NotAnImageError, TooLargeError
 from serenbox.server.settings import ServerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from serenbox.images import Pixels
@@ -27,13 +31,19 @@ def content(portrait_file: Path) -> bytes:
 class Gate:
     """Holds the detector's work until it is opened."""
 
-    def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        monkeypatch: pytest.MonkeyPatch,
+        see: Callable[[Pixels], object] = lambda _: None,
+    ) -> None:
         self.entered, self.open = threading.Event(), threading.Event()
         detect = engine._detector.detect
 
         def wait(image: Pixels) -> list[Face]:
             self.entered.set()
             assert self.open.wait(60)
+            see(image)
             return detect(image)
 
         monkeypatch.setattr(engine._detector, "detect", wait)
@@ -81,6 +91,31 @@ def test_gives_up_waiting(content: bytes, monkeypatch: pytest.MonkeyPatch) -> No
             gate.open.set()
         first.result(60)
     assert not engine.stuck
+
+
+def test_whoever_came_first_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, order = Engine(ServerSettings(queue=12)), list[int]()
+    gate = Gate(engine, monkeypatch, lambda image: order.append(image.shape[1]))
+    widths = list(range(40, 52))
+
+    with ThreadPoolExecutor(len(widths)) as pool:
+        try:
+            for number, width in enumerate(widths, 1):
+                content = cv2.imencode(".png", np.zeros((40, width), np.uint8))[1].tobytes()
+                pool.submit(engine.detect, content)
+                wait_until(engine, number)
+        finally:
+            gate.open.set()
+
+    assert order == widths
+    assert engine.waiting == 0
+
+
+def wait_until(engine: Engine, waiting: int) -> None:
+    deadline = time.monotonic() + 60
+    while engine.waiting != waiting:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_holds_a_bounded_number_of_bytes() -> None:

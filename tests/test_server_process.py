@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serenbox.cli.serve import ServeTool
-from tests.server_process import ROOT, Server, form, free_port, read_all, serving
+from tests.server_process import (
+    ROOT,
+    Server,
+    form,
+    free_port,
+    memory_of,
+    read_all,
+    serving,
+    workers_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,16 +47,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def portrait_bytes(portrait_file: Path) -> bytes:
     return portrait_file.read_bytes()
-
-
-def workers_of(server: Server) -> set[int]:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(server.process.pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {int(number) for number in listed.stdout.split()}
 
 
 def test_answers_like_serenbox_detect(
@@ -84,6 +83,24 @@ def test_the_client_check(server: Server, portrait_file: Path, tmp_path: Path) -
     assert bad.returncode == 1
     assert "415" in bad.stderr
     assert called_wrong.returncode == 2
+
+
+def test_the_client_check_on_photographs(server: Server, photos: list[Path]) -> None:
+    chosen = photos[:: max(1, len(photos) // 10)][:10]
+    command = [sys.executable, "-m", "serenbox.cli.detect", "--json", *map(str, chosen)]
+    said = subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout
+    address = f"http://127.0.0.1:{server.port}"
+    script = [str(ROOT / "deploy" / "test.sh"), address, *map(str, chosen)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = [json.loads(line[line.index("{") :]) for line in done.stdout.splitlines()]
+    scores = [json.loads(line)["faces"][0]["scores"] for line in said.splitlines()]
+    assert len(answers) == 10
+    assert all(sum(answer.values()) == pytest.approx(100, abs=0.1) for answer in answers)
+    assert answers == [
+        {label: round(100 * score, 4) for label, score in one.items()} for one in scores
+    ]
 
 
 def test_the_figures_are_those_of_all_workers(server: Server) -> None:
@@ -135,6 +152,12 @@ def test_a_body_that_ends_early_is_refused(server: Server) -> None:
 
     assert b" 400 " in answer.split(b"\r\n")[0]
     assert b'"broken_body"' in answer
+
+
+@pytest.mark.parametrize("path", ["/predict", "/nowhere"])
+def test_a_body_that_is_far_too_large_is_told_so(server: Server, path: str) -> None:
+    """Whoever sends is not listening yet: the answer must wait until all is sent."""
+    assert server.ask("POST", path, bytes(40 * 2**20)).status in (404, 413)
 
 
 def test_a_head_that_never_ends_is_given_up(server: Server) -> None:
@@ -201,6 +224,23 @@ def test_random_bytes_on_the_wire_harm_nobody(server: Server, portrait_bytes: by
         assert b"Traceback" not in answer
 
     assert workers_of(server) == before
+
+
+def test_memory_is_given_back(tmp_path: Path) -> None:
+    """Every thread that reads a body would otherwise keep what it needed for it."""
+    body, kind = form(bytes(15 * 2**20))
+    with serving(tmp_path / "log", "--workers", "1") as running, ThreadPoolExecutor(12) as pool:
+        (worker,) = workers_of(running)
+        start, _ = memory_of(worker)
+        for _ in range(3):
+            asked = [
+                pool.submit(running.ask, "POST", "/predict", body, {"Content-Type": kind})
+                for _ in range(12)
+            ]
+            assert {one.result().status for one in asked} <= {415, 503}
+        now, _ = memory_of(worker)
+
+    assert now - start < 40 * 2**20
 
 
 def test_stops_gracefully(tmp_path: Path, portrait_bytes: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a run: learning curves and confusion matrix."""
+"""The pictures of data, of a run and of an evaluation; each function gives a PNG file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from serenbox.results import EMOTIONS
+from training.metrics import CALIBRATION_BINS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from training.augment import Augmentation
+
+ACROSS = 7
+"""Faces beside each other."""
+
+_LABELS = range(len(EMOTIONS))
 
 
 def draw_curves(history: Sequence[dict[str, float]]) -> bytes:
@@ -56,6 +66,147 @@ def draw_confusion(report: dict[str, Any]) -> bytes:
         title = f"{report['split']}, {name}: accuracy {figures['accuracy']:.1%}"
         axes.set(xlabel="answer", ylabel="truth", title=title)
     return _png(figure)
+
+
+def draw_faces(images: Iterable[NDArray[Any]], titles: Sequence[str]) -> bytes:
+    """Draw grey faces, 0..255, in rows of `ACROSS`, each below its title; gives a PNG file."""
+    rows = -(-len(titles) // ACROSS)
+    figure = Figure(figsize=(1.4 * ACROSS, 1.7 * rows), layout="constrained")
+    for axes in figure.subplots(rows, ACROSS, squeeze=False).flat:
+        axes.axis("off")
+    for axes, image, title in zip(figure.axes, images, titles, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(title, fontsize=8)
+    return _png(figure)
+
+
+def draw_examples(images: NDArray[np.uint8], truth: NDArray[np.int64], each: int = 2) -> bytes:
+    """Draw the first faces of every emotion, an emotion to a column; gives a PNG file.
+
+    Args:
+        images: (n, 48, 48) grey pixels.
+        truth: (n,) index into `EMOTIONS`.
+        each: how many of each emotion.
+
+    """
+    columns = [np.flatnonzero(truth == label)[:each] for label in range(len(EMOTIONS))]
+    blank = np.full_like(images[0], np.iinfo(np.uint8).max)
+    shown = [
+        images[column[row]] if row < len(column) else blank
+        for row in range(each)
+        for column in columns
+    ]
+    return draw_faces(shown, [*EMOTIONS, *[""] * (len(shown) - len(EMOTIONS))])
+
+
+def draw_augmented(
+    face: NDArray[np.uint8], size: int, settings: Augmentation, seed: int = 0
+) -> bytes:
+    """Draw a face as it is, and as training varies it; gives a PNG file.
+
+    Args:
+        face: (48, 48) grey pixels.
+        size: side of the network's input, pixels.
+        settings: how far faces are varied.
+        seed: of the variations.
+
+    """
+    from training.augment import augment
+
+    rng = np.random.default_rng(seed)
+    varied = [augment(face, size, settings, rng) for _ in range(2 * ACROSS - 1)]
+    return draw_faces([face, *varied], ["as it is", *["varied"] * len(varied)])
+
+
+def draw_answers(
+    images: NDArray[np.uint8],
+    scores: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    count: int = ACROSS,
+) -> bytes:
+    """Draw the first faces above the bars of their scores; gives a PNG file.
+
+    Args:
+        images: (n, 48, 48) grey pixels.
+        scores: (n, 7) in the order of `EMOTIONS`.
+        truth: (n,) index into `EMOTIONS`; its bar is dark.
+        count: how many faces.
+
+    """
+    count = min(count, len(images))
+    figure = Figure(figsize=(1.6 * count, 3.4), layout="constrained")
+    grid = figure.subplots(2, count, squeeze=False)
+    for column in range(count):
+        face, bars = grid[:, column]
+        face.imshow(images[column], cmap="gray", vmin=0, vmax=255)
+        face.set_title(EMOTIONS[truth[column]], fontsize=9)
+        face.axis("off")
+        colors = ["tab:blue" if label == truth[column] else "lightblue" for label in _LABELS]
+        bars.barh(_LABELS, scores[column], color=colors)
+        bars.set(xlim=(0, 1), xticks=(0, 1))
+        bars.set_yticks(_LABELS, EMOTIONS if column == 0 else [""] * len(EMOTIONS))
+        bars.invert_yaxis()
+    return _png(figure)
+
+
+def draw_calibration(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> bytes:
+    """Draw how often answers are right over how sure they are; gives a PNG file.
+
+    The reliability diagram of Guo et al. 2017 (arXiv 1706.04599), with as many bins as the expected
+    calibration error, above the number of faces in each.
+
+    Args:
+        scores: (n, 7) in the order of `EMOTIONS`.
+        truth: (n,) index into `EMOTIONS`.
+
+    """
+    confidence, right = scores.max(axis=1), scores.argmax(axis=1) == truth
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    faces, _ = np.histogram(confidence, edges)
+    hits, _ = np.histogram(confidence[right], edges)
+    filled = faces > 0
+    centres = (edges[:-1] + edges[1:])[filled] / 2
+    figure = Figure(figsize=(5, 6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    width = 0.9 / CALIBRATION_BINS
+    above.bar(centres, hits[filled] / faces[filled], width, label="right")
+    above.plot((0, 1), (0, 1), color="black", linestyle="dashed", label="as sure as right")
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title="Calibration")
+    above.legend()
+    below.bar(centres, faces[filled], width)
+    below.set(xlabel="score of the answer", ylabel="faces")
+    return _png(figure)
+
+
+def draw_mistakes(
+    images: NDArray[np.uint8],
+    scores: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    count: int = 3 * ACROSS,
+) -> bytes:
+    """Draw the wrong answers that were surest, the surest first; gives a PNG file.
+
+    Args:
+        images: (n, 48, 48) grey pixels.
+        scores: (n, 7) in the order of `EMOTIONS`.
+        truth: (n,) index into `EMOTIONS`.
+        count: how many, at most.
+
+    """
+    hardest = surest_mistakes(scores, truth)[:count]
+    if not len(hardest):
+        return draw_faces(images[:1], ["no mistake"])
+    titles = [
+        f"{EMOTIONS[scores[face].argmax()]} {scores[face].max():.0%}\nnot {EMOTIONS[truth[face]]}"
+        for face in hardest
+    ]
+    return draw_faces(images[hardest], titles)
+
+
+def surest_mistakes(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the rows whose highest score is of a wrong emotion, the highest of them first."""
+    wrong = np.flatnonzero(scores.argmax(axis=1) != truth)
+    return wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")]
 
 
 def _png(figure: Figure) -> bytes:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from serenbox.image_header import MAX_PIXELS
+from serenbox.image_header import MAX_BYTES, MAX_PIXELS
 from serenbox.server.errors import BusyError, NoFaceError, error_body
+from serenbox.server.memory import give_memory_back
 from serenbox.server.receiving import InputGuard, PictureRequest, discard_body, read_picture
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _PAGE_POLICY = (
 
 def make_app(settings: ServerSettings) -> Flask:
     """Return the application with its models loaded; `serenbox.server.create_app` tells more."""
+    give_memory_back()
     # OpenCV looks at this when it is imported, so the engine comes after it.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
     from serenbox.server.engine import Engine
@@ -45,7 +47,7 @@ def make_app(settings: ServerSettings) -> Flask:
     _add_predictions(app, engine, settings)
     _add_pages(app, engine, settings)
     _add_manners(app, Metrics(engine), settings)
-    _add_refusals(app, settings)
+    _add_refusals(app)
     guard = InputGuard(app.wsgi_app, settings.receive_seconds)
     app.wsgi_app = guard  # type: ignore[method-assign, assignment] # as Flask's manual says
     return app
@@ -137,12 +139,12 @@ def _add_manners(app: Flask, metrics: Metrics, settings: ServerSettings) -> None
         return response
 
 
-def _add_refusals(app: Flask, settings: ServerSettings) -> None:
+def _add_refusals(app: Flask) -> None:
     """Answer every error in JSON."""
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
-        discard_body(request.environ, settings.max_body)
+        discard_body(request.environ, MAX_BYTES)
         response = _json(error_body(error), error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         if isinstance(error, BusyError):
             response.headers["Retry-After"] = str(error.retry_after)

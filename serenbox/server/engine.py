@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 
@@ -17,10 +18,13 @@ from serenbox.server.errors import BusyError, NotAnImageError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
     from serenbox.images import Pixels
     from serenbox.results import Face
     from serenbox.server.settings import ServerSettings
+
+_T = TypeVar("_T")
 
 
 class Engine:
@@ -43,9 +47,11 @@ class Engine:
             settings.model, runtime=settings.runtime, min_confidence=settings.min_confidence
         )
         _ = self._detector.finder  # loaded now and not by the first request
-        self._turn = threading.Lock()
-        self._state = threading.Lock()
+        # One thread has the models and the pictures, so that requests have their turns in the order
+        # in which they came (a lock would let them overtake each other), and memory for one.
+        self._thread = ThreadPoolExecutor(1, "serenbox-models")
         self._inside = 0
+        self._guard = threading.Lock()
         self._held = 0
         self._since: float | None = None
 
@@ -78,14 +84,14 @@ class Engine:
             BusyError: The bodies that are here already leave no room.
 
         """
-        with self._state:
+        with self._guard:
             if self._held + size > self._settings.max_memory:
                 raise BusyError
             self._held += size
         try:
             yield
         finally:
-            with self._state:
+            with self._guard:
                 self._held -= size
 
     def detect(self, content: bytes) -> tuple[Pixels, list[Face]]:
@@ -98,18 +104,33 @@ class Engine:
 
         """
         self._check_size(content)
-        with self._own_turn():
-            try:
-                image = read_image(content, max_pixels=self._settings.max_pixels)
-                return image, self._detector.detect(image)
-            except ImageError as error:
-                raise NotAnImageError(str(error)) from error
-            except MemoryError as error:
-                raise BusyError from error
-            except cv2.error as error:
-                raise TooLargeError(
-                    f"the picture cannot be worked on ({error.err}): make it smaller"
-                ) from error
+        with self._guard:
+            self.check_room()
+            seconds = self._settings.wait_seconds if self._inside else None
+            work = self._thread.submit(self._read, content)
+            self._inside += 1
+        try:
+            return _result(work, seconds)
+        finally:
+            with self._guard:
+                self._inside -= 1
+
+    def _read(self, content: bytes) -> tuple[Pixels, list[Face]]:
+        """Do the work, in the thread of the models."""
+        self._since = time.monotonic()
+        try:
+            image = read_image(content, max_pixels=self._settings.max_pixels)
+            return image, self._detector.detect(image)
+        except ImageError as error:
+            raise NotAnImageError(str(error)) from error
+        except MemoryError as error:
+            raise BusyError from error
+        except cv2.error as error:
+            raise TooLargeError(
+                f"the picture cannot be worked on ({error.err}): make it smaller"
+            ) from error
+        finally:
+            self._since = None
 
     def _check_size(self, content: bytes) -> None:
         """Read the header only: what is no picture or too large need not wait for its turn."""
@@ -124,21 +145,17 @@ class Engine:
                 f"{limit / 1e6:g} million are decoded, and {MAX_SIDE:,} on a side: make it smaller"
             )
 
-    @contextmanager
-    def _own_turn(self) -> Iterator[None]:
-        with self._state:
-            if self._inside > self._settings.queue:
-                raise BusyError
-            self._inside += 1
-        try:
-            if not self._turn.acquire(timeout=self._settings.wait_seconds):
-                raise BusyError
-            try:
-                self._since = time.monotonic()
-                yield
-            finally:
-                self._since = None
-                self._turn.release()
-        finally:
-            with self._state:
-                self._inside -= 1
+
+def _result(work: Future[_T], seconds: float | None) -> _T:
+    """Return what comes of work that may begin within so many seconds, and then lasts as it lasts.
+
+    Raises:
+        BusyError: It did not begin in time.
+
+    """
+    try:
+        return work.result(seconds)
+    except TimeoutError:
+        if work.cancel():
+            raise BusyError from None
+        return work.result()

@@ -1,0 +1,1 @@
+"""Measures `serenbox serve` under load, and what it does with nonsense."""
