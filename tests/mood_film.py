@@ -22,7 +22,7 @@ FPS = 10
 HAPPY, SAD, NOBODY = "happy", "sad", "no_face"
 
 FLICKER = [(mood, 0.4) for mood in (SAD, HAPPY) * 2]
-SCENES = [(NOBODY, 0.4), (HAPPY, 1.4), *FLICKER, (SAD, 1.6), (NOBODY, 2.0)]
+SCENES = [(NOBODY, 0.4), (HAPPY, 1.4), *FLICKER, (SAD, 1.6), (NOBODY, 1.7)]
 """What is seen for how many seconds."""
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from serenbox.hooks import output as output_module
 from serenbox.hooks import process
 from serenbox.hooks.lines import LINES
 from serenbox.hooks.output import HookOutput
@@ -234,12 +235,12 @@ def test_one_that_floods_fills_neither_memory_nor_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     used = time.process_time()
-    with running(hook("yes", "x" * 50, timeout=1)) as output:
+    with running(hook("yes", "x" * 50, timeout=0.6)) as output:
         output.event(change())
         wait_runs(output, 1)
         used = time.process_time() - used
     assert len(caplog.messages) == LINES + 2
-    assert "took longer than 1 s" in caplog.messages[-1]
+    assert "took longer than 0.6 s" in caplog.messages[-1]
     assert "lines of it are not logged" in caplog.messages[-2]
     assert used < 0.5, "the flood costs us, not the hook, most of the processor"
 
@@ -300,7 +301,10 @@ def test_one_that_dies_or_is_missing_is_one_line(
     assert len(caplog.messages) == 1
 
 
-def test_closing_ends_what_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_closing_ends_what_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output_module, "_GRACE_AT_CLOSE", 0.5)
     child, polite = tmp_path / "child", tmp_path / "polite"
     stubborn = script(
         tmp_path / "stubborn", f"trap '' TERM; echo $$ > {child}; while :; do sleep 1; done"
