@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from serenbox.cameras.select import open_camera
 from serenbox.daemon.announcer import Announcer
@@ -15,22 +15,20 @@ from serenbox.daemon.capture import CameraState, Capture
 from serenbox.daemon.control import ControlServer
 from serenbox.daemon.notify import Notifier
 from serenbox.daemon.report import make_stats, status_line
+from serenbox.daemon.running_outputs import RunningOutputs
 from serenbox.daemon.state import PausedFlag
 from serenbox.daemon.wakeup import ENDING
 from serenbox.errors import SerenBoxError, ServiceError
 from serenbox.mood.slot import SlotRule
-from serenbox.outputs.select import make_outputs, told_alike, unchanged_outputs
 from serenbox.outputs.tap import Tap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from serenbox.daemon.observer import Observer
     from serenbox.daemon.paths import Paths
     from serenbox.daemon.pipeline import Pipeline
     from serenbox.daemon.wakeup import Signals, Wakeup
-    from serenbox.history.output import HistoryOutput
-    from serenbox.outputs.base import Output
     from serenbox.settings.schema import Settings
 
 _log = logging.getLogger("serenbox.service")
@@ -81,11 +79,10 @@ class Service:
         self._paused = self._flag.read()
         self._command: str | None = None
         self._report_wanted = False
-        self._history = paths.history
         self._tap = Tap()
-        self._outputs = self._make_outputs(settings)
+        self._outputs = RunningOutputs(settings, self.command, paths.history, self._tap)
         self._rule = _make_rule(settings)
-        self._announcer = Announcer(settings.device.name, self._outputs, self._rule)
+        self._announcer = Announcer(settings.device.name, self._outputs.all, self._rule)
         self._capture = Capture(settings.camera, open_camera, wakeup.set, paused=self._paused)
         self._selector = selectors.DefaultSelector()
         self._control = ControlServer(paths.socket, self._selector, self._answer)
@@ -134,8 +131,7 @@ class Service:
     def _start(self) -> None:
         """Begin everything; what takes long in threads of their own comes first."""
         self._capture.start()
-        for output in self._outputs:
-            output.start()
+        self._outputs.start()
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.clear)
         self._notifier.status("Loading the models")
         self._observer = _make_observer(self._settings, self._announcer, self._tap)
@@ -261,16 +257,8 @@ class Service:
                 "pid": os.getpid(),
             }
         if request == "delete history":
-            return self._delete_history()
+            return self._outputs.delete_history()
         return {"error": f"the service knows no '{request}': it may be of another version"}
-
-    def _delete_history(self) -> dict[str, Any]:
-        """Have the history removed; answer with what `deletions` will be when it is."""
-        for output in self._outputs:
-            if output.name == "history":
-                deletions = cast("HistoryOutput", output).delete()
-                return {"file": str(self._history), "deletions": deletions}
-        return {"file": None}
 
     def _reload(self) -> None:
         """Read the configuration and the models again; keep the old ones if the new are bad."""
@@ -280,7 +268,7 @@ class Service:
         try:
             new = self._load()
             pipeline = _load_pipeline(new)
-            outputs = self._outputs_for(old, new)
+            outputs = self._outputs.prepare(old, new)
         except SerenBoxError as error:
             _log.error("the old configuration stays, for the new one is bad: %s", error)
         else:
@@ -288,43 +276,21 @@ class Service:
                 self._rule = _make_rule(new)
             self._settings = new
             self._observer.pipeline = pipeline
-            if outputs is not self._outputs:
-                self._exchange(outputs)
+            if outputs is not self._outputs.all:
+                self._outputs.exchange(outputs, _CLOSING)
+                self._announcer.renew(new.device.name, outputs, self._rule)
             if new.camera != old.camera:
                 self._capture.renew(new.camera)
             _log.info("the configuration was read again")
         if self._ready:
             self._notifier.ready()
 
-    def _outputs_for(self, old: Settings, new: Settings) -> list[Output]:
-        """Return the outputs of new settings; those that need not change are the same."""
-        if told_alike(old, new):
-            return self._outputs
-        return self._make_outputs(new, unchanged_outputs(self._outputs, old, new))
-
-    def _make_outputs(
-        self, settings: Settings, running: Mapping[str, Output] | None = None
-    ) -> list[Output]:
-        return make_outputs(settings, self.command, running, history=self._history, tap=self._tap)
-
-    def _exchange(self, outputs: list[Output]) -> None:
-        """Close the outputs that are none any more, and start the new ones."""
-        before, self._outputs = self._outputs, outputs
-        for output in before:
-            if output not in outputs:
-                output.close(_CLOSING)
-        for output in outputs:
-            if output not in before:
-                output.start()
-        self._announcer.renew(self._settings.device.name, outputs, self._rule)
-
     def _close(self) -> None:
         """End everything, the slowest first, each within its time."""
         self._notifier.stopping()
         self._capture.stop()
         self._control.close()
-        for output in self._outputs:
-            output.close(_CLOSING)
+        self._outputs.close(_CLOSING)
         self.hangs = not self._capture.join(self._settings.camera.timeout + _CLOSING)
         if self.hangs:
             _log.warning("the camera hangs: it is released by ending the process")

@@ -1,0 +1,96 @@
+"""The outputs of a running service: started, exchanged when settings change, and closed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from serenbox.outputs.select import make_outputs, told_alike, unchanged_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from serenbox.history.output import HistoryOutput
+    from serenbox.outputs.base import Output
+    from serenbox.outputs.tap import Tap
+    from serenbox.settings.schema import Settings
+
+
+class RunningOutputs:
+    """The outputs that the settings ask for. Used by the main thread only.
+
+    Args:
+        settings: The whole configuration.
+        command: See `serenbox.outputs.select.make_outputs`, as of the next two.
+        history: The database of the history.
+        tap: Where frames branch off for the live preview.
+
+    Raises:
+        SettingsError: The outputs cannot be what the settings say.
+
+    """
+
+    def __init__(
+        self, settings: Settings, command: Callable[[str], None], history: Path, tap: Tap
+    ) -> None:
+        self._command = command
+        self._history = history
+        self._tap = tap
+        self.all = self._make(settings)
+        """In the order in which they are told."""
+
+    def start(self) -> None:
+        """Start them all."""
+        for output in self.all:
+            output.start()
+
+    def prepare(self, old: Settings, new: Settings) -> list[Output]:
+        """Return the outputs of new settings, for `exchange`; those that need not change stay.
+
+        Raises:
+            SettingsError: They cannot be what the settings say; those that run go on.
+
+        """
+        if told_alike(old, new):
+            return self.all
+        return self._make(new, unchanged_outputs(self.all, old, new))
+
+    def exchange(self, outputs: list[Output], timeout: float) -> None:
+        """Close those that are none any more, and start the new ones.
+
+        Args:
+            outputs: What `prepare` returned.
+            timeout: Seconds that each gets to say goodbye.
+
+        """
+        before, self.all = self.all, outputs
+        for output in before:
+            if output not in outputs:
+                output.close(timeout)
+        for output in outputs:
+            if output not in before:
+                output.start()
+
+    def close(self, timeout: float) -> None:
+        """Close them all; each gets `timeout` seconds to say goodbye."""
+        for output in self.all:
+            output.close(timeout)
+
+    def delete_history(self) -> dict[str, Any]:
+        """Have the history removed.
+
+        Returns:
+            `file`, the database, or None where no history is kept; and what its output will show
+            as `deletions` when it is done.
+
+        """
+        for output in self.all:
+            if output.name == "history":
+                deletions = cast("HistoryOutput", output).delete()
+                return {"file": str(self._history), "deletions": deletions}
+        return {"file": None}
+
+    def _make(
+        self, settings: Settings, running: Mapping[str, Output] | None = None
+    ) -> list[Output]:
+        return make_outputs(settings, self._command, running, history=self._history, tap=self._tap)
