@@ -91,4 +91,4 @@ def test_it_is_served_like_any_other(original: Path, portrait_file: Path, tmp_pa
     assert sum(answer.json.values()) == pytest.approx(100, abs=0.1)
     scores = json.loads(said.stdout)["faces"][0]["scores"]
     assert answer.json == {label: round(100 * score, 4) for label, score in scores.items()}
-    assert max(scores.values()) - min(scores.values()) > 0.02  # it looked at the face
+    assert max(scores.values()) - min(scores.values()) > 0.005  # it looked at the face
