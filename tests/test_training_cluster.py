@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 150.0
+PATIENCE = 300.0
 """Seconds within which something must happen; two processes compile on a busy machine."""
 EPOCHS = 3
 
