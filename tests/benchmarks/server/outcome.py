@@ -22,8 +22,8 @@ _NEXT = re.compile(rb"HTTP/1\.[01] \d")
 """What follows at once after the answer to HEAD."""
 
 SLACK = 128 * MIB
-"""Beyond what is counted: gunicorn reads up to 1 MiB at a time for each of 33 threads and copies it;
-buffers of decoders, and what the allocator keeps."""
+"""Beyond what is counted: gunicorn reads up to 1 MiB at a time for each of 33 threads, and copies
+it; buffers of decoders, and what the allocator keeps."""
 
 
 def most_growth(settings: ServerSettings) -> int:
