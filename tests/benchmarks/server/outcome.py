@@ -21,8 +21,9 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _NEXT = re.compile(rb"HTTP/1\.[01] \d")
 """What follows at once after the answer to HEAD."""
 
-SLACK = 64 * MIB
-"""Beyond what is counted: buffers of sockets and decoders, threads, what the allocator keeps."""
+SLACK = 128 * MIB
+"""Beyond what is counted: gunicorn reads up to 1 MiB at a time for each of 33 threads, and copies
+it; buffers of decoders, and what the allocator keeps."""
 
 
 def most_growth(settings: ServerSettings) -> int:
