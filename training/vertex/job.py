@@ -50,7 +50,10 @@ def main(
     _check(parser, options)
     description = json.dumps(job_spec(options), indent=2)
     if options.dry_run:
-        print(description)
+        try:
+            print(description, flush=True)
+        except BrokenPipeError:  # whoever reads has seen enough; Python would complain at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if shutil.which("gcloud") is None:
         print(
