@@ -87,7 +87,7 @@ install_program() {
   fi
   constraints >"$work/constraints"
   attempt "pip could not install what SerenBox needs: connect to the network and try again" \
-    "${pip[@]}" install --constraint "$work/constraints" "$wheel[web]"
+    "${pip[@]}" install --constraint "$work/constraints" "${wheel}[web]"
   # One of the same version may hold other files than the one before.
   attempt "pip could not install $wheel: try again" \
     "${pip[@]}" install --no-deps --force-reinstall "$wheel"
