@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.browser import chromium, shape
 from tests.daemon_process import Daemon, wait_for
 from tests.demo_clip import make_clip
-from tests.mosquitto import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

@@ -17,7 +17,7 @@ from serenbox.history.reading import read_summaries
 from tests.benchmarks.history import damage
 from tests.daemon_process import PROGRAM, QUICK, Daemon, wait_for, write_script
 from tests.fake_clock import FakeClock
-from tests.mosquitto import free_port
+from tests.ports import free_port
 from tests.web_client import answers, ask_json
 
 if TYPE_CHECKING:

@@ -29,13 +29,13 @@ from serenbox.settings.schema import DeviceSettings, DiffuserSettings, MqttSetti
 from tests.mosquitto import (
     PATIENCE,
     Mosquitto,
-    free_port,
     listening,
     make_certificates,
     required_program,
     running_mosquitto,
     wait_for,
 )
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

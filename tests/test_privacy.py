@@ -23,7 +23,8 @@ import pytest
 
 from serenbox.daemon.control import ask_service
 from tests.daemon_process import PROGRAM, QUICK, Daemon, wait_for, write_script
-from tests.mosquitto import free_port, listening, required_program, running_mosquitto
+from tests.mosquitto import listening, required_program, running_mosquitto
+from tests.ports import free_port
 from tests.web_client import Spectator, Viewer, answers, ask
 
 if TYPE_CHECKING:

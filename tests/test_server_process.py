@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serenbox.cli.serve import ServeTool
+from tests.ports import free_port
 from tests.server_process import (
     ROOT,
     Server,
     form,
-    free_port,
     memory_of,
     read_all,
     serving,

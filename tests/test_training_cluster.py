@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests import fer2013
-from tests.server_process import free_port
+from tests.ports import free_port
 from training.augment import Augmentation, TrainingBatches
 from training.cluster import ALONE, choose_engine, read_cluster
 from training.errors import RunError

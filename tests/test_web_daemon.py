@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.daemon_process import QUICK, Daemon, wait_for, write_script
-from tests.mosquitto import free_port, listening, running_mosquitto
+from tests.mosquitto import listening, running_mosquitto
+from tests.ports import free_port
 from tests.web_client import Spectator, Viewer, answers, ask, ask_json
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import pytest
 
 from serenbox.settings.schema import Settings, WebSettings
 from serenbox.web.output import WebOutput
-from tests.mosquitto import free_port, wait_for
+from tests.mosquitto import wait_for
+from tests.ports import free_port
 from tests.test_web_app import HAPPY, Box
 from tests.test_web_metrics import expose
 from tests.web_client import ask_json

@@ -13,7 +13,7 @@ import pytest
 from serenbox.daemon.control import ask_service
 from serenbox.web.preview import VIEWERS
 from tests.daemon_process import QUICK, Daemon, write_script
-from tests.mosquitto import free_port
+from tests.ports import free_port
 from tests.web_client import Sluggards, Spectator, Viewer, answers, ask_json, nonsense, say
 
 if TYPE_CHECKING:

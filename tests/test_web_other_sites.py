@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.browser import REBOUND
 from tests.daemon_process import QUICK, Daemon, write_script
-from tests.mosquitto import free_port
+from tests.ports import free_port
 from tests.web_client import answers, ask_json
 
 if TYPE_CHECKING:

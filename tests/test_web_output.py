@@ -21,7 +21,8 @@ from serenbox.web import connection as connection_module
 from serenbox.web.connection import Phase
 from serenbox.web.output import WebOutput
 from serenbox.web.server import CONNECTIONS
-from tests.mosquitto import free_port, wait_for
+from tests.mosquitto import wait_for
+from tests.ports import free_port
 from tests.web_client import Viewer, answers, ask, ask_json, nonsense, say
 
 if TYPE_CHECKING:

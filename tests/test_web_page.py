@@ -14,7 +14,8 @@ import pytest
 from serenbox.model_file import append_metadata, load_model_file
 from tests.daemon_process import QUICK, Daemon, wait_for, write_script
 from tests.demo_clip import make_clip
-from tests.mosquitto import free_port, running_mosquitto
+from tests.mosquitto import running_mosquitto
+from tests.ports import free_port
 from tests.web_client import Viewer, answers
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from serenbox.settings.schema import Settings, WebSettings
 from serenbox.web import site
 from serenbox.web.output import WebOutput
 from serenbox.web.preview import VIEWERS, Preview, as_jpeg
-from tests.mosquitto import free_port, wait_for
+from tests.mosquitto import wait_for
+from tests.ports import free_port
 from tests.web_client import Spectator, Viewer, ask, ask_json, say
 
 if TYPE_CHECKING:

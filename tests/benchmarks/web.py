@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from serenbox.daemon.control import ask_service
 from tests.daemon_process import QUICK, Daemon, wait_for, write_script
-from tests.mosquitto import free_port
+from tests.ports import free_port
 from tests.web_client import Sluggards, Spectator, Viewer, answers, nonsense, say
 
 if TYPE_CHECKING:
