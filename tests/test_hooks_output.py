@@ -117,6 +117,20 @@ def test_only_what_a_hook_is_for_runs_it(tmp_path: Path) -> None:
     ]
 
 
+def test_a_camera_that_soon_comes_back_is_told(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    output = HookOutput([hook(script(tmp_path / "hook", f"cat >> {seen}"), events=("error",))])
+    output._mailbox.open()
+    for number in range(2):
+        output.mood(mood_message("den", number, "no_camera", None, 0.0, problem=f"gone {number}"))
+        output.mood(mood_message("den", number, "no_camera", None, 0.0))
+    output._thread.start()  # not earlier: it is slow to look
+    wait_runs(output, 1)
+    output.close(5.0)
+    assert json.loads(seen.read_text())["problem"] == "gone 1"
+    assert output.health()["dropped"] == 1  # of the same kind, the newest waits
+
+
 def test_a_hook_inherits_no_secret_and_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,7 +367,7 @@ def test_a_mistake_of_ours_ends_the_hooks_and_says_so(caplog: pytest.LogCaptureF
     output.start()
     output.event(change())
     wait_for(lambda: output.health()["running"], "the run")
-    output.event({"mood": "happy"})
+    output.event({"event": "mood", "mood": "happy"})
     wait_for(lambda: not output.health()["connected"], "the end")
     assert "a mistake in SerenBox" in output.health()["problem"]
     assert output.health()["running"] == 0

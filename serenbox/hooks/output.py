@@ -36,6 +36,7 @@ class HookOutput:
     def __init__(self, hooks: Sequence[HookSettings]) -> None:
         self._hooks = [Hook(settings, time.monotonic) for settings in hooks]
         self._reader = EventReader()
+        self._camera_problem: str | None = None
         self._waker = Waker()
         self._mailbox = Mailbox(self._waker.wake)
         self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
@@ -49,7 +50,11 @@ class HookOutput:
 
     def mood(self, message: Mapping[str, Any]) -> None:
         """Look for a camera that has failed."""
-        self._mailbox.put("mood", message)
+        problem = message.get("problem")
+        if problem != self._camera_problem:
+            self._camera_problem = problem
+            # Waits like an event: a camera that is there again must not take its place.
+            self._mailbox.put("event", message)
 
     def event(self, message: Mapping[str, Any]) -> None:
         """Run what is to be run on a change."""
@@ -110,7 +115,10 @@ class HookOutput:
 
     def _distribute(self) -> None:
         while taken := self._mailbox.take():
-            for happening in self._reader.read(*taken):
+            kind, message = taken
+            if kind == "event" and "event" not in message:
+                kind = "mood"
+            for happening in self._reader.read(kind, message):
                 for hook in self._hooks:
                     hook.offer(happening)
 
