@@ -44,7 +44,7 @@ case $kind in
   bookworm-arm64) "${pip[@]}" 'numpy<2' tflite-runtime==2.14.0 'opencv-python-headless<4.12' ;;
   trixie-arm64) "${pip[@]}" ai-edge-litert opencv-python-headless numpy ;;
   trixie-amd64)
-    "${pip[@]}" ai-edge-litert opencv-python-headless numpy paho-mqtt
+    "${pip[@]}" ai-edge-litert opencv-python-headless numpy paho-mqtt flask h11 prometheus-client
     # Not what they depend on: picamera2's window and its raw files are of no use here.
     "${pip[@]}" --no-deps picamera2 simplejpeg videodev2 av OpenEXR
     lab=$root/opt/pi-lab
