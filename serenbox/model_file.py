@@ -80,7 +80,7 @@ def read_metadata(content: bytes) -> ModelMetadata:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             files = {name: _unpack(archive, name) for name in archive.namelist()}
-            model = content[: _archive_start(archive)]
+            model = memoryview(content)[: _archive_start(archive)]
     except _NOT_AN_ARCHIVE as error:
         raise ModelError(
             "the model carries no metadata, or the end of the file is missing: copy the file "
@@ -184,7 +184,7 @@ def _json(text: str | None) -> object:
         raise ModelError(f"metadata.json in the model is not JSON: {error}") from error
 
 
-def _check_sum(model: bytes, wanted: str | None) -> None:
+def _check_sum(model: memoryview, wanted: str | None) -> None:
     """Compare the checksum; a file made by another program may come without one."""
     if wanted is not None and hashlib.sha256(model).hexdigest() != wanted.strip():
         raise ModelError(
