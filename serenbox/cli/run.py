@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import math
 import os
@@ -78,6 +79,8 @@ class RunTool(Tool):
             return EXIT_OK
         # NumPy would start a thread for every core, and none of them would ever have work.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # There is no garbage while modules are loaded; the service turns its collection on again.
+        gc.disable()
         wakeup = Wakeup()
         # First of all, so that from here on whoever ends the service ends it in good order.
         signals = Signals(wakeup, (*ENDING, signal.SIGHUP))
@@ -94,6 +97,8 @@ class RunTool(Tool):
             code = _report(error)
         else:
             code = EXIT_OK
+        finally:
+            gc.enable()
         if service is not None and service.hangs:
             _end_process(code)
         return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import selectors
@@ -136,6 +137,9 @@ class Service:
         self._notifier.status("Loading the models")
         self._observer = _make_observer(self._settings, self._announcer, self._tap)
         self._control.open()
+        # What is there by now stays: it need not be looked through again and again.
+        gc.freeze()
+        gc.enable()
         self._wakeup.set()  # much may have happened meanwhile
 
     def _ending(self) -> bool:
