@@ -14,7 +14,7 @@ import pytest
 from serenbox.history import output as module
 from serenbox.history.database import Database
 from serenbox.history.files import files_set_aside
-from serenbox.history.output import HistoryOutput
+from serenbox.history.output import AHEAD, HistoryOutput
 from serenbox.history.reading import read_extent, read_summaries
 from serenbox.outputs.messages import MOOD_LABELS, mood_message
 from serenbox.outputs.select import make_outputs
@@ -115,6 +115,19 @@ def test_a_minute_is_written_when_it_ends_and_the_rest_at_the_end(box: Box) -> N
     box.output.close(30)
     assert box.kept() == {0: 60, 1: 60, 2: 30}
     assert [file.name for file in box.path.parent.iterdir()] == ["history.db"]
+
+
+def test_a_minute_is_there_before_it_ends_and_whole_soon_after(box: Box) -> None:
+    box.live(1)
+    box.wait_written(1)
+    box.clocks.now += 60 - AHEAD + 0.5
+    box.output.mood(message("happy"))
+    box.wait_written(2)
+    assert box.kept() == {0: 60, 1: 60 - AHEAD + 0.5}
+    box.clocks.now += AHEAD
+    box.output.mood(message("happy"))
+    wait_for(lambda: box.kept()[1] == 60, "the rest of the minute")
+    assert box.output.health()["published"] == 2
 
 
 def test_a_minute_that_nobody_tells_the_end_of_is_written_all_the_same(box: Box) -> None:

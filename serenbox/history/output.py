@@ -35,8 +35,12 @@ PRUNED = MINUTES_PER_DAY
 _BREATH = 0.05
 """Seconds between two such steps, so that a year's worth does not occupy the disk."""
 
+AHEAD = 2.0
+"""Seconds before the end of a minute at which what is known of it is written, so that no minute
+that has ended is missing, whenever the service dies."""
+
 _MARGIN = 0.02
-"""Seconds after the end of a minute at which it is written."""
+"""Seconds after its end at which the rest is."""
 
 _REST = 3600.0
 """Seconds for which nothing is removed after the clock was set ahead: that may be a mistake."""
@@ -78,6 +82,7 @@ class HistoryOutput:
         self._lock = threading.Lock()
         self._sums = MinuteSums()
         self._waiting: deque[Summary] = deque()
+        self._begun: int | None = None
         self._closing = False
         self._deletions_wanted = 0
         self._dropped = 0
@@ -86,6 +91,7 @@ class HistoryOutput:
         self._database: Database | None = None
         self._deletions = 0
         self._written = 0
+        self._latest: int | None = None
         self._problem: str | None = None
         self._prunable = True
         self._wake = threading.Event()
@@ -100,7 +106,8 @@ class HistoryOutput:
         with self._lock:
             self._sums.tell(self._clock(), self._wall(), message["mood"], message["scores"])
             finished = self._gather(self._sums.take_finished())
-        if finished:
+            ending = self._ending()
+        if finished or ending is not None:
             self._wake.set()
 
     def event(self, message: Mapping[str, Any]) -> None:
@@ -180,7 +187,7 @@ class HistoryOutput:
             self._attempt(self._open)
             while not self._closing:
                 self._turn()
-                self._wake.wait(_BREATH if self._prunable else self._until_next_minute())
+                self._wake.wait(_BREATH if self._prunable else self._until_next_write())
                 self._wake.clear()
             self._turn()
         except Exception as error:  # noqa: BLE001 - the history ends, and the box senses on
@@ -198,7 +205,10 @@ class HistoryOutput:
         closing = self._closing
         with self._lock:
             self._sums.count(self._clock(), self._wall())
-            self._gather(self._sums.take_all() if closing else self._sums.take_finished())
+            if (ending := self._ending()) is not None:
+                self._begun = ending
+            everything = closing or ending is not None
+            self._gather(self._sums.take_all() if everything else self._sums.take_finished())
             batch, deletions = list(self._waiting), self._deletions_wanted
         if deletions > self._deletions and not self._attempt(lambda: self._delete(deletions)):
             return
@@ -236,7 +246,9 @@ class HistoryOutput:
         self._open()
         assert self._database is not None  # noqa: S101 - for the type checker
         self._database.add(batch)
-        self._written += len(batch)
+        minutes = {summary.minute for summary in batch} - {self._latest}
+        self._written += len(minutes)
+        self._latest = batch[-1].minute
         with self._lock:
             for summary in batch:  # meanwhile there may be others
                 if self._waiting and self._waiting[0] is summary:
@@ -279,8 +291,14 @@ class HistoryOutput:
             self._dropped += 1
         return bool(finished)
 
-    def _until_next_minute(self) -> float:
-        return MINUTE - self._wall() % MINUTE + _MARGIN
+    def _ending(self) -> int | None:
+        """Return the minute that runs when it is time to write what is known of it."""
+        minute, second = divmod(self._wall(), MINUTE)
+        return int(minute) if second >= MINUTE - AHEAD and minute != self._begun else None
+
+    def _until_next_write(self) -> float:
+        left = MINUTE - self._wall() % MINUTE
+        return left - AHEAD if left > AHEAD else left + _MARGIN
 
     def _explain(self, error: Exception) -> str:
         if isinstance(error, HistoryError):
