@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,7 +90,7 @@ def fit_scores(
         max_uncertain=options.max_uncertain,
     )
     named = zip(options.labels, thresholds.tolist(), strict=True)
-    return replace(spec, thresholds={label: round(value, 6) for label, value in named})
+    return spec._replace(thresholds={label: round(value, 6) for label, value in named})
 
 
 def named_figures(

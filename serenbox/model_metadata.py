@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from serenbox.errors import ModelError
 
@@ -21,8 +20,7 @@ Color = Literal["grey", "rgb"]
 """The colour a model wants its input in."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputSpec:
+class InputSpec(NamedTuple):
     """What the model wants to see; size and data type come from its input tensor."""
 
     color: Color
@@ -31,8 +29,7 @@ class InputSpec:
     """The values of black and of white."""
 
 
-@dataclass(frozen=True, slots=True)
-class CropSpec:
+class CropSpec(NamedTuple):
     """How a face is cut out of a picture; see `serenbox.crop.crop_face`."""
 
     margin: float
@@ -45,8 +42,7 @@ class CropSpec:
     """How far the crop is moved towards the forehead, as a part of its own side, -0.5 to 0.5."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreSpec:
+class ScoreSpec(NamedTuple):
     """How logits become scores and an emotion; see `serenbox.classifier.scores_from_logits`."""
 
     temperature: float
@@ -59,8 +55,7 @@ class ScoreSpec:
     """The score each label needs to be named, 0 to 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMetadata:
+class ModelMetadata(NamedTuple):
     """Everything an emotion model says about itself."""
 
     name: str
@@ -87,8 +82,8 @@ class ModelMetadata:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of `metadata.json`."""
-        # asdict copies plain dictionaries only, and JSON knows no other mapping.
-        return asdict(self)
+        parts = {name: getattr(self, name)._asdict() for name in ("input", "crop", "scores")}
+        return {**self._asdict(), **parts}
 
 
 def parse_metadata(content: object) -> ModelMetadata:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 """The seven emotions, in the order of every list of scores."""
@@ -11,8 +11,7 @@ UNCERTAIN = "uncertain"
 """What `Face.emotion` says when no score reaches its threshold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A rectangle in pixels of the upright image, wholly inside it.
 
     It covers the columns `x` to `x + width - 1` and the rows `y` to `y + height - 1`.
@@ -24,8 +23,7 @@ class Box:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class FaceLocation:
+class FaceLocation(NamedTuple):
     """A face found in a picture.
 
     Attributes:
@@ -43,8 +41,7 @@ class FaceLocation:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Face:
+class Face(NamedTuple):
     """A face and the emotion it shows.
 
     Attributes:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,13 +54,13 @@ def test_the_prior_is_put_back_by_its_exponent() -> None:
     spec = ScoreSpec(1.0, prior, 1.0, {})
 
     assert scores_from_logits(np.zeros(7), spec) == pytest.approx(prior)
-    half = scores_from_logits(np.zeros(7), dataclasses.replace(spec, prior_exponent=0.5))
+    half = scores_from_logits(np.zeros(7), spec._replace(prior_exponent=0.5))
     assert half == pytest.approx(np.sqrt(prior) / np.sqrt(prior).sum())
 
 
 def test_temperature_makes_scores_modest_and_keeps_their_order() -> None:
     logits = np.array([0, 1, 5, 3, 2, 1, 0], np.float32)
-    warm = scores_from_logits(logits, dataclasses.replace(PLAIN, temperature=3.0))
+    warm = scores_from_logits(logits, PLAIN._replace(temperature=3.0))
     plain = scores_from_logits(logits, PLAIN)
 
     assert warm.max() < plain.max()
@@ -93,11 +92,11 @@ def test_labels_may_come_in_any_order(
 ) -> None:
     labels = tuple(reversed(EMOTIONS))
     prior = (0.2, 0.2, 0.1, 0.1, 0.1, 0.2, 0.1)
-    scores = dataclasses.replace(metadata.scores, class_prior=prior, prior_exponent=1.0)
+    scores = metadata.scores._replace(class_prior=prior, prior_exponent=1.0)
     path = write(
         tmp_path / "m.tflite",
         small_tflite,
-        dataclasses.replace(metadata, labels=labels, scores=scores),
+        metadata._replace(labels=labels, scores=scores),
     )
 
     turned = EmotionClassifier(path)
@@ -112,11 +111,11 @@ def test_other_labels_are_refused(
     small_tflite: bytes, metadata: ModelMetadata, tmp_path: Path
 ) -> None:
     labels = ("bored", *EMOTIONS[1:])
-    scores = dataclasses.replace(metadata.scores, thresholds=dict.fromkeys(labels, 0.4))
+    scores = metadata.scores._replace(thresholds=dict.fromkeys(labels, 0.4))
     path = write(
         tmp_path / "m.tflite",
         small_tflite,
-        dataclasses.replace(metadata, labels=labels, scores=scores),
+        metadata._replace(labels=labels, scores=scores),
     )
 
     with pytest.raises(ModelError, match=r"m\.tflite: .*it lacks angry and has bored"):
@@ -137,7 +136,7 @@ def test_metadata_that_contradict_the_tensors_are_refused(
     metadata: ModelMetadata,
     tmp_path: Path,
 ) -> None:
-    path = write(tmp_path / "m.tflite", small_tflite, dataclasses.replace(metadata, input=wanted))
+    path = write(tmp_path / "m.tflite", small_tflite, metadata._replace(input=wanted))
 
     with pytest.raises(ModelError, match=message):
         EmotionClassifier(path)

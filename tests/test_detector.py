@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import time
 from typing import TYPE_CHECKING
@@ -142,9 +141,8 @@ def test_a_model_of_rgb_gets_rgb(
     seen: list[Image] = []
 
     class Spy:
-        metadata = dataclasses.replace(
-            detector.classifier.metadata,
-            input=dataclasses.replace(detector.classifier.metadata.input, color="rgb"),
+        metadata = detector.classifier.metadata._replace(
+            input=detector.classifier.metadata.input._replace(color="rgb"),
         )
         input_size = 32
 
@@ -180,9 +178,9 @@ def test_crop_geometry_comes_from_the_model_file(
     """The small model sees how bright the crop is, so another margin gives other scores."""
     results = []
     for margin in (0.0, 0.8):
-        crop = dataclasses.replace(metadata.crop, margin=margin)
+        crop = metadata.crop._replace(margin=margin)
         path = tmp_path / f"{margin}.tflite"
-        path.write_bytes(append_metadata(small_tflite, dataclasses.replace(metadata, crop=crop)))
+        path.write_bytes(append_metadata(small_tflite, metadata._replace(crop=crop)))
         results.append(EmotionDetector(path).detect(portrait)[0].scores["happy"])
 
     assert abs(results[0] - results[1]) > 0.02

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import zipfile
@@ -50,7 +49,7 @@ def test_the_same_arguments_give_the_same_bytes(metadata: ModelMetadata) -> None
 
 
 def test_metadata_replaces_older_metadata(metadata: ModelMetadata) -> None:
-    older = append_metadata(TFLITE, dataclasses.replace(metadata, version="0.9"))
+    older = append_metadata(TFLITE, metadata._replace(version="0.9"))
 
     assert append_metadata(older, metadata) == append_metadata(TFLITE, metadata)
 

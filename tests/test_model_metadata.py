@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 from typing import Any
 
@@ -42,7 +41,7 @@ def test_lift_may_be_left_out(data: dict[str, Any]) -> None:
 
 
 def test_the_commit_may_be_unknown(metadata: ModelMetadata) -> None:
-    known = dataclasses.replace(metadata, commit="abc")
+    known = metadata._replace(commit="abc")
 
     assert parse_metadata(known.as_dict()).commit == "abc"
     assert parse_metadata(metadata.as_dict()).commit is None

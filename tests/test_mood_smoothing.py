@@ -168,7 +168,7 @@ def test_another_primary_face_begins_a_new_average() -> None:
 def test_faces_of_which_none_is_primary_hold_the_mood() -> None:
     mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
     first = mood_filter.update(reading(0.0, showing("happy")))
-    other = dataclasses.replace(reading(0.5, showing("sad"), 2).faces[0], primary=False)
+    other = reading(0.5, showing("sad"), 2).faces[0]._replace(primary=False)
 
     assert mood_filter.update(Reading(0.5, (other,))) == first
 
@@ -246,13 +246,11 @@ def test_weights_put_back_as_much_prior_as_is_wanted(metadata: ModelMetadata) ->
     """Weighted scores are those that a model with the other exponent would have given."""
     labels = tuple(reversed(EMOTIONS))
     prior = (0.3, 0.25, 0.2, 0.1, 0.08, 0.05, 0.02)
-    spec = dataclasses.replace(
-        metadata.scores, temperature=0.7, class_prior=prior, prior_exponent=0.9
-    )
-    model = dataclasses.replace(metadata, labels=labels, scores=spec)
+    spec = metadata.scores._replace(temperature=0.7, class_prior=prior, prior_exponent=0.9)
+    model = metadata._replace(labels=labels, scores=spec)
     logits = np.random.default_rng(2).normal(0, 2, len(labels))
     given = dict(zip(labels, scores_from_logits(logits, spec).tolist(), strict=True))
-    wanted = scores_from_logits(logits, dataclasses.replace(spec, prior_exponent=0.3))
+    wanted = scores_from_logits(logits, spec._replace(prior_exponent=0.3))
 
     average = ScoreAverage(0.0, 1e-6, prior_weights(model, 0.3))
 

@@ -31,7 +31,7 @@ def test_two_faces_that_come_in_any_order_are_not_exchanged() -> None:
 
         assigned = faces.update(n / 10, [boxes[index] for index in order])
 
-        assert {order[one.index]: one.id for one in assigned} == {0: 1, 1: 2}
+        assert {order[one.place]: one.id for one in assigned} == {0: 1, 1: 2}
 
 
 def test_a_lost_face_keeps_its_number_for_a_while_only() -> None:
@@ -50,8 +50,8 @@ def test_the_largest_face_is_primary_until_another_is_much_larger() -> None:
     nearly = faces.update(0.1, [box(0), box(400, 120)])
     much = faces.update(0.2, [box(0), box(400, 130)])
 
-    assert [(one.index, one.primary) for one in nearly] == [(1, False), (0, True)]
-    assert [(one.index, one.primary) for one in much] == [(1, True), (0, False)]
+    assert [(one.place, one.primary) for one in nearly] == [(1, False), (0, True)]
+    assert [(one.place, one.primary) for one in much] == [(1, True), (0, False)]
 
 
 def test_a_blink_of_the_primary_face_makes_nobody_else_primary() -> None:
@@ -69,7 +69,7 @@ def test_only_the_largest_are_kept_and_the_primary_one_is_not_crowded_out() -> N
 
     for n in range(1, 10):
         (only,) = faces.update(n / 10, [box(400, 110), box(0)])
-        assert (only.index, only.id, only.primary) == (1, 1, True)
+        assert (only.place, only.id, only.primary) == (1, 1, True)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -86,9 +86,9 @@ def test_whatever_comes_numbers_are_unique_and_at_most_one_is_primary(seed: int)
         assigned = faces.update(time, boxes)
 
         ids = [one.id for one in assigned]
-        areas = [boxes[one.index].width * boxes[one.index].height for one in assigned]
+        areas = [boxes[one.place].width * boxes[one.place].height for one in assigned]
         assert len(set(ids)) == len(ids) == min(3, len(boxes))
-        assert len({one.index for one in assigned}) == len(assigned)
+        assert len({one.place for one in assigned}) == len(assigned)
         assert sum(one.primary for one in assigned) <= 1
         assert areas == sorted(areas, reverse=True)
         new = sorted(set(ids) - known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import signal
 from pathlib import Path
@@ -156,9 +155,7 @@ def never_sure(path: Path) -> None:
 
     shipped, metadata = load_model_file(Path(serenbox.models.__file__).parent / "emotion.tflite")
     thresholds = dict.fromkeys(metadata.scores.thresholds, 1.0)
-    unsure = dataclasses.replace(
-        metadata, scores=dataclasses.replace(metadata.scores, thresholds=thresholds)
-    )
+    unsure = metadata._replace(scores=metadata.scores._replace(thresholds=thresholds))
     path.write_bytes(append_metadata(shipped, unsure))
 
 

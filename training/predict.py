@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +88,7 @@ def predict(
     except SerenBoxError as error:
         raise RunError(str(error)) from error
     if prior_exponent is not None:
-        spec = replace(spec, prior_exponent=prior_exponent)
+        spec = spec._replace(prior_exponent=prior_exponent)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Prediction(
         logits,
@@ -107,7 +107,7 @@ def _from_tflite(
     prior = tuple(metadata.scores.class_prior[index] for index in order)
     color, size = metadata.input.color, classifier.input_size
     logits = [classifier.logits(face_to_input(image, size, color))[order] for image in images]
-    return np.stack(logits), replace(metadata.scores, class_prior=prior), classifier.runtime
+    return np.stack(logits), metadata.scores._replace(class_prior=prior), classifier.runtime
 
 
 def _from_keras(

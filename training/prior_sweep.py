@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from serenbox.classifier import scores_from_logits
@@ -31,7 +30,7 @@ def sweep_prior(
     usable = faces.usable
     truth = faces[usable].truth(label_set)
     for exponent in exponents:
-        spec = replace(prediction.spec, prior_exponent=exponent)
+        spec = prediction.spec._replace(prior_exponent=exponent)
         figures = measure(scores_from_logits(prediction.logits[usable], spec), truth, EMOTIONS)
         recalls = ", ".join(
             f"{name} {one.recall:.0%}" for name, one in figures.classes.items() if one.support

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from serenbox.errors import CameraError
 
-Pixels: TypeAlias = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Pixels: TypeAlias = "npt.NDArray[np.uint8]"
 
 _PATIENCE = 5.0  # seconds that closing waits for a read to end
 _OLDEST = 10.0  # seconds; a picture said to be older was stamped by another clock
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One picture of a camera, in memory only."""
 
     image: Pixels

@@ -10,7 +10,6 @@ import math
 import os
 import signal
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
@@ -146,6 +145,8 @@ def _assignment(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals or "." not in key:
         raise argparse.ArgumentTypeError(f"must be TABLE.KEY=VALUE, not '{text}'")
+    import tomllib  # seldom needed
+
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from serenbox.errors import ServiceError
 
@@ -22,8 +21,7 @@ SYSTEM_STATE = Path("/var/lib/serenbox")
 _PRIVATE = 0o700
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(NamedTuple):
     """The files of one service."""
 
     runtime: Path

@@ -72,7 +72,7 @@ class Sensor:
         began = time.perf_counter()
         found = self._locate(frame)
         assigned = self._tracker.update(frame.time, [location.box for location in found])
-        self._known = [found[one.index] for one in assigned]
+        self._known = [found[one.place] for one in assigned]
         located = time.perf_counter()
         faces = tuple(
             TrackedFace(one.id, self._detector.classify(frame.image, location), one.primary)

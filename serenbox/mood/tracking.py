@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,11 +28,10 @@ class Track(NamedTuple):
     """When, in seconds on the frames' clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """Whose face one of the boxes is."""
 
-    index: int
+    place: int
     """Of the box among those given."""
     id: int
     primary: bool

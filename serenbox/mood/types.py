@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from serenbox.results import EMOTIONS, UNCERTAIN
 
@@ -17,8 +16,7 @@ MOODS = (*EMOTIONS, UNCERTAIN, NO_FACE)
 """Everything `Mood.label` can be."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrackedFace:
+class TrackedFace(NamedTuple):
     """A face that is the same person's from frame to frame."""
 
     id: int
@@ -29,8 +27,7 @@ class TrackedFace:
     """Whether this face makes the mood."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What one frame shows."""
 
     time: float
@@ -44,8 +41,7 @@ class Reading:
         return next((tracked for tracked in self.faces if tracked.primary), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Mood:
+class Mood(NamedTuple):
     """The smoothed state of the person in view."""
 
     label: str

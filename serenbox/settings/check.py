@@ -22,7 +22,7 @@ MAX_ENTRIES = 16
 MAX_PROBLEMS = 20
 """After so many problems the rest of a document is not looked at: it is another kind of file."""
 
-_SECRET = re.compile(r"pass(word|wd|phrase)?$|secret|token", re.IGNORECASE)
+_CONFIDENTIAL = r"(?i)pass(word|wd|phrase)?$|secret|token"
 _WHERE_SECRETS_GO = (
     "a password does not belong in this file, which others may read: put it into the systemd "
     "credential mqtt-password or the environment variable SERENBOX_MQTT_PASSWORD, and take it out "
@@ -188,7 +188,7 @@ def _impossible(table: str, known: KnownSetting, value: object) -> str:
 
 def _unknown_key(table: str, key: str) -> str:
     name = f"{key_in_words(table)}.{key_in_words(key)}" if key else key_in_words(table)
-    if _SECRET.search(key):
+    if re.search(_CONFIDENTIAL, key):
         return f"{name}: {_WHERE_TOKENS_GO if table == 'web' else _WHERE_SECRETS_GO}"
     declared = _class_of(table)
     if declared is None:
@@ -204,7 +204,7 @@ def _unknown_key(table: str, key: str) -> str:
 
 def _unknown_table(table: str, content: object) -> str:
     name = key_in_words(table)
-    if _SECRET.search(table):
+    if re.search(_CONFIDENTIAL, table):
         return f"{name}: {_WHERE_SECRETS_GO}"
     if isinstance(content, dict):
         return f"[{name}] is not a table of settings: {_which_table(table)}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, dataclass, fields, replace
+from dataclasses import MISSING, Field, fields
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from serenbox.settings.schema import Setting, Settings
 from serenbox.settings.values import as_toml
@@ -18,8 +18,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class KnownSetting:
+class KnownSetting(NamedTuple):
     """One setting.
 
     Attributes:
@@ -47,7 +46,7 @@ class KnownSetting:
     @property
     def element(self) -> KnownSetting:
         """What each text of an array must be."""
-        return replace(self, kind=str, default="")
+        return self._replace(kind=str, default="")
 
     @property
     def limits(self) -> str:

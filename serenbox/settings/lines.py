@@ -8,16 +8,13 @@ import tomllib
 KeyPath = tuple[str | int, ...]
 """A key with the tables it is in, outermost first; one in an array by its number, from 0."""
 
-_TOKEN = re.compile(
-    r'''
+_PATTERN = r'''(?sx)
       (?P<key> """(?:\\.|[^\\])*?""""{0,2} | \'\'\'.*?\'\'\'\'{0,2}
              | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | [^\s"'\#\[\]{}=,.]+ )
     | (?P<comment> \#[^\n]* )
     | (?P<newline> \n )
     | (?P<sign> [\[\]{}=,] )
-    ''',
-    re.DOTALL | re.VERBOSE,
-)
+    '''
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
@@ -28,7 +25,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
 
     """
     scanner = _Scanner()
-    for token in _TOKEN.finditer(text):
+    for token in re.finditer(_PATTERN, text):
         scanner.take(token.lastgroup or "", token.group())
     return scanner.lines
 

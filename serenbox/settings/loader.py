@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import tomllib
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from serenbox.errors import SettingsError
 from serenbox.settings.check import Findings, check_document, check_rules, check_value
@@ -25,12 +24,11 @@ SYSTEM_FILE = Path("/etc/serenbox/serenbox.toml")
 MAX_BYTES = 256 * 1024
 """The largest file that is read; the commented default has about 5 KiB."""
 
-_WHERE_IN_TOML = re.compile(r"(?P<reason>.*) \((?:at line (?P<line>\d+)|at end of document).*\)")
+_WHERE_IN_TOML = r"(?P<reason>.*) \((?:at line (?P<line>\d+)|at end of document).*\)"
 _HOW_TOML_LOOKS = 'write KEY = VALUE, with text in "quotes" and true or false in small letters'
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFile:
+class SettingsFile(NamedTuple):
     """What a configuration file says.
 
     Attributes:
@@ -41,9 +39,9 @@ class SettingsFile:
 
     """
 
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = Settings()
     path: Path | None = None
-    lines: Mapping[str, int] = field(default_factory=dict)
+    lines: Mapping[str, int] = MappingProxyType({})
 
 
 def user_file() -> Path:
@@ -167,10 +165,14 @@ def _read_text(path: Path) -> str:
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    import tomllib  # a box without a configuration starts sooner
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        found = _WHERE_IN_TOML.fullmatch(str(error))
+        found = re.fullmatch(_WHERE_IN_TOML, str(error))
         reason = found["reason"] if found else str(error)
         line = int(found["line"] or text.rstrip().count("\n") + 1) if found else None
         twice = reason.startswith("Cannot") and not reason.startswith("Cannot mutate")

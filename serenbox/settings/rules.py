@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 _TOPIC = "parts of a topic: no +, #, $ or blank, and no / at either end"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """Something that must hold.
 
     Attributes:
@@ -31,8 +29,7 @@ class Rule:
     wanted: str
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayRule:
+class ArrayRule(NamedTuple):
     """Something that must hold for each table of an array.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from serenbox.runtime_names import Runtime  # noqa: TC001 - read at run time, to check values
 
@@ -20,8 +20,7 @@ HookEvent = Literal["mood", "face", "no_face", "paused", "error"]
 """What hooks run on; `docs/hooks.md` says exactly when each happens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """What a setting means and, of a number, the least and the greatest that it may be.
 
     One that has no default, for it must be given, shows an example in its place.
@@ -33,8 +32,27 @@ class Setting:
     example: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceSettings:
+class _Table:
+    """What tables have in common. To generate this for each costs time whenever a tool starts."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        return self._values() == other._values() if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        values = (f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({', '.join(values)})"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class DeviceSettings(_Table):
     """The box itself."""
 
     name: Annotated[
@@ -42,8 +60,8 @@ class DeviceSettings:
     ] = "serenbox"
 
 
-@dataclass(frozen=True, slots=True)
-class CameraSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class CameraSettings(_Table):
     """Where frames come from."""
 
     source: Annotated[
@@ -74,8 +92,8 @@ class CameraSettings:
     ] = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class SensingSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SensingSettings(_Table):
     """How faces are looked for and read."""
 
     model: Annotated[str, Setting("Emotion model (.tflite); empty for the shipped one.")] = ""
@@ -106,8 +124,8 @@ class SensingSettings:
     ] = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class MoodSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class MoodSettings(_Table):
     """How single frames become a mood."""
 
     smoothing: Annotated[
@@ -147,8 +165,8 @@ class MoodSettings:
     ] = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class StdoutSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StdoutSettings(_Table):
     """JSON lines on standard output."""
 
     enabled: Annotated[bool, Setting("Whether to print events.")] = True
@@ -157,8 +175,8 @@ class StdoutSettings:
     ] = False
 
 
-@dataclass(frozen=True, slots=True)
-class MqttSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class MqttSettings(_Table):
     """Publishing to an MQTT broker."""
 
     enabled: Annotated[bool, Setting("Whether to publish over MQTT.")] = False
@@ -183,8 +201,8 @@ class MqttSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class DiffuserSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class DiffuserSettings(_Table):
     """A diffuser with two oils, A and B, that follows the mood over MQTT (docs/diffuser.md)."""
 
     enabled: Annotated[bool, Setting("Whether to publish which oil is on.")] = False
@@ -212,8 +230,8 @@ class DiffuserSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class WebSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class WebSettings(_Table):
     """The web page of the box."""
 
     enabled: Annotated[bool, Setting("Whether to serve the page.")] = False
@@ -239,8 +257,8 @@ class WebSettings:
     ] = True
 
 
-@dataclass(frozen=True, slots=True)
-class HistorySettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class HistorySettings(_Table):
     """A summary of the mood per minute, kept on the box."""
 
     enabled: Annotated[
@@ -253,8 +271,8 @@ class HistorySettings:
     days: Annotated[int, Setting("Days for which a minute is kept.", 1, 3650)] = 30
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ServiceSettings(_Table):
     """The service around it."""
 
     stats_interval: Annotated[float, Setting("Seconds between statistics.", 1, 3600)] = 30.0
@@ -263,8 +281,8 @@ class ServiceSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class HookSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class HookSettings(_Table):
     """A command to run on events, here an example; repeat it for each command (docs/hooks.md)."""
 
     events: Annotated[tuple[HookEvent, ...], Setting("When to run it.", example=("mood",))]
@@ -278,8 +296,8 @@ class HookSettings:
     timeout: Annotated[float, Setting("Seconds after which it is ended.", 0.1, 3600)] = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Settings(_Table):
     """The whole configuration: one field per table, or array of tables, of the TOML file."""
 
     device: DeviceSettings = field(default_factory=DeviceSettings)

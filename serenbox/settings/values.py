@@ -6,7 +6,7 @@ import json
 import re
 
 _LONGEST = 60  # characters of a value in a sentence
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*@")
+_URL_LOGIN = r"(?<=://)([^/@:\s]*):[^/\s]*@"
 
 
 def as_toml(value: object) -> str:
@@ -48,4 +48,4 @@ def without_password(text: str) -> str:
 
     Of anything else, the text itself.
     """
-    return _URL_PASSWORD.sub(r"\1:***@", text)
+    return re.sub(_URL_LOGIN, r"\1:***@", text)
