@@ -84,12 +84,21 @@ class BenchTool(Tool):
 
     def run(self, args: argparse.Namespace) -> int:
         """Measure everything that was asked for, and print it."""
-        # As in the service: NumPy would start a thread for every core.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        _load_numpy()
         with tempfile.TemporaryDirectory(prefix="serenbox-bench-") as folder:
             report = _measure(args, Path(folder))
         write_line(as_json(report) if args.json else as_table(report))
         return EXIT_OK if report.well else EXIT_FAILED
+
+
+def _load_numpy() -> None:
+    """Load NumPy as the service does, and leave the environment to the processes compared."""
+    found = "OPENBLAS_NUM_THREADS" in os.environ
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import numpy  # noqa: ICN001, F401 - for the threads that it does not start
+
+    if not found:
+        del os.environ["OPENBLAS_NUM_THREADS"]
 
 
 def _measure(args: argparse.Namespace, folder: Path) -> Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from serenbox.settings.known import KnownSetting, arrays, describe, tables
@@ -34,7 +33,6 @@ _WHERE_TOKENS_GO = _WHERE_SECRETS_GO.replace("password does", "token does").repl
 )
 
 
-@dataclass(slots=True)
 class Findings:
     """What a document holds.
 
@@ -46,10 +44,11 @@ class Findings:
 
     """
 
-    values: dict[tuple[str, str], object] = field(default_factory=dict)
-    entries: dict[str, tuple[object, ...]] = field(default_factory=dict)
-    given: list[KeyPath] = field(default_factory=list)
-    problems: list[tuple[KeyPath, str]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], object] = {}
+        self.entries: dict[str, tuple[object, ...]] = {}
+        self.given: list[KeyPath] = []
+        self.problems: list[tuple[KeyPath, str]] = []
 
     @property
     def full(self) -> bool:
@@ -79,7 +78,7 @@ def check_document(document: Mapping[str, object]) -> Findings:
 
 def check_value(table: str, key: str, value: object, findings: Findings) -> None:
     """Put the value into the findings, or what is wrong with its name or with itself."""
-    if table in arrays():
+    if table not in tables() and table in arrays():
         problem: str | None = f"{_header(table)} can be set in a file only"
     else:
         problem = _problem(table, key, value)

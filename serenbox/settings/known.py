@@ -93,18 +93,16 @@ def describe(settings_class: type) -> tuple[KnownSetting, ...]:
 @cache
 def tables() -> dict[str, type]:
     """Return the dataclass of each table of the file, in the order of `Settings`; do not change."""
-    return {name: hint for name, hint in _hints() if get_origin(hint) is None}
+    # A table comes from its class; to evaluate its annotation, too, would take longer.
+    made: dict[str, Any] = {field.name: field.default_factory for field in fields(Settings)}
+    return {name: table for name, table in made.items() if table is not MISSING}
 
 
 @cache
 def arrays() -> dict[str, type]:
     """Return the dataclass of each array of tables, such as `[[hooks]]`; do not change."""
-    return {name: get_args(hint)[0] for name, hint in _hints() if get_origin(hint) is tuple}
-
-
-def _hints() -> list[tuple[str, Any]]:
     hints = get_type_hints(Settings)
-    return [(field.name, hints[field.name]) for field in fields(Settings)]
+    return {name: get_args(hint)[0] for name, hint in hints.items() if get_origin(hint) is tuple}
 
 
 def _describe(field: Field[Any], hint: object) -> KnownSetting:
