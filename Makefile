@@ -10,6 +10,10 @@ PORTRAIT := $(VENV)/lib/python3*/site-packages/skimage/data/astronaut.png
 DEVICE_TESTS := $(addprefix tests/test_,$(addsuffix .py,\
   runtime classifier detector face_finder crop images annotate convert_opcheck))
 
+# Where `make demo` keeps its film and its state, and where its page is.
+DEMO ?= demo
+PORT ?= 8765
+
 # The data set and the start weights, for `make model`.
 FER2013 ?= fer2013.csv
 FERPLUS ?= fer2013new.csv
@@ -24,11 +28,11 @@ help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## run the service on a camera or a short film, until Ctrl-C or for SECONDS=20
-	@camera=$$($(BIN)/python -m tests.demo_clip --unless-camera demo/portrait.mkv) \
-	  && echo "Watching $$camera; every line is a change of mood. See it at http://127.0.0.1:8765/" \
-	  && RUNTIME_DIRECTORY=$(CURDIR)/demo/run STATE_DIRECTORY=$(CURDIR)/demo/state \
+	@camera=$$($(BIN)/python -m tests.demo_clip --unless-camera $(DEMO)/portrait.mkv) \
+	  && echo "Watching $$camera; every line is a change of mood. See it at http://127.0.0.1:$(PORT)/" \
+	  && RUNTIME_DIRECTORY=$(abspath $(DEMO))/run STATE_DIRECTORY=$(abspath $(DEMO))/state \
 	  exec $(BIN)/serenbox run --config /dev/null --camera "$$camera" --set camera.loop=true --set web.enabled=true \
-	  $(if $(SECONDS),--seconds $(SECONDS))
+	  --set web.port=$(PORT) $(if $(SECONDS),--seconds $(SECONDS))
 
 photo: $(VENV)/.demo ## find the emotion of a real portrait and draw it
 	@rm -f demo/astronaut.png

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from serenbox.model_file import append_metadata, load_model_file
+from tests.browser import missing
 from tests.daemon_process import QUICK, Daemon, wait_for, write_script
 from tests.demo_clip import make_clip
 from tests.mosquitto import running_mosquitto
@@ -18,6 +21,8 @@ from tests.ports import free_port
 from tests.web_client import Viewer, answers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.browser import Page
 
 SOON = 5.0
@@ -86,6 +91,48 @@ def test_a_visit_during_the_demonstration(tmp_path: Path, page: Page) -> None:
         page.wait("mood", "Happy")
         wait_for(lambda: page.text("notices") == "", "no complaint on the page")
         assert daemon.end() == 0
+
+
+def test_a_visit_during_make_demo(tmp_path: Path, page: Page) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/"
+    with make_demo(tmp_path, port) as demo:
+        wait_for(lambda: answers(port), "the page")
+        page.open(address)
+        happy = page.wait_told("mood", "Happy")
+        if happy > SOON:  # as above
+            page.open(address)
+            happy = page.wait_told("mood", "Happy")
+        assert happy <= SOON
+        page.browser.find_element("id", "pause").click()
+        page.wait("mood", "Paused")
+        page.wait("health", "Cameranone")
+        page.browser.find_element("id", "pause").click()
+        page.wait("mood", "Happy")
+        page.check()
+        assert page.complaints(address) == ([], set())
+        os.killpg(demo.pid, signal.SIGINT)
+        demo.wait(30)
+    page.wait("link", "Not connected")
+    with make_demo(tmp_path, port) as demo:
+        page.wait("link", "Live")
+        page.wait("mood", "Happy")
+
+
+@contextlib.contextmanager
+def make_demo(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `make demo` with a folder and a port of its own."""
+    root = Path(__file__).parents[1]
+    if not (root / ".venv" / ".demo").exists():
+        missing("`make demo` is not set up: run it once")
+    command = ["make", "--silent", "demo", f"DEMO={folder}", f"PORT={port}", "SECONDS=120"]
+    demo = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield demo
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(demo.pid, signal.SIGINT)
+        demo.wait(30)
 
 
 def open_files(daemon: Daemon) -> set[Path]:

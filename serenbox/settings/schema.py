@@ -35,19 +35,20 @@ class Setting(NamedTuple):
 class _Table:
     """What tables have in common. To generate this for each costs time whenever a tool starts."""
 
-    __slots__: tuple[str, ...] = ()
+    __slots__ = ()
 
-    def _values(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
+    def _given(self) -> dict[str, object]:
+        names: tuple[str, ...] = self.__slots__
+        return {name: getattr(self, name) for name in names}
 
     def __eq__(self, other: object) -> bool:
-        return self._values() == other._values() if type(other) is type(self) else NotImplemented
+        return self._given() == other._given() if type(other) is type(self) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._values())
+        return hash(tuple(self._given().values()))
 
     def __repr__(self) -> str:
-        values = (f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        values = (f"{name}={value!r}" for name, value in self._given().items())
         return f"{type(self).__name__}({', '.join(values)})"
 
 
