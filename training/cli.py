@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_prior(commands)
     _add_crop(commands)
+    _add_robustness(commands)
     return parser
 
 
@@ -71,7 +72,10 @@ def _add_evaluate(commands: Any) -> None:
     add_data_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="default: PublicTest")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write evaluation.json, answers.csv, confusion.png"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write the figures, the answers and pictures of them",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
@@ -176,3 +180,41 @@ def _crop(options: argparse.Namespace) -> None:
     ]
     for line in sweep_crop(options.model, options.photos, specs):
         print(line, flush=True)
+
+
+def _add_robustness(commands: Any) -> None:
+    parser = commands.add_parser(
+        "robustness", help="measure a model on changed faces", description=_robustness.__doc__
+    )
+    parser.set_defaults(command=_robustness)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .tflite file")
+    add_data_options(parser)
+    parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="default: PublicTest")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write robustness.csv and robustness.png"
+    )
+
+
+def _robustness(options: argparse.Namespace) -> None:
+    """Measure a model on faces that are moved, resized, turned, small, dark or noisy."""
+    from training.robustness import CHANGES, largest_drop, trials_csv, try_changes
+
+    faces = load_faces(options.data, options.ferplus).select(options.split)
+    label_set: LabelSet = "ferplus" if options.ferplus else "fer2013"
+    trials = []
+    for trial in try_changes(options.model, faces, label_set):
+        trials.append(trial)
+        print(
+            f"{trial.change} {trial.amount:g} {CHANGES[trial.change].unit}: accuracy "
+            f"{trial.accuracy:.2%}, macro-recall {trial.macro_recall:.2%}",
+            flush=True,
+        )
+    drop, worst = largest_drop(trials)
+    print(f"largest drop: {100 * drop:.1f} points, {worst.change} {worst.amount:g}")
+    if options.out:
+        from training.files import write_atomically
+        from training.plots import draw_robustness
+
+        title = f"{options.model.name} on {options.split}"
+        write_atomically(options.out / "robustness.csv", trials_csv(trials).encode())
+        write_atomically(options.out / "robustness.png", draw_robustness(trials, title))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serenbox.results import EMOTIONS
+from training.annotators import majority_again, one_against_others
 from training.files import write_atomically
 from training.metrics import measure
 
@@ -35,8 +36,9 @@ def evaluate(faces: Faces, prediction: Prediction) -> dict[str, Any]:
 
     Returns:
         JSON-ready figures: `fer2013` (`raw`, `deduplicated`) and, with votes, `ferplus` (`raw`,
-        `deduplicated`, `agreed`: only faces on which six of ten annotators agree) and `uncertain`
-        (what the model's thresholds hold back, and how right the rest is).
+        `deduplicated`, `agreed`: only faces on which six of ten annotators agree), `annotators`
+        (how far they agree among themselves) and `uncertain` (what the model's thresholds hold
+        back, and how right the rest is).
 
     """
     unique = ~faces.duplicate
@@ -59,6 +61,10 @@ def evaluate(faces: Faces, prediction: Prediction) -> dict[str, Any]:
         usable = {name: mask & faces.usable for name, mask in chosen.items()}
         truth = faces.votes.argmax(axis=1)
         report["ferplus"] = _against(prediction.scores, truth, usable)
+        report["annotators"] = {
+            "one_against_others": one_against_others(faces.votes[faces.usable]),
+            "majority_again": majority_again(faces.votes[faces.usable]),
+        }
         report["uncertain"] = held_back(
             prediction.scores[faces.usable], truth[faces.usable], prediction.spec
         )
@@ -103,12 +109,20 @@ def answers_csv(faces: Faces, scores: NDArray[np.float32]) -> str:
 def write_evaluation(
     folder: Path, report: dict[str, Any], faces: Faces, scores: NDArray[np.float32]
 ) -> None:
-    """Write evaluation.json, answers.csv and confusion.png into a folder, each at once."""
-    from training.plots import draw_confusion
+    """Write the figures, the answers and their pictures into a folder, each file at once."""
+    from training.plots import draw_calibration, draw_confusion, draw_trade_off
 
     write_atomically(folder / "evaluation.json", (json.dumps(report, indent=2) + "\n").encode())
     write_atomically(folder / "answers.csv", answers_csv(faces, scores).encode())
     write_atomically(folder / "confusion.png", draw_confusion(report))
+    truth, usable = faces.labels, np.ones(len(faces), np.bool_)
+    if faces.votes is not None:
+        truth, usable = faces.votes.argmax(axis=1), faces.usable
+    scores, truth = scores[usable], truth[usable]
+    write_atomically(folder / "calibration.png", draw_calibration(scores, truth))
+    if "uncertain" in report:
+        chosen = (report["uncertain"]["share"], report["uncertain"]["accuracy_of_the_rest"])
+        write_atomically(folder / "uncertain.png", draw_trade_off(scores, truth, chosen))
 
 
 def summary(report: dict[str, Any]) -> str:
@@ -130,6 +144,13 @@ def summary(report: dict[str, Any]) -> str:
     if "uncertain" in report:
         rest = _share(report["uncertain"]["accuracy_of_the_rest"])
         lines.append(f"  uncertain: {report['uncertain']['share']:.1%}; the rest is right {rest}")
+    if "annotators" in report:
+        figures = report["annotators"]
+        lines.append(
+            f"  annotators: one agrees with the majority of the others on "
+            f"{figures['one_against_others']:.1%}; the majority would be the same again on "
+            f"{figures['majority_again']:.1%}"
+        )
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.augment import Augmentation
+    from training.robustness import Trial
 
 ACROSS = 7
 """Faces beside each other."""
@@ -175,6 +176,62 @@ def draw_calibration(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> b
     above.legend()
     below.bar(centres, faces[filled], width)
     below.set(xlabel="score of the answer", ylabel="faces")
+    return _png(figure)
+
+
+def draw_trade_off(
+    scores: NDArray[np.float32], truth: NDArray[np.int64], chosen: tuple[float, float | None]
+) -> bytes:
+    """Draw how right answers are over how many faces are left uncertain; gives a PNG file.
+
+    The line is that of one limit for all emotions, from 0 on; the point is the model's own, whose
+    limits differ.
+
+    Args:
+        scores: (n, 7) in the order of `EMOTIONS`.
+        truth: (n,) index into `EMOTIONS`.
+        chosen: The share of faces that the model calls uncertain, and the accuracy of the rest.
+
+    """
+    order = np.argsort(-scores.max(axis=1), kind="stable")
+    right = (scores.argmax(axis=1) == truth)[order]
+    accuracy = right.cumsum() / np.arange(1, len(right) + 1)
+    uncertain = 1 - np.arange(1, len(right) + 1) / len(right)
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    shown = uncertain <= 0.6
+    axes.plot(100 * uncertain[shown], 100 * accuracy[shown], label="one limit for all emotions")
+    if chosen[1] is not None:
+        axes.plot(100 * chosen[0], 100 * chosen[1], "o", color="black", label="the model's limits")
+    axes.set(xlabel="uncertain, % of the faces", ylabel="accuracy of the rest, %")
+    axes.set_title("What uncertain buys")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return _png(figure)
+
+
+def draw_robustness(trials: Sequence[Trial], title: str) -> bytes:
+    """Draw accuracy over the amount of each change; gives a PNG file."""
+    from training.robustness import CHANGES
+
+    names = list(dict.fromkeys(trial.change for trial in trials))
+    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    grid = figure.subplots(2, 4, sharey=True)
+    for axes in grid.flat[len(names) :]:
+        axes.axis("off")
+    for axes, name in zip(grid.flat, names, strict=False):
+        mine = [trial for trial in trials if trial.change == name]
+        amounts = [trial.amount for trial in mine]
+        for label in ("accuracy", "macro_recall"):
+            values = [100 * getattr(trial, label) for trial in mine]
+            axes.plot(amounts, values, marker="o", label=label.replace("_", "-"))
+        axes.axvline(CHANGES[name].plain, color="grey", linestyle="dotted")
+        axes.set(title=name, xlabel=CHANGES[name].unit)
+        axes.grid(alpha=0.3)
+    grid[0, 0].set_ylabel("%")
+    grid[1, 0].set_ylabel("%")
+    grid[0, 0].legend()
+    figure.suptitle(title)
     return _png(figure)
 
 

@@ -1,0 +1,58 @@
+"""How far FER+'s annotators agree among themselves: no model can be much more right than that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+
+def one_against_others(votes: NDArray[np.number[Any]]) -> float:
+    """Return how often one annotator agrees with the majority of the others.
+
+    Args:
+        votes: (n, k) counts by face and emotion. Where several emotions lead, each counts for its
+            part.
+
+    Returns:
+        The mean over faces and annotators, 0 to 1; faces with one vote are left out.
+
+    """
+    votes = votes[votes.sum(axis=1) > 1]
+    agreed = np.zeros(len(votes))
+    for emotion in range(votes.shape[1]):
+        rest = votes.astype(np.int64)
+        rest[:, emotion] -= 1
+        leads = rest == rest.max(axis=1, keepdims=True)
+        agreed += votes[:, emotion] * leads[:, emotion] / leads.sum(axis=1)
+    return float((agreed / votes.sum(axis=1)).mean())
+
+
+def majority_again(votes: NDArray[np.number[Any]], *, draws: int = 20, seed: int = 0) -> float:
+    """Return how often the majority would be the same, had as many others been asked.
+
+    Each new annotator is drawn from the shares of the votes that were given (the bootstrap of
+    Efron 1979), which is kinder to the majority than new people would be.
+
+    Args:
+        votes: (n, k) counts by face and emotion.
+        draws: How often to ask anew.
+        seed: Of the draws.
+
+    Returns:
+        The mean over faces and draws, 0 to 1.
+
+    """
+    rng = np.random.default_rng(seed)
+    counts = votes.sum(axis=1).astype(np.int64)
+    shares = votes.astype(np.float64) / counts[:, np.newaxis]
+    majority = votes.argmax(axis=1)
+    same = [
+        (rng.multinomial(counts, shares).argmax(axis=1) == majority).mean() for _ in range(draws)
+    ]
+    return float(np.mean(same))
