@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from tests import fer2013
+from training.data import load_faces
+from training.fit import FitSettings, Run
 
 ROOT = Path(__file__).parent.parent
 SMALL = [
@@ -80,6 +82,24 @@ def test_run_leaves_model_history_curves_and_record(finished: Path) -> None:
     assert record["settings"]["epochs"] == 3
     assert sum(record["class_prior"].values()) == pytest.approx(1)
     assert set(record["data_sha256"]) == {"fer2013", "ferplus"}
+
+
+def test_training_goes_on_from_trained_weights_not_from_averaged_ones(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(data / "cache"))
+    faces = load_faces(data / "fer2013.csv", data / "ferplus.csv")
+    settings = FitSettings(
+        weights="none", alpha=0.1, size=32, small_epochs=0, epochs=1, batch_size=10, ema=0.999
+    )
+    run = Run(faces, settings, tmp_path)
+    run.start()
+    run.train(lambda _: None)
+
+    trained = [np.array(variable) for variable in run.network.trainable_variables]
+    run.average()
+    averaged = [np.array(variable) for variable in run.network.trainable_variables]
+    assert not any(np.array_equal(one, other) for one, other in zip(trained, averaged, strict=True))
 
 
 def test_finished_run_is_not_overwritten(data: Path, finished: Path) -> None:

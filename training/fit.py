@@ -178,23 +178,27 @@ class Run:
             epoch=epoch,
             part=(self.cluster.index, self.cluster.size),
         )
+        # `fit` ends with the averaged weights in the network's place.
+        trained = _TrainedWeights()
         fitted = self.network.fit(
             batches,
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
             verbose=0 if not self.cluster.chief else 1 if sys.stdout.isatty() else 2,
+            callbacks=[trained],
         )
+        trained.restore()
         return {name: float(values[-1]) for name, values in fitted.history.items()}
 
     def _validate(self, epoch: int) -> dict[str, float]:
         """Measure the averaged weights on PublicTest, then put the trained ones back."""
-        trained = [keras.ops.copy(variable) for variable in self.network.trainable_variables]
+        trained = _TrainedWeights()
+        trained.keep(self.network)
         self.average()
         faces = self._validation
         logits = keras_logits(self.network, faces.images, self._input_size(epoch))
-        for variable, value in zip(self.network.trainable_variables, trained, strict=True):
-            variable.assign(value)
+        trained.restore()
         shifted = logits + self.settings.balance * np.log(self.prior)
         targets = faces.targets(self.settings.label_set)
         log_scores = shifted - np.logaddexp.reduce(shifted, axis=1, keepdims=True)
@@ -220,6 +224,25 @@ class Run:
         """Give the averaged network at its fixed size, without optimizer state."""
         self.average()
         return with_size(self.network, self.settings.size, alpha=self.settings.alpha)
+
+
+class _TrainedWeights(keras.callbacks.Callback):  # type: ignore[misc] # keras ships no types
+    """The weights after the last step, kept while averaged ones stand in the network."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keep those of the network that is trained."""
+        del epoch, logs
+        self.keep(self.model)
+
+    def keep(self, network: keras.Model) -> None:
+        """Copy the weights of a network."""
+        self._variables = network.trainable_variables
+        self._values = [keras.ops.copy(variable) for variable in self._variables]
+
+    def restore(self) -> None:
+        """Put them back."""
+        for variable, value in zip(self._variables, self._values, strict=True):
+            variable.assign(value)
 
 
 def _smooth(targets: NDArray[np.float32], share: float) -> NDArray[np.float32]:
