@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ import pytest
 
 from tests import fer2013
 from training.data import load_faces
+from training.errors import RunError
 from training.fit import FitSettings, Run
+from training.results import tabulate
 
 ROOT = Path(__file__).parent.parent
 SMALL = [
@@ -108,6 +111,30 @@ def test_finished_run_is_not_overwritten(data: Path, finished: Path) -> None:
     assert done.returncode == 1
     assert "already holds a finished model" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_finished_runs_are_tabulated_once_each(
+    data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(data / "cache"))
+    faces = load_faces(data / "fer2013.csv", data / "ferplus.csv")
+    table = tmp_path / "results.csv"
+
+    for _ in range(2):
+        assert tabulate(table, [finished], faces) == ["finished"]
+    (row,) = csv.DictReader(table.read_text().splitlines())
+    model = (finished / "model.keras").read_bytes()
+    assert (row["run"], row["epochs"], row["seed"]) == ("finished", "3", "0")
+    assert row["sha256"] == hashlib.sha256(model).hexdigest()
+    assert 0 <= float(row["ferplus_deduplicated"]) <= 1
+
+    kept = table.read_bytes()
+    with pytest.raises(RunError, match="is not the folder of a finished run"):
+        tabulate(table, [tmp_path], faces)
+    assert table.read_bytes() == kept
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(RunError, match="other columns"):
+        tabulate(table, [finished], faces)
 
 
 def test_killed_run_resumes_with_every_epoch_once(

@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prior(commands)
     _add_crop(commands)
     _add_robustness(commands)
+    _add_tabulate(commands)
     return parser
 
 
@@ -218,3 +219,22 @@ def _robustness(options: argparse.Namespace) -> None:
         title = f"{options.model.name} on {options.split}"
         write_atomically(options.out / "robustness.csv", trials_csv(trials).encode())
         write_atomically(options.out / "robustness.png", draw_robustness(trials, title))
+
+
+def _add_tabulate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "tabulate", help="put finished runs into a table", description=_tabulate.__doc__
+    )
+    parser.set_defaults(command=_tabulate)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="DIR", help="folders of runs")
+    add_data_options(parser)
+    parser.add_argument("--table", type=Path, required=True, metavar="FILE", help="a CSV file")
+
+
+def _tabulate(options: argparse.Namespace) -> None:
+    """Measure finished runs on PublicTest and put a row for each into a table."""
+    from training.results import tabulate
+
+    faces = load_faces(options.data, options.ferplus)
+    for name in tabulate(options.table, options.runs, faces):
+        print(f"{name}: now in {options.table}")

@@ -1,0 +1,135 @@
+"""The table of what was tried: a row for each finished run, with what it gives on PublicTest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serenbox.results import EMOTIONS
+from training.errors import RunError
+from training.files import MODEL, RECORD, write_atomically
+from training.metrics import measure
+from training.predict import predict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from training.data import Faces
+
+SETTINGS = (
+    "label_set",
+    "network",
+    "size",
+    "alpha",
+    "weights",
+    "teacher",
+    "teacher_share",
+    "epochs",
+    "small_epochs",
+    "small_size",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "ema",
+    "dropout",
+    "mixup",
+    "balance",
+    "label_smoothing",
+    "seed",
+)
+"""Of a run's settings, those that the table shows; the augmentation is in its run.json."""
+
+FIGURES = (
+    "ferplus_accuracy",
+    "ferplus_macro_recall",
+    "ferplus_deduplicated",
+    "fer2013_raw",
+    "fer2013_deduplicated",
+)
+"""On PublicTest, with the class prior of the training faces put back."""
+
+COLUMNS = ("run", *SETTINGS, "commit", "minutes", "sha256", *FIGURES)
+
+
+def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
+    """Measure finished runs and put a row for each into the table; one of its name is replaced.
+
+    Args:
+        table: A CSV file, made where it is missing.
+        runs: Folders of `fit`, with model.keras and run.json.
+        faces: All faces, with FER+ votes; PublicTest is taken of them.
+
+    Returns:
+        The names of the runs that were added.
+
+    Raises:
+        RunError: A run is not finished, or the table cannot be written or is another one.
+        DataError: There are no votes.
+
+    """
+    rows = {row["run"]: row for row in _read(table)}
+    public = faces.select("PublicTest")
+    for run in runs:
+        rows[run.name] = _row(run, public)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows.values())
+    write_atomically(table, text.getvalue().encode())
+    return [run.name for run in runs]
+
+
+def _read(table: Path) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            msg = f"{table} has other columns than this program writes; give --table another file"
+            raise RunError(msg)
+        return list(reader)
+
+
+def _row(run: Path, public: Faces) -> dict[str, str]:
+    try:
+        record: dict[str, Any] = json.loads((run / RECORD).read_text())
+        settings = record["settings"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{run} is not the folder of a finished run: {RECORD} is missing or not whole"
+        raise RunError(msg) from error
+    prediction = predict(run / MODEL, public.images)
+    shown = {name: _text(settings.get(name, "")) for name in SETTINGS}
+    return {
+        "run": run.name,
+        **shown,
+        "commit": str(record.get("commit") or "")[:12],
+        "minutes": f"{record.get('seconds', 0) / 60:.0f}",
+        "sha256": prediction.model["sha256"],
+        **_figures(public, prediction.scores),
+    }
+
+
+def _text(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _figures(public: Faces, scores: Any) -> dict[str, str]:
+    unique = ~public.duplicate
+    everything = np.ones(len(public), np.bool_)
+
+    def against(label_set: Any, mask: Any) -> Any:
+        return measure(scores[mask], public.truth(label_set)[mask], EMOTIONS)
+
+    usable = against("ferplus", public.usable)
+    values = (
+        usable.accuracy,
+        usable.macro_recall,
+        against("ferplus", public.usable & unique).accuracy,
+        against("fer2013", everything).accuracy,
+        against("fer2013", unique).accuracy,
+    )
+    return {name: f"{value:.4f}" for name, value in zip(FIGURES, values, strict=True)}
