@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, cast
 
@@ -83,7 +84,7 @@ class ModelMetadata(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Return the content of `metadata.json`."""
         parts = {name: getattr(self, name)._asdict() for name in ("input", "crop", "scores")}
-        return {**self._asdict(), **parts}
+        return deepcopy({**self._asdict(), **parts})
 
 
 def parse_metadata(content: object) -> ModelMetadata:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 def test_killed_again_and_again(tmp_path: Path) -> None:
-    outcome = kill_again_and_again(tmp_path / "killed.db", 6)
+    outcome = kill_again_and_again(tmp_path / "killed.db", 4, speed=50)
 
     assert outcome.problems == []
-    assert outcome.count == 6
-    assert outcome.ended > 6
+    assert outcome.count == 4
+    assert outcome.ended >= 1
     assert outcome.minutes >= outcome.ended
 
 

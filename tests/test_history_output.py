@@ -225,6 +225,25 @@ def test_minutes_that_wait_too_long_are_dropped_and_counted(
     assert set(box.kept()) - {6} == {0, 7, 8, 9, 10, 11}
 
 
+def test_of_a_minute_that_waits_no_part_is_put_before_the_rest(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING", 5)
+    box.live(1)
+    box.wait_written(1)
+    with no_room():
+        for minute in range(1, 5):
+            box.clocks.now += 58.5
+            box.output.mood(message("happy"))
+            wait_for(lambda: box.output._begun == FIRST + minute, "the writer's turn")  # noqa: B023
+            box.clocks.now += 1.5
+            box.output.mood(message("happy"))
+            wait_for(lambda: box.output.health()["problem"], "a problem")
+        assert box.output.health()["dropped"] == 0
+    box.output.close(30)
+    assert box.kept() == dict.fromkeys(range(5), 60)
+
+
 def test_telling_moods_never_waits_for_the_disk(box: Box) -> None:
     box.live(1)
     box.wait_written(1)

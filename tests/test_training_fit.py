@@ -132,6 +132,9 @@ def test_finished_runs_are_tabulated_once_each(
     with pytest.raises(RunError, match="is not the folder of a finished run"):
         tabulate(table, [tmp_path], faces)
     assert table.read_bytes() == kept
+    table.write_bytes(kept.replace(row["sha256"].encode(), b"0"))
+    with pytest.raises(RunError, match="another run named finished"):
+        tabulate(table, [finished], faces)
     table.write_text("a,b\n1,2\n")
     with pytest.raises(RunError, match="other columns"):
         tabulate(table, [finished], faces)

@@ -38,8 +38,8 @@ def test_changes_go_where_their_names_say() -> None:
         return (rows * changed).sum() / whole, (columns * changed).sum() / whole, whole / 255
 
     rows, columns, area = middle("scale", 1.0)
-    assert middle("shift across", 0.1) == pytest.approx((rows, columns - 4.8, area), abs=0.05)
-    assert middle("shift down", -0.1) == pytest.approx((rows + 4.8, columns, area), abs=0.05)
+    assert middle("shift across", 0.1) == pytest.approx((rows, columns + 4.8, area), abs=0.05)
+    assert middle("shift down", -0.1) == pytest.approx((rows - 4.8, columns, area), abs=0.05)
     assert middle("scale", 1.2)[2] == pytest.approx(1.44 * area, rel=0.03)
     assert middle("rotation", 20)[2] == pytest.approx(area, rel=0.03)
     dark = CHANGES["brightness"].apply(face, -60)[0]

@@ -1,4 +1,8 @@
-"""How far FER+'s annotators agree among themselves: no model can be much more right than that."""
+"""How far FER+'s annotators agree among themselves on the seven emotions.
+
+It is a scale for a model's accuracy. Votes for anything but the seven are left out, so the
+annotators agree a little less than it says.
+"""
 
 from __future__ import annotations
 

@@ -127,7 +127,8 @@ def _from_keras(
 def _run_spec(path: Path) -> ScoreSpec:
     record = path.with_name("run.json")
     try:
-        prior = json.loads(record.read_text())["class_prior"]
+        run = json.loads(record.read_text())
+        prior, balance = run["class_prior"], float(run["settings"].get("balance", 1.0))
         class_prior = tuple(float(prior[emotion]) for emotion in EMOTIONS)
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = (
@@ -135,4 +136,5 @@ def _run_spec(path: Path) -> ScoreSpec:
             "or give --scores-as FILE.tflite"
         )
         raise RunError(msg) from error
-    return ScoreSpec(1.0, class_prior, 1.0, dict.fromkeys(EMOTIONS, 0.0))
+    # What the balanced loss kept out of the logits is put back.
+    return ScoreSpec(1.0, class_prior, balance, dict.fromkeys(EMOTIONS, 0.0))

@@ -56,7 +56,7 @@ COLUMNS = ("run", *SETTINGS, "commit", "minutes", "sha256", *FIGURES)
 
 
 def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
-    """Measure finished runs and put a row for each into the table; one of its name is replaced.
+    """Measure finished runs and put a row for each into the table, once.
 
     Args:
         table: A CSV file, made where it is missing.
@@ -64,23 +64,29 @@ def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
         faces: All faces, with FER+ votes; PublicTest is taken of them.
 
     Returns:
-        The names of the runs that were added.
+        The names of the runs, which are those of their folders.
 
     Raises:
-        RunError: A run is not finished, or the table cannot be written or is another one.
+        RunError: A run is not finished, another one has its name, or the table cannot be written
+            or is another one.
         DataError: There are no votes.
 
     """
     rows = {row["run"]: row for row in _read(table)}
     public = faces.select("PublicTest")
-    for run in runs:
-        rows[run.name] = _row(run, public)
+    names = [run.resolve().name for run in runs]
+    for name, run in zip(names, runs, strict=True):
+        row = {"run": name, **_row(run, public)}
+        if name in rows and rows[name]["sha256"] != row["sha256"]:
+            msg = f"{table} has another run named {name}; rename the folder {run}"
+            raise RunError(msg)
+        rows[name] = row
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows.values())
     write_atomically(table, text.getvalue().encode())
-    return [run.name for run in runs]
+    return names
 
 
 def _read(table: Path) -> list[dict[str, str]]:
@@ -104,7 +110,6 @@ def _row(run: Path, public: Faces) -> dict[str, str]:
     prediction = predict(run / MODEL, public.images)
     shown = {name: _text(settings.get(name, "")) for name in SETTINGS}
     return {
-        "run": run.name,
         **shown,
         "commit": str(record.get("commit") or "")[:12],
         "minutes": f"{record.get('seconds', 0) / 60:.0f}",

@@ -93,13 +93,13 @@ CHANGES = {
         "share of the side",
         (-0.1, -0.05, 0.0, 0.05, 0.1),
         0.0,
-        lambda images, amount: _warped(images, shift=(amount, 0)),
+        lambda images, amount: _warped(images, shift=(-amount, 0)),
     ),
     "shift down": Change(
         "share of the side",
         (-0.1, -0.05, 0.0, 0.05, 0.1),
         0.0,
-        lambda images, amount: _warped(images, shift=(0, amount)),
+        lambda images, amount: _warped(images, shift=(0, -amount)),
     ),
     "scale": Change(
         "times",

@@ -207,7 +207,8 @@ class HistoryOutput:
             self._sums.count(self._clock(), self._wall())
             if (ending := self._ending()) is not None:
                 self._begun = ending
-            everything = closing or ending is not None
+            # While something waits for the disk, a part of a minute would only wait, too.
+            everything = closing or (ending is not None and not self._waiting)
             self._gather(self._sums.take_all() if everything else self._sums.take_finished())
             batch, deletions = list(self._waiting), self._deletions_wanted
         if deletions > self._deletions and not self._attempt(lambda: self._delete(deletions)):

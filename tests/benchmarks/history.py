@@ -6,7 +6,7 @@
   every number of every minute as long as it can be.
 - `serenbox history --plot` of a week and of a day and a week, whole processes; a week must take a
   second at most.
-- A process in which the service's own output writes, with minutes of 300 ms, is killed 200 times at
+- A process in which the service's own output writes, with minutes of 600 ms, is killed 200 times at
   random moments. After each time the file must be whole, and hold every minute that had ended.
 
 With --kills 0 or --days 0 a part is left out, with --keep FILE the year is left there.
@@ -47,8 +47,8 @@ LARGEST_MB = 60.0
 SLOWEST_PLOT = 1.0
 """Seconds."""
 
-SPEED = 200.0
-"""How many times faster the killed process lives: a minute takes 300 ms or more."""
+SPEED = 100.0
+"""How many times faster the killed process lives: a minute takes 600 ms or more."""
 
 STEP = 0.5
 """Seconds between two moods, by its own clock."""
@@ -158,13 +158,13 @@ class Kills:
     problems: list[str] = field(default_factory=list)
 
 
-def kill_again_and_again(path: Path, times: int, seed: int = 1) -> Kills:
+def kill_again_and_again(path: Path, times: int, speed: float = SPEED, seed: int = 1) -> Kills:
     """Kill a process that writes a history so many times, and look at the file after each."""
     chance, outcome = random.Random(seed), Kills()  # noqa: S311
     kept: dict[int, Summary] = {}
     for number in range(times):
         first = 29_000_000 + number * DAY
-        ended, written = _kill_once(path, first, chance)
+        ended, written = _kill_once(path, first, speed, chance)
         outcome.count += 1
         if problem := damage(path):
             outcome.problems.append(f"kill {number}: {problem}")
@@ -207,15 +207,17 @@ def _judge(first: int, found: dict[int, Summary], written: int) -> Iterator[str]
             yield f"minute {summary.minute - first} has {summary.known:.3f} s"
 
 
-def _kill_once(path: Path, first: int, chance: random.Random) -> tuple[list[int], int]:
+def _kill_once(
+    path: Path, first: int, speed: float, chance: random.Random
+) -> tuple[list[int], int]:
     """Return which minutes had ended when the writer was killed, and how many were written."""
-    command = [sys.executable, "-m", "tests.benchmarks.history", "--write", str(path), str(first)]
+    command = [sys.executable, "-m", *writing(path, first, speed, STEP)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
         assert writer.stdout
         lines = [writer.stdout.readline()]  # it has begun
         reader = threading.Thread(target=_read, args=(writer.stdout, lines))
         reader.start()
-        time.sleep(chance.uniform(0.1, 1.5))
+        time.sleep(chance.uniform(0.1, 4 * MINUTE / speed))
         writer.kill()
         reader.join()
     words = [line.decode().split() for line in lines]
@@ -227,8 +229,13 @@ def _read(stream: IO[bytes], lines: list[bytes]) -> None:
     lines += (line for line in stream if line.endswith(b"\n"))
 
 
-def write_for_ever(path: Path, first: int) -> None:
-    """Write a history whose minutes take milliseconds; tell which ended, and how many are written.
+def writing(path: Path, first: int, speed: float, step: float) -> list[str]:
+    """Return the module and the arguments of a process that does `write_for_ever`."""
+    return ["tests.benchmarks.history", "--write", str(path), str(first), str(speed), str(step)]
+
+
+def write_for_ever(path: Path, first: int, speed: float, step: float) -> None:
+    """Write a history, minute by minute; tell which ended, and how many are written.
 
     Only the clocks differ from what the service does: they go on with each mood that is told.
     """
@@ -249,8 +256,8 @@ def write_for_ever(path: Path, first: int) -> None:
         if written > told:
             told = written
             print(f"written {written}", flush=True)
-        time.sleep(STEP / SPEED)
-        now += STEP
+        time.sleep(step / speed)
+        now += step
 
 
 # --- all of it -----------------------------------------------------------------------------------
@@ -305,10 +312,11 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=365, help="default: 365")
     parser.add_argument("--kills", type=int, default=200, help="default: 200")
     parser.add_argument("--keep", metavar="FILE", type=Path, help="where to leave the year")
-    parser.add_argument("--write", nargs=2, metavar=("FILE", "MINUTE"), help=argparse.SUPPRESS)
+    parser.add_argument("--write", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.write:
-        write_for_ever(Path(args.write[0]), int(args.write[1]))
+        path, first, speed, step = args.write
+        write_for_ever(Path(path), int(first), float(speed), float(step))
     if args.keep and args.keep.exists():
         parser.error(f"{args.keep} is there already: name another file")
     well = True

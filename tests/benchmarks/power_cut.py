@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from serenbox.errors import HistoryError
 from serenbox.history.database import Database
 from serenbox.history.reading import read_extent
-from tests.benchmarks.history import damage
+from tests.benchmarks.history import damage, writing
 from tests.daemon_process import wait_for
 from tests.mosquitto import required_program
 
@@ -101,7 +101,7 @@ def record(path: Path, trace: Path, minutes: int) -> list[Step]:
     """Let a process write so many minutes, and return what it did."""
     calls = "trace=pwrite64,ftruncate,fdatasync,fsync,write,unlink"
     options = ("-D", "-f", "-q", "-y", "-xx", "-s", "1000000", "-e", calls)
-    writer = ("-m", "tests.benchmarks.history", "--write", str(path), str(FIRST))
+    writer = ("-m", *writing(path, FIRST, speed=10_000, step=7))
     command = [required_program("strace"), *options, "-o", str(trace), sys.executable, *writer]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
