@@ -15,6 +15,7 @@ from training.errors import TrainingError
 from training.fit_command import TerminatedError, add_fit
 from training.labels import SPLITS
 from training.options import add_data_options
+from training.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -198,7 +199,8 @@ def _add_robustness(commands: Any) -> None:
 
 def _robustness(options: argparse.Namespace) -> None:
     """Measure a model on faces that are moved, resized, turned, small, dark or noisy."""
-    from training.robustness import CHANGES, largest_drop, trials_csv, try_changes
+    with quiet():  # TensorFlow greets
+        from training.robustness import CHANGES, largest_drop, trials_csv, try_changes
 
     faces = load_faces(options.data, options.ferplus).select(options.split)
     label_set: LabelSet = "ferplus" if options.ferplus else "fer2013"
