@@ -94,7 +94,7 @@ def _batches(faces: NDArray[np.uint8], graph: Graph) -> Iterator[NDArray[np.floa
             unused,
             size=size,
             batch_size=min(_BATCH, len(faces)),
-            augmentation=Augmentation(),
+            augmentation=Augmentation(mixup=0),
             seed=0,
             epoch=epoch,
         )

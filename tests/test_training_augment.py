@@ -57,3 +57,31 @@ def test_batches_repeat_with_the_seed_and_differ_between_epochs() -> None:
     assert batch(0)[0].shape == (8, 32, 32, 1)
     assert batch(0)[0].min() >= 0
     assert batch(0)[0].max() <= 255
+
+
+def test_blended_faces_come_with_blended_targets() -> None:
+    images = np.stack([np.full((48, 48), 7 * i, np.uint8) for i in range(16)])
+    targets = np.eye(16, dtype=np.float32)
+    settings = dataclasses.replace(NOTHING, mixup=1.0)
+
+    def batch(part: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        batches = TrainingBatches(
+            images,
+            targets,
+            size=32,
+            batch_size=8,
+            augmentation=settings,
+            seed=5,
+            epoch=0,
+            part=part,
+        )
+        return batches[1]
+
+    pixels, blended = batch((0, 1))
+    np.testing.assert_allclose(blended.sum(axis=1), 1, atol=1e-5)
+    assert (blended > 0).sum() > 8
+    # Of one grey each, so a picture's grey tells which faces it is made of.
+    np.testing.assert_allclose(pixels[:, 0, 0, 0], blended @ (7.0 * np.arange(16)), atol=1e-3)
+    parts = [batch((i, 3)) for i in range(3)]
+    np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), pixels)
+    np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), blended)

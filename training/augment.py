@@ -17,31 +17,43 @@ import numpy as np
 from training.labels import FACE_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from numpy.typing import NDArray
 
+    Pixels = NDArray[np.float32]
+    Targets = NDArray[np.float32]
+
 WHITE = 255.0
+
+MIXUP_BETA = 0.4
+"""Both parameters of the beta distribution of a blended face's share."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """How far and how often a training face is changed."""
 
-    rotation: float = 15.0
+    rotation: float = 20.0
     """Largest turn to either side, degrees."""
-    scale: float = 0.18
+    scale: float = 0.2
     """Largest relative change of size."""
-    shift: float = 0.08
+    shift: float = 0.1
     """Largest move along each axis, as a share of the side."""
     contrast: float = 0.3
     """Largest relative change of contrast."""
-    brightness: float = 30.0
+    brightness: float = 50.0
     """Largest change of brightness, grey levels."""
-    blur: float = 0.15
-    """Share of the faces that first lose resolution, down to half of it."""
+    blur: float = 0.25
+    """Share of the faces that first lose resolution, down to a third of it."""
     noise: float = 0.2
-    """Share of the faces that get noise, up to 10 grey levels of standard deviation."""
+    """Share of the faces that get noise, up to 16 grey levels of standard deviation."""
     occlusion: float = 0.25
     """Share of the faces of which a patch, up to 40 % of the side, is covered."""
+    mixup: float = 0.5
+    """Share of the faces that are blended with another one of their batch, as are the targets
+    (Zhang et al. 2018, arXiv 1710.09412)."""
 
 
 def affine(
@@ -79,7 +91,7 @@ def augment(
 
     """
     if rng.random() < settings.blur:
-        small = int(rng.integers(FACE_SIZE // 2, FACE_SIZE))
+        small = int(rng.integers(FACE_SIZE // 3, FACE_SIZE))
         face = np.asarray(cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
         face = np.asarray(cv2.resize(face, (FACE_SIZE, FACE_SIZE)), np.uint8)
     matrix = affine(
@@ -111,7 +123,7 @@ def _camera(
     image = (image - mean) * gain + mean
     image += rng.uniform(-settings.brightness, settings.brightness)
     if rng.random() < settings.noise:
-        image += rng.normal(0, rng.uniform(0, 10), image.shape).astype(np.float32)
+        image += rng.normal(0, rng.uniform(0, 16), image.shape).astype(np.float32)
     if rng.random() < settings.occlusion:
         size = len(image)
         height, width = (rng.uniform(0.1, 0.4, 2) * size).astype(int)
@@ -134,11 +146,13 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
         seed: int,
         epoch: int,
         part: tuple[int, int] = (0, 1),
+        teach: Callable[[Pixels, Targets], Targets] | None = None,
     ) -> None:
         """Hold (n, 48, 48) `images` and their (n, 7) `targets`, shuffled for this epoch.
 
         With `part` (i, k) only the i-th of k equal parts of every batch is made, by one of k
-        machines: the same pixels as in the whole batch.
+        machines: the same pixels as in the whole batch. `teach` may change the targets of what
+        is shown.
         """
         super().__init__(workers=1)
         self._images, self._targets = images, targets
@@ -146,25 +160,41 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
         self._augmentation = augmentation
         self._seed = (seed, epoch)
         self._part = part
+        self._teach = teach
         self._order = np.random.default_rng(self._seed).permutation(len(images))
 
     def __len__(self) -> int:
         """Count whole batches; the rest of the shuffled faces wait for another epoch."""
         return max(1, len(self._order) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __getitem__(self, index: int) -> tuple[Pixels, Targets]:
         """Make batch `index`: (b, size, size, 1) pixels 0..255 and (b, 7) targets."""
         start, stop = index * self._batch_size, (index + 1) * self._batch_size
-        places = np.array_split(np.arange(start, min(stop, len(self._order))), self._part[1])
-        mine = places[self._part[0]]
-        # Each face has chances of its own, so that it is the same whoever makes it.
-        faces = [
-            augment(
-                self._images[self._order[place]],
-                self._size,
-                self._augmentation,
-                np.random.default_rng((*self._seed, place)),
-            )
-            for place in mine
-        ]
-        return np.stack(faces)[..., np.newaxis], self._targets[self._order[mine]]
+        places = np.arange(start, min(stop, len(self._order)))
+        share, partner = self._blending(index, places)
+        mine = np.array_split(np.arange(len(places)), self._part[1])[self._part[0]]
+        made = [self._blended(places[i], partner[i], share[i]) for i in mine]
+        pixels = np.stack([face for face, _ in made])[..., np.newaxis]
+        targets = np.stack([target for _, target in made])
+        return pixels, targets if self._teach is None else self._teach(pixels, targets)
+
+    def _blending(self, index: int, places: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
+        """Draw how much of each face of a batch is its own, and whose the rest is."""
+        rng = np.random.default_rng((*self._seed, index, len(self._order)))
+        blended = rng.random(len(places)) < self._augmentation.mixup
+        share = rng.beta(MIXUP_BETA, MIXUP_BETA, len(places))
+        return np.where(blended, share, 1.0), rng.permutation(places)
+
+    def _blended(self, place: int, partner: int, share: float) -> tuple[Any, Any]:
+        face, target = self._face(place)
+        if share == 1:
+            return face, target
+        other, its_target = self._face(partner)
+        rest = np.float32(1 - share)
+        return face + rest * (other - face), target + rest * (its_target - target)
+
+    def _face(self, place: int) -> tuple[Any, Any]:
+        """Vary a face. Each has chances of its own, so that it is the same whoever makes it."""
+        row = self._order[place]
+        rng = np.random.default_rng((*self._seed, place))
+        return augment(self._images[row], self._size, self._augmentation, rng), self._targets[row]

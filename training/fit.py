@@ -16,7 +16,7 @@ from training.checkpoint import load_checkpoint, save_checkpoint
 from training.cluster import ALONE, Cluster
 from training.commit import git_commit
 from training.data import Faces, training_faces
-from training.distill import teacher_targets
+from training.distill import Teachers
 from training.distribute import agree, spread
 from training.errors import RunError
 from training.fit_settings import FitSettings
@@ -72,6 +72,7 @@ class Run:
         self.commit = git_commit()
         self.network = fuse(build_network(None, alpha=settings.alpha, dropout=settings.dropout))
         self._compile()
+        self._teach: Teachers | None = None
         self.history: History = []
 
     def _check_batches(self) -> None:
@@ -133,7 +134,9 @@ class Run:
                 "epochs done in --out": len(self.history),
             },
         )
-        self._learn_from_teachers(report)
+        if self.settings.teacher:
+            settings = self.settings
+            self._teach = Teachers(settings.teacher, self._loss.shift, settings.teacher_share)
         network = self.network
         network.optimizer.build(network.trainable_variables)
         state = [*network.variables, *network.metrics_variables, *network.optimizer.variables]
@@ -153,15 +156,6 @@ class Run:
             left = (time.monotonic() - began) / done * (self.settings.epochs - epoch - 1)
             report(_line(row, self.settings.epochs, left))
 
-    def _learn_from_teachers(self, report: Callable[[str], None]) -> None:
-        """Blend the teachers' answers into the targets."""
-        settings = self.settings
-        if not settings.teacher:
-            return
-        answers = teacher_targets(settings.teacher, self._images, self._loss.shift, report)
-        share = settings.teacher_share
-        self._targets = np.asarray((1 - share) * self._targets + share * answers, np.float32)
-
     def _input_size(self, epoch: int) -> int:
         settings = self.settings
         return settings.small_size if epoch < settings.small_epochs else settings.size
@@ -177,6 +171,7 @@ class Run:
             seed=settings.seed,
             epoch=epoch,
             part=(self.cluster.index, self.cluster.size),
+            teach=self._teach,
         )
         # `fit` ends with the averaged weights in the network's place.
         trained = _TrainedWeights()

@@ -25,7 +25,7 @@ class FitSettings:
     weights: str = "imagenet"
     """Where the network begins: `imagenet`, a .weights.h5 file, a .keras file, or `none`."""
     teacher: tuple[str, ...] = ()
-    """The .keras files whose averaged answers are blended into the targets."""
+    """The .keras files whose averaged answers to what is shown are blended into the targets."""
     teacher_share: float = 0.5
     """How much of the targets these are, 0 to 1."""
     epochs: int = 30
