@@ -94,6 +94,9 @@ def augment(
         small = int(rng.integers(FACE_SIZE // 3, FACE_SIZE))
         face = np.asarray(cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
         face = np.asarray(cv2.resize(face, (FACE_SIZE, FACE_SIZE)), np.uint8)
+    pixels = face.astype(np.float32)
+    if rng.random() < settings.noise:  # before the face is enlarged, as a camera adds it
+        pixels += rng.normal(0, rng.uniform(0, 16), pixels.shape).astype(np.float32)
     matrix = affine(
         size,
         flip=bool(rng.random() < 0.5),
@@ -105,25 +108,23 @@ def augment(
         ),
     )
     warped = cv2.warpAffine(
-        face.astype(np.float32),
+        pixels,
         matrix,
         (size, size),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return _camera(np.asarray(warped, np.float32), settings, rng)
+    return _lit_and_covered(np.asarray(warped, np.float32), settings, rng)
 
 
-def _camera(
+def _lit_and_covered(
     image: NDArray[np.float32], settings: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Change light, noise and occlusion of a (size, size) picture."""
+    """Change light and occlusion of a (size, size) picture."""
     mean = image.mean()
     gain = 1 + rng.uniform(-settings.contrast, settings.contrast)
     image = (image - mean) * gain + mean
     image += rng.uniform(-settings.brightness, settings.brightness)
-    if rng.random() < settings.noise:
-        image += rng.normal(0, rng.uniform(0, 16), image.shape).astype(np.float32)
     if rng.random() < settings.occlusion:
         size = len(image)
         height, width = (rng.uniform(0.1, 0.4, 2) * size).astype(int)
