@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SETTINGS = (
     "label_set",
-    "network",
     "size",
     "alpha",
     "weights",
@@ -36,12 +35,11 @@ SETTINGS = (
     "weight_decay",
     "ema",
     "dropout",
-    "mixup",
     "balance",
     "label_smoothing",
     "seed",
 )
-"""Of a run's settings, those that the table shows; the augmentation is in its run.json."""
+"""Of a run's settings, those that the table shows; the augmentation is shown in one column."""
 
 FIGURES = (
     "ferplus_accuracy",
@@ -52,7 +50,7 @@ FIGURES = (
 )
 """On PublicTest, with the class prior of the training faces put back."""
 
-COLUMNS = ("run", *SETTINGS, "commit", "minutes", "sha256", *FIGURES)
+COLUMNS = ("run", *SETTINGS, "augmentation", "commit", "minutes", "sha256", *FIGURES)
 
 
 def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
@@ -109,9 +107,11 @@ def _row(run: Path, public: Faces) -> dict[str, str]:
         raise RunError(msg) from error
     prediction = predict(run / MODEL, public.images)
     shown = {name: _text(settings.get(name, "")) for name in SETTINGS}
+    augmentation = settings.get("augmentation", {})
     return {
         **shown,
-        "commit": str(record.get("commit") or "")[:12],
+        "augmentation": " ".join(f"{name}={value:g}" for name, value in augmentation.items()),
+        "commit": str(record.get("commit") or ""),
         "minutes": f"{record.get('seconds', 0) / 60:.0f}",
         "sha256": prediction.model["sha256"],
         **_figures(public, prediction.scores),
