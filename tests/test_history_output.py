@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import resource
 import sqlite3
@@ -225,6 +226,10 @@ def test_minutes_that_wait_too_long_are_dropped_and_counted(
     assert set(box.kept()) - {6} == {0, 7, 8, 9, 10, 11}
 
 
+def is_begun(box: Box, minute: int) -> bool:
+    return box.output._begun == FIRST + minute
+
+
 def test_of_a_minute_that_waits_no_part_is_put_before_the_rest(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +240,8 @@ def test_of_a_minute_that_waits_no_part_is_put_before_the_rest(
         for minute in range(1, 5):
             box.clocks.now += 58.5
             box.output.mood(message("happy"))
-            wait_for(lambda: box.output._begun == FIRST + minute, "the writer's turn")  # noqa: B023
+            turn = functools.partial(is_begun, box, minute)
+            wait_for(turn, "the writer's turn")
             box.clocks.now += 1.5
             box.output.mood(message("happy"))
             wait_for(lambda: box.output.health()["problem"], "a problem")

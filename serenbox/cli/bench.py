@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import os
 import platform
@@ -95,8 +96,7 @@ def _load_numpy() -> None:
     """Load NumPy as the service does, and leave the environment to the processes compared."""
     found = "OPENBLAS_NUM_THREADS" in os.environ
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    import numpy  # noqa: ICN001, F401 - for the threads that it does not start
-
+    importlib.import_module("numpy")
     if not found:
         del os.environ["OPENBLAS_NUM_THREADS"]
 

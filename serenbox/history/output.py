@@ -82,7 +82,7 @@ class HistoryOutput:
         self._lock = threading.Lock()
         self._sums = MinuteSums()
         self._waiting: deque[Summary] = deque()
-        self._begun: int | None = None
+        self._begun: int | None = None  # the latest minute whose end was prepared for
         self._closing = False
         self._deletions_wanted = 0
         self._dropped = 0
@@ -91,7 +91,7 @@ class HistoryOutput:
         self._database: Database | None = None
         self._deletions = 0
         self._written = 0
-        self._latest: int | None = None
+        self._latest: int | None = None  # the last minute that was counted as written
         self._problem: str | None = None
         self._prunable = True
         self._wake = threading.Event()
