@@ -18,11 +18,50 @@ def test_without_changes_a_face_is_only_enlarged_or_mirrored() -> None:
 
     seen = set()
     for seed in range(20):
-        image = augment(face, 96, NOTHING, np.random.default_rng(seed))
+        image, clear = augment(face, 96, NOTHING, np.random.default_rng(seed))
+        np.testing.assert_array_equal(image, clear)
         mirrored = np.abs(image[:, ::-1] - enlarged).max() < np.abs(image - enlarged).max()
         np.testing.assert_allclose(image[:, ::-1] if mirrored else image, enlarged, atol=0.05)
         seen.add(mirrored)
     assert seen == {True, False}
+
+
+def test_a_clear_face_differs_in_blur_and_noise_alone() -> None:
+    face = pattern(2, np.random.default_rng(0))
+    settings = dataclasses.replace(Augmentation(), blur=0, noise=1, occlusion=1)
+
+    for seed in range(10):
+        seen, clear = augment(face, 96, settings, np.random.default_rng(seed))
+        noise = seen - clear
+        assert 0 < noise.std() < 20
+        assert abs(noise.mean()) < 2  # the same light, cover, turn and place
+
+    seen, clear = augment(face, 96, dataclasses.replace(NOTHING, blur=1), np.random.default_rng(3))
+    assert np.diff(seen).std() < np.diff(clear).std()
+
+
+def test_teacher_is_asked_about_clear_faces() -> None:
+    images = np.stack([pattern(i % 7, np.random.default_rng(i)) for i in range(8)])
+    targets = np.eye(7, dtype=np.float32)[np.arange(8) % 7]
+    asked = []
+
+    def teach(pixels: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        asked.append(pixels)
+        return targets / 2
+
+    noisy = dataclasses.replace(NOTHING, noise=1.0)
+    batches = TrainingBatches(
+        images, targets, size=32, batch_size=8, augmentation=noisy, seed=5, epoch=0, teach=teach
+    )
+    shown, taught = batches[0]
+
+    clear = TrainingBatches(
+        images, targets, size=32, batch_size=8, augmentation=NOTHING, seed=5, epoch=0
+    )[0][0]
+    assert asked[0].shape == shown.shape == (8, 32, 32, 1)
+    assert np.abs(shown - asked[0]).std() > 1
+    assert np.ptp(asked[0], axis=(1, 2, 3)).max() <= np.ptp(clear, axis=(1, 2, 3)).max() + 1
+    np.testing.assert_allclose(taught.sum(axis=1), 0.5)
 
 
 @pytest.mark.parametrize("size", [64, 96])

@@ -45,9 +45,9 @@ class Augmentation:
     """Largest relative change of contrast."""
     brightness: float = 50.0
     """Largest change of brightness, grey levels."""
-    blur: float = 0.25
-    """Share of the faces that first lose resolution, down to a third of it."""
-    noise: float = 0.2
+    blur: float = 0.5
+    """Share of the faces that first lose resolution, by up to three times."""
+    noise: float = 0.4
     """Share of the faces that get noise, up to 16 grey levels of standard deviation."""
     occlusion: float = 0.25
     """Share of the faces of which a patch, up to 40 % of the side, is covered."""
@@ -82,21 +82,16 @@ def augment(
 
     Args:
         face: (48, 48) grey pixels.
-        size: side of the result in pixels.
+        size: side of the results in pixels.
         settings: limits of the changes.
         rng: source of chance.
 
     Returns:
-        (size, size) grey pixels, 0..255.
+        (2, size, size) grey pixels, 0..255: the variation, and the same one as a camera without
+        blur and noise would have seen it.
 
     """
-    if rng.random() < settings.blur:
-        small = int(rng.integers(FACE_SIZE // 3, FACE_SIZE))
-        face = np.asarray(cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
-        face = np.asarray(cv2.resize(face, (FACE_SIZE, FACE_SIZE)), np.uint8)
-    pixels = face.astype(np.float32)
-    if rng.random() < settings.noise:  # before the face is enlarged, as a camera adds it
-        pixels += rng.normal(0, rng.uniform(0, 16), pixels.shape).astype(np.float32)
+    seen = _degraded(face, settings, rng)
     matrix = affine(
         size,
         flip=bool(rng.random() < 0.5),
@@ -107,30 +102,45 @@ def augment(
             rng.uniform(-settings.shift, settings.shift),
         ),
     )
+    # Both at once, as two channels, so that light and cover are the same.
     warped = cv2.warpAffine(
-        pixels,
+        cv2.merge([seen, face.astype(np.float32)]),
         matrix,
         (size, size),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return _lit_and_covered(np.asarray(warped, np.float32), settings, rng)
+    return _lit_and_covered(np.asarray(warped, np.float32).transpose(2, 0, 1), settings, rng)
+
+
+def _degraded(
+    face: NDArray[np.uint8], settings: Augmentation, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Take resolution from a (48, 48) face and add noise, as a camera does before enlarging."""
+    if rng.random() < settings.blur:
+        small = round(FACE_SIZE / rng.uniform(1, 3))
+        face = np.asarray(cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
+        face = np.asarray(cv2.resize(face, (FACE_SIZE, FACE_SIZE)), np.uint8)
+    pixels = face.astype(np.float32)
+    if rng.random() < settings.noise:
+        pixels += rng.normal(0, rng.uniform(0, 16), pixels.shape).astype(np.float32)
+    return pixels
 
 
 def _lit_and_covered(
-    image: NDArray[np.float32], settings: Augmentation, rng: np.random.Generator
+    images: NDArray[np.float32], settings: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Change light and occlusion of a (size, size) picture."""
-    mean = image.mean()
+    """Change light and occlusion of (n, size, size) pictures, all alike."""
+    mean = images.mean()
     gain = 1 + rng.uniform(-settings.contrast, settings.contrast)
-    image = (image - mean) * gain + mean
-    image += rng.uniform(-settings.brightness, settings.brightness)
+    images = (images - mean) * gain + mean
+    images += rng.uniform(-settings.brightness, settings.brightness)
     if rng.random() < settings.occlusion:
-        size = len(image)
+        size = images.shape[1]
         height, width = (rng.uniform(0.1, 0.4, 2) * size).astype(int)
         top, left = rng.integers(0, size - height), rng.integers(0, size - width)
-        image[top : top + height, left : left + width] = rng.uniform(0, WHITE)
-    return np.clip(image, 0, WHITE).astype(np.float32)
+        images[:, top : top + height, left : left + width] = rng.uniform(0, WHITE)
+    return np.clip(images, 0, WHITE).astype(np.float32)
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ships no types
@@ -152,8 +162,8 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
         """Hold (n, 48, 48) `images` and their (n, 7) `targets`, shuffled for this epoch.
 
         With `part` (i, k) only the i-th of k equal parts of every batch is made, by one of k
-        machines: the same pixels as in the whole batch. `teach` may change the targets of what
-        is shown.
+        machines: the same pixels as in the whole batch. `teach` may change the targets; it is
+        asked about the faces without blur and noise.
         """
         super().__init__(workers=1)
         self._images, self._targets = images, targets
@@ -175,9 +185,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
         share, partner = self._blending(index, places)
         mine = np.array_split(np.arange(len(places)), self._part[1])[self._part[0]]
         made = [self._blended(places[i], partner[i], share[i]) for i in mine]
-        pixels = np.stack([face for face, _ in made])[..., np.newaxis]
+        pixels, clear = np.stack([faces for faces, _ in made], axis=1)[..., np.newaxis]
         targets = np.stack([target for _, target in made])
-        return pixels, targets if self._teach is None else self._teach(pixels, targets)
+        return pixels, targets if self._teach is None else self._teach(clear, targets)
 
     def _blending(self, index: int, places: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
         """Draw how much of each face of a batch is its own, and whose the rest is."""
@@ -187,12 +197,12 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
         return np.where(blended, share, 1.0), rng.permutation(places)
 
     def _blended(self, place: int, partner: int, share: float) -> tuple[Any, Any]:
-        face, target = self._face(place)
+        faces, target = self._face(place)
         if share == 1:
-            return face, target
-        other, its_target = self._face(partner)
+            return faces, target
+        others, their_target = self._face(partner)
         rest = np.float32(1 - share)
-        return face + rest * (other - face), target + rest * (its_target - target)
+        return faces + rest * (others - faces), target + rest * (their_target - target)
 
     def _face(self, place: int) -> tuple[Any, Any]:
         """Vary a face. Each has chances of its own, so that it is the same whoever makes it."""

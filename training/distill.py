@@ -3,8 +3,9 @@
 Ten annotators' votes are a noisy sample of how people see a face. A trained network has seen many
 alike, so its answer, blended with the votes, is a smoother target (Hinton et al. 2015,
 arXiv 1503.02531; with a teacher of the student's own shape, Furlanello et al. 2018,
-arXiv 1805.04770). It is asked about the very picture that the student sees, varied and blended: it
-knows the training faces by heart, but not these (Beyer et al. 2022, arXiv 2106.05237).
+arXiv 1805.04770). It is asked about the picture that the student sees, varied and blended: it
+knows the training faces by heart, but not these (Beyer et al. 2022, arXiv 2106.05237). Blur and
+noise alone are kept from it, so that the student learns to answer in spite of them.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def draw_augmented(
     from training.augment import augment
 
     rng = np.random.default_rng(seed)
-    varied = [augment(face, size, settings, rng) for _ in range(2 * ACROSS - 1)]
+    varied = [augment(face, size, settings, rng)[0] for _ in range(2 * ACROSS - 1)]
     return draw_faces([face, *varied], ["as it is", *["varied"] * len(varied)])
 
 
