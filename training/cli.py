@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prior(commands)
     _add_crop(commands)
     _add_robustness(commands)
+    _add_average(commands)
     _add_tabulate(commands)
     return parser
 
@@ -223,6 +224,25 @@ def _robustness(options: argparse.Namespace) -> None:
         write_atomically(options.out / "robustness.png", draw_robustness(trials, title))
 
 
+def _add_average(commands: Any) -> None:
+    parser = commands.add_parser(
+        "average", help="make one network of several runs", description=_average.__doc__
+    )
+    parser.set_defaults(command=_average)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="DIR", help="folders of runs")
+    add_data_options(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+
+
+def _average(options: argparse.Namespace) -> None:
+    """Average the weights of finished runs that differ in their seed alone."""
+    with quiet():  # TensorFlow greets
+        from training.soup import average_runs
+
+    average_runs(options.runs, load_faces(options.data, options.ferplus), options.out)
+    print(f"the mean of {len(options.runs)} runs is in {options.out}")
+
+
 def _add_tabulate(commands: Any) -> None:
     parser = commands.add_parser(
         "tabulate", help="put finished runs into a table", description=_tabulate.__doc__
@@ -235,7 +255,8 @@ def _add_tabulate(commands: Any) -> None:
 
 def _tabulate(options: argparse.Namespace) -> None:
     """Measure finished runs on PublicTest and put a row for each into a table."""
-    from training.results import tabulate
+    with quiet():  # TensorFlow greets
+        from training.results import tabulate
 
     faces = load_faces(options.data, options.ferplus)
     for name in tabulate(options.table, options.runs, faces):

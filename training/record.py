@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from serenbox.results import EMOTIONS
+from training.errors import RunError
 from training.files import MODEL, RECORD, write_atomically
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def write_record(run: Run, faces: Faces) -> None:
     network = run.finished_network()
     if not run.cluster.chief:
         return
-    _write_model(network, run.folder / MODEL)
+    write_model(network, run.folder / MODEL)
     write_atomically(run.folder / "history.csv", history_csv(run.history).encode())
     write_atomically(run.folder / "curves.png", draw_curves(run.history))
     record = {
@@ -53,6 +54,23 @@ def write_record(run: Run, faces: Faces) -> None:
     write_atomically(run.folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
 
 
+def read_record(run: Path) -> dict[str, Any]:
+    """Read how a finished run was made.
+
+    Raises:
+        RunError: The record is missing or not whole.
+
+    """
+    try:
+        record: dict[str, Any] = json.loads((run / RECORD).read_text())
+        for key in ("settings", "class_prior", "data_sha256", "seconds"):
+            record[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{run} is not the folder of a finished run: {RECORD} is missing or not whole"
+        raise RunError(msg) from error
+    return record
+
+
 def _settings(run: Run) -> dict[str, Any]:
     """Give the settings; of files the name only, as their place is nobody else's business."""
     settings = asdict(run.settings)
@@ -61,7 +79,13 @@ def _settings(run: Run) -> dict[str, Any]:
     return settings
 
 
-def _write_model(network: keras.Model, path: Path) -> None:
+def write_model(network: keras.Model, path: Path) -> None:
+    """Write a network to a .keras file, at once.
+
+    Raises:
+        RunError: it cannot be written.
+
+    """
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / path.name
         network.save(temporary)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serenbox.results import EMOTIONS
 from training.errors import RunError
-from training.files import MODEL, RECORD, write_atomically
+from training.files import MODEL, write_atomically
 from training.metrics import measure
 from training.predict import predict
+from training.record import read_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,12 +99,8 @@ def _read(table: Path) -> list[dict[str, str]]:
 
 
 def _row(run: Path, public: Faces) -> dict[str, str]:
-    try:
-        record: dict[str, Any] = json.loads((run / RECORD).read_text())
-        settings = record["settings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{run} is not the folder of a finished run: {RECORD} is missing or not whole"
-        raise RunError(msg) from error
+    record = read_record(run)
+    settings = record["settings"]
     prediction = predict(run / MODEL, public.images)
     shown = {name: _text(settings.get(name, "")) for name in SETTINGS}
     augmentation = settings.get("augmentation", {})

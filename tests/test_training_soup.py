@@ -1,0 +1,118 @@
+"""One network made of several runs, and statistics of batch normalization that suit it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import pytest
+
+from serenbox.crop import face_to_input
+from serenbox.results import EMOTIONS
+from tests import fer2013
+from training.cli import main
+from training.data import Faces, load_faces
+from training.errors import RunError
+from training.network import build_network
+from training.record import write_model
+from training.soup import average_runs
+from training.statistics import estimate_statistics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "fer2013.csv").write_text(fer2013.csv_text())
+    (folder / "ferplus.csv").write_text(fer2013.ferplus_text())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def faces(data: Path) -> Faces:
+    return load_faces(data / "fer2013.csv", data / "ferplus.csv")
+
+
+@pytest.fixture(scope="module")
+def runs(faces: Faces, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Folders as two short runs with other seeds leave them."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (3, 4):
+        keras.utils.set_random_seed(seed)
+        write_model(build_network(32, alpha=0.1), folder / str(seed) / "model.keras")
+        record = {
+            "settings": {"label_set": "ferplus", "batch_size": 10, "epochs": 1, "seed": seed},
+            "class_prior": dict.fromkeys(EMOTIONS, 1 / 7),
+            "data_sha256": faces.sha256,
+            "seconds": 60,
+        }
+        (folder / str(seed) / "run.json").write_text(json.dumps(record))
+    return [folder / "3", folder / "4"]
+
+
+def kernels(network: keras.Model) -> list[np.ndarray]:
+    return [np.array(variable) for variable in network.trainable_variables]
+
+
+def test_weights_are_the_mean_and_the_record_tells_of_whom(
+    runs: list[Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    files = ["--data", str(data / "fer2013.csv"), "--ferplus", str(data / "ferplus.csv")]
+
+    assert main(["average", *map(str, runs), *files, "--out", str(tmp_path / "mean")]) == 0
+
+    one, other, mean = (
+        kernels(keras.saving.load_model(folder / "model.keras", compile=False))
+        for folder in (*runs, tmp_path / "mean")
+    )
+    for a, b, middle in zip(one, other, mean, strict=True):
+        np.testing.assert_allclose(middle, (a + b) / 2, atol=1e-6)
+    assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(one, other, strict=True))
+    record, first = (
+        json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "mean", runs[0])
+    )
+    assert record["settings"] == {**first["settings"], "seed": [3, 4]}
+    assert len(set(record["averaged"])) == 2
+    assert record["class_prior"] == first["class_prior"]
+    assert record["seconds"] == 120
+
+
+def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) -> None:
+    longer = tmp_path / "longer"
+    shutil.copytree(runs[1], longer)
+    record = json.loads((longer / "run.json").read_text())
+    record["settings"]["epochs"] = 9
+    (longer / "run.json").write_text(json.dumps(record))
+
+    with pytest.raises(RunError, match="differ in epochs: only runs that differ in their seed"):
+        average_runs([runs[0], longer], faces, tmp_path / "mean")
+    with pytest.raises(RunError, match="is not the folder of a finished run"):
+        average_runs([runs[0], tmp_path], faces, tmp_path / "mean")
+    others = Faces(
+        faces.images, faces.labels, faces.splits, faces.duplicate, faces.ballots, {"fer2013": "0"}
+    )
+    with pytest.raises(RunError, match="was trained with other data"):
+        average_runs(runs, others, tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
+    with pytest.raises(RunError, match="already holds a finished model"):
+        average_runs(runs, faces, runs[0])
+
+
+def test_statistics_are_those_of_plain_faces() -> None:
+    network = build_network(32, alpha=0.1)
+    images = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
+
+    estimate_statistics(network, images, batch_size=20, seed=0)
+
+    first = network.get_layer("Conv1")
+    seen = keras.Model(network.input, first.output)
+    pixels = np.stack([face_to_input(image, 32, "grey") for image in images]).astype(np.float32)
+    expected = np.asarray(seen(pixels)).mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(network.get_layer("bn_Conv1").moving_mean, expected, atol=1e-3)
+    assert network.get_layer("bn_Conv1").momentum == pytest.approx(0.999)
