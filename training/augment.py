@@ -45,9 +45,9 @@ class Augmentation:
     """Largest relative change of contrast."""
     brightness: float = 50.0
     """Largest change of brightness, grey levels."""
-    blur: float = 0.5
+    blur: float = 0.35
     """Share of the faces that first lose resolution, by up to three times."""
-    noise: float = 0.4
+    noise: float = 0.25
     """Share of the faces that get noise, up to 16 grey levels of standard deviation."""
     occlusion: float = 0.25
     """Share of the faces of which a patch, up to 40 % of the side, is covered."""

@@ -26,7 +26,6 @@ from training.metrics import measure
 from training.network import build_network, load_backbone, with_size
 from training.predict import keras_logits
 from training.quiet import quiet
-from training.statistics import estimate_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,10 +218,7 @@ class Run:
     def finished_network(self) -> keras.Model:
         """Give the averaged network at its fixed size, without optimizer state."""
         self.average()
-        settings = self.settings
-        network = with_size(self.network, settings.size, alpha=settings.alpha)
-        estimate_statistics(network, self._images, settings.batch_size, settings.seed)
-        return network
+        return with_size(self.network, self.settings.size, alpha=self.settings.alpha)
 
 
 class _TrainedWeights(keras.callbacks.Callback):  # type: ignore[misc] # keras ships no types
