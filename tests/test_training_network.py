@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training.errors import RunError
-from training.fused import fuse
+from training.fused import fold, fuse
 from training.loss import BalancedCrossEntropy
 from training.network import build_network, load_backbone, with_size
 
@@ -97,3 +97,20 @@ def test_balanced_loss_adds_the_prior_to_the_logits() -> None:
     value = float(loss(np.array([[0.0, 1.0]], np.float32), np.zeros((1, 2), np.float32)))
 
     assert value == pytest.approx(-np.log(0.1), rel=1e-5)
+
+
+def test_a_folded_network_answers_alike() -> None:
+    keras.utils.set_random_seed(6)
+    network = build_network(64, alpha=ALPHA)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shapes = [weight.shape for weight in layer.get_weights()]
+            layer.set_weights([np.random.default_rng(0).uniform(0.5, 2, shape) for shape in shapes])
+
+    folded = fold(network)
+
+    kinds = {type(layer) for layer in folded.layers}
+    assert not {kind for kind in kinds if issubclass(kind, keras.layers.BatchNormalization)}
+    expected = np.asarray(network(pixels(3, 64)))
+    np.testing.assert_allclose(folded(pixels(3, 64)), expected, rtol=1e-3, atol=1e-4)
+    assert np.ptp(expected) > 0

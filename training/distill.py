@@ -17,6 +17,7 @@ import cv2
 import keras
 import numpy as np
 
+from training.fused import fold
 from training.network import load_network
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Teachers:
     def __init__(
         self, paths: Sequence[str], shift: NDArray[np.floating[Any]], share: float
     ) -> None:
-        self._networks = [load_network(Path(path), "--teacher") for path in paths]
+        self._networks = [fold(load_network(Path(path), "--teacher")) for path in paths]
         self._shift = shift
         self._share = share
 

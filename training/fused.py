@@ -1,4 +1,4 @@
-"""Batch normalization through TensorFlow's fused operation, which trains faster.
+"""Batch normalization that takes less time: fused for training, folded away for answers.
 
 Keras composes the training step of batch normalization from elementary operations, and on a CPU
 MobileNetV2 then spends most of its time in them. The arithmetic here is the same, but for the
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -41,3 +42,57 @@ def fuse(network: keras.Model) -> keras.Model:
     fused = keras.models.clone_model(network, clone_function=clone)
     fused.set_weights(network.get_weights())
     return fused
+
+
+class _Unchanged(keras.layers.Layer):  # type: ignore[misc] # keras ships no types
+    """Stands where a folded batch normalization was, which was called with a mask, too."""
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        del mask
+        return inputs
+
+
+def fold(network: keras.Model) -> keras.Model:
+    """Copy a network with every batch normalization folded into the convolution before it.
+
+    The answers are the same up to rounding, in two thirds of the time; it is not for training.
+    """
+    normalized = _normalized(network)
+    dropped = {layer.name for layer in normalized.values()}
+
+    def clone(layer: Any) -> Any:
+        if layer.name in dropped:
+            return _Unchanged(name=layer.name)
+        config = layer.get_config()
+        return layer.__class__.from_config(
+            {**config, "use_bias": True} if layer.name in normalized else config
+        )
+
+    folded = keras.models.clone_model(network, clone_function=clone)
+    for layer in network.layers:
+        if layer.name in normalized:
+            folded.get_layer(layer.name).set_weights(_folded(layer, normalized[layer.name]))
+        elif layer.name not in dropped and layer.weights:
+            folded.get_layer(layer.name).set_weights(layer.get_weights())
+    return folded
+
+
+def _normalized(network: keras.Model) -> dict[str, Any]:
+    """Give each convolution that has one its batch normalization, by the convolution's name."""
+    found = {}
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            before = layer.input._keras_history.operation  # noqa: SLF001 - Keras has no other way
+            if isinstance(before, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
+                found[before.name] = layer
+    return found
+
+
+def _folded(convolution: Any, normalization: Any) -> list[Any]:
+    """Give kernel and bias that include the scale and offset of the normalization."""
+    kernel, *bias = convolution.get_weights()
+    gamma, beta, mean, variance = normalization.get_weights()
+    scale = gamma / np.sqrt(variance + normalization.epsilon)
+    depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
+    scaled = kernel * (scale.reshape(kernel.shape[2:]) if depthwise else scale)
+    return [scaled, beta + ((bias[0] if bias else 0) - mean) * scale]
