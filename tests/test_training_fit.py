@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests import fer2013
+from training.augment import Augmentation
 from training.data import load_faces
 from training.errors import RunError
 from training.fit import FitSettings, Run
@@ -26,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 SMALL = [
     *("--weights", "none", "--alpha", "0.35", "--batch-size", "5"),
     *("--size", "32", "--small-size", "32", "--small-epochs", "1"),
-    *("--learning-rate", "0.003", "--ema", "0.5"),
+    *("--learning-rate", "0.003", "--ema", "0.5", "--noise", "0.1"),
 ]
 
 
@@ -83,6 +85,7 @@ def test_run_leaves_model_history_curves_and_record(finished: Path) -> None:
 
     record = json.loads((finished / "run.json").read_text())
     assert record["settings"]["epochs"] == 3
+    assert record["settings"]["augmentation"] == {**asdict(Augmentation()), "noise": 0.1}
     assert sum(record["class_prior"].values()) == pytest.approx(1)
     assert set(record["data_sha256"]) == {"fer2013", "ferplus"}
 
@@ -222,6 +225,7 @@ def test_torch_trains_too(data: Path, tmp_path: Path) -> None:
     ("options", "named"),
     [
         (["--size", "50"], "--size is 50, and must be a multiple of 32"),
+        (["--noise", "2"], "--noise is 2, and must be from 0 to 1"),
         (["--weights", "nowhere.h5"], "nowhere.h5: no such file"),
         (["--resume"], "no checkpoint"),
         (["--weights", "gs://a-bucket/model.keras"], "Cloud Storage, which is mounted at /gcs on"),

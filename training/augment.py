@@ -7,13 +7,14 @@ a little; a camera at two metres gives few pixels, noise and odd light, so some 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import cv2
 import keras
 import numpy as np
 
+from training.errors import RunError
 from training.labels import FACE_SIZE
 
 if TYPE_CHECKING:
@@ -54,6 +55,21 @@ class Augmentation:
     mixup: float = 0.5
     """Share of the faces that are blended with another one of their batch, as are the targets
     (Zhang et al. 2018, arXiv 1710.09412)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            RunError: a value is out of its range; the message names it.
+
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            largest = {"rotation": 180.0, "brightness": WHITE}.get(field.name, 1.0)
+            if not 0 <= value <= largest or (field.name == "scale" and value == 1):
+                limit = "below 1" if field.name == "scale" else f"{largest:g}"
+                msg = f"--{field.name} is {value:g}, and must be from 0 to {limit}"
+                raise RunError(msg)
 
 
 def affine(

@@ -53,6 +53,10 @@ def add_fit(commands: Any) -> None:
         default=argparse.SUPPRESS,
         help="whose labels to learn (default: ferplus where --ferplus is given, else fer2013)",
     )
+    _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
     for name, kind, text in (
         ("size", int, "side of the input in pixels, a multiple of 32"),
         ("alpha", float, "width multiplier of MobileNetV2"),
@@ -71,6 +75,19 @@ def add_fit(commands: Any) -> None:
         ("seed", int, "seed of everything random"),
     ):
         parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
+    variation = parser.add_argument_group("how faces are varied")
+    for name, text in (
+        ("rotation", "largest turn to either side, degrees"),
+        ("scale", "largest relative change of size"),
+        ("shift", "largest move along each axis, as a share of the side"),
+        ("contrast", "largest relative change of contrast"),
+        ("brightness", "largest change of brightness, grey levels"),
+        ("blur", "share of the faces that lose resolution"),
+        ("noise", "share of the faces that get noise"),
+        ("occlusion", "share of the faces of which a patch is covered"),
+        ("mixup", "share of the faces that are blended with another"),
+    ):
+        variation.add_argument(f"--{name}", type=float, default=argparse.SUPPRESS, help=text)
     parser.add_argument(
         "--teacher",
         type=file_option,
@@ -95,6 +112,7 @@ def _fit(options: argparse.Namespace) -> int:
         return supervise(options.arguments, options.program)
     signal.signal(signal.SIGTERM, _terminate)
     with quiet():  # TensorFlow greets
+        from training.augment import Augmentation
         from training.checkpoint import check_same_run
         from training.fit import Run
         from training.fit_settings import FitSettings
@@ -103,8 +121,8 @@ def _fit(options: argparse.Namespace) -> int:
     values = vars(options)
     values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
     values["teacher"] = tuple(values.get("teacher", ()))
-    names = {field.name for field in dataclasses.fields(FitSettings)}
-    settings = FitSettings(**{name: value for name, value in values.items() if name in names})
+    values["augmentation"] = Augmentation(**_given(values, Augmentation))
+    settings = FitSettings(**_given(values, FitSettings))
     resume = _check_folder(options.out, options.resume)
     if resume and (options.out / RECORD).exists():
         check_same_run(options.out, dataclasses.asdict(settings))
@@ -124,6 +142,11 @@ def _fit(options: argparse.Namespace) -> int:
         run.train(report)
         write_record(run, faces)
     return 0
+
+
+def _given(values: dict[str, Any], settings: type[Any]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(settings)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 class TerminatedError(BaseException):
