@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from convert.simulate import Simulation
-from training.augment import Augmentation, TrainingBatches
+from training.augment import TrainingBatches
+from training.fit_settings import Augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

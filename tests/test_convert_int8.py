@@ -21,7 +21,8 @@ from convert.ranges import best_range, cut_ranges, squared_error, tighten_ranges
 from convert.simulate import Simulation, obstacle
 from convert.source import FloatModel, load_float_model
 from serenbox.runtime import open_model
-from training.augment import Augmentation, TrainingBatches
+from training.augment import TrainingBatches
+from training.fit_settings import Augmentation
 from training.quiet import quiet
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

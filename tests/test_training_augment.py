@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.fer2013 import pattern
-from training.augment import Augmentation, TrainingBatches, affine, augment
+from training.augment import TrainingBatches, affine, augment
+from training.fit_settings import Augmentation
 
 NOTHING = Augmentation(**{field.name: 0.0 for field in dataclasses.fields(Augmentation)})
 

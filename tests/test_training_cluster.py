@@ -18,9 +18,10 @@ import pytest
 
 from tests import fer2013
 from tests.ports import free_port
-from training.augment import Augmentation, TrainingBatches
+from training.augment import TrainingBatches
 from training.cluster import ALONE, choose_engine, read_cluster
 from training.errors import RunError
+from training.fit_settings import Augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

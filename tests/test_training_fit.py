@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from tests import fer2013
-from training.augment import Augmentation
 from training.data import load_faces
 from training.errors import RunError
 from training.fit import FitSettings, Run
+from training.fit_settings import Augmentation
 from training.results import tabulate
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ import pytest
 
 from serenbox.results import EMOTIONS
 from training import plots
-from training.augment import Augmentation
+from training.fit_settings import Augmentation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

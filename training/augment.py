@@ -7,14 +7,12 @@ a little; a camera at two metres gives few pixels, noise and odd light, so some 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import cv2
 import keras
 import numpy as np
 
-from training.errors import RunError
 from training.labels import FACE_SIZE
 
 if TYPE_CHECKING:
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from training.fit_settings import Augmentation
+
     Pixels = NDArray[np.float32]
     Targets = NDArray[np.float32]
 
@@ -30,46 +30,6 @@ WHITE = 255.0
 
 MIXUP_BETA = 0.4
 """Both parameters of the beta distribution of a blended face's share."""
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How far and how often a training face is changed."""
-
-    rotation: float = 20.0
-    """Largest turn to either side, degrees."""
-    scale: float = 0.2
-    """Largest relative change of size."""
-    shift: float = 0.1
-    """Largest move along each axis, as a share of the side."""
-    contrast: float = 0.3
-    """Largest relative change of contrast."""
-    brightness: float = 50.0
-    """Largest change of brightness, grey levels."""
-    blur: float = 0.35
-    """Share of the faces that first lose resolution, by up to three times."""
-    noise: float = 0.25
-    """Share of the faces that get noise, up to 16 grey levels of standard deviation."""
-    occlusion: float = 0.25
-    """Share of the faces of which a patch, up to 40 % of the side, is covered."""
-    mixup: float = 0.5
-    """Share of the faces that are blended with another one of their batch, as are the targets
-    (Zhang et al. 2018, arXiv 1710.09412)."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            RunError: a value is out of its range; the message names it.
-
-        """
-        for field in fields(self):
-            value = getattr(self, field.name)
-            largest = {"rotation": 180.0, "brightness": WHITE}.get(field.name, 1.0)
-            if not 0 <= value <= largest or (field.name == "scale" and value == 1):
-                limit = "below 1" if field.name == "scale" else f"{largest:g}"
-                msg = f"--{field.name} is {value:g}, and must be from 0 to {limit}"
-                raise RunError(msg)
 
 
 def affine(

@@ -13,6 +13,7 @@ from training.data import LabelSet, describe, load_faces
 from training.distribute import join, losing_no_machine
 from training.errors import RunError
 from training.files import CHECKPOINT, MODEL, RECORD
+from training.fit_settings import Augmentation, FitSettings
 from training.options import add_data_options, file_option, path_option
 from training.quiet import quiet
 from training.supervise import end_with_parent, is_child, supervise
@@ -111,18 +112,12 @@ def _fit(options: argparse.Namespace) -> int:
     elif cluster.size > 1:
         return supervise(options.arguments, options.program)
     signal.signal(signal.SIGTERM, _terminate)
+    settings = _settings(options)
     with quiet():  # TensorFlow greets
-        from training.augment import Augmentation
         from training.checkpoint import check_same_run
         from training.fit import Run
-        from training.fit_settings import FitSettings
         from training.record import write_record
 
-    values = vars(options)
-    values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
-    values["teacher"] = tuple(values.get("teacher", ()))
-    values["augmentation"] = Augmentation(**_given(values, Augmentation))
-    settings = FitSettings(**_given(values, FitSettings))
     resume = _check_folder(options.out, options.resume)
     if resume and (options.out / RECORD).exists():
         check_same_run(options.out, dataclasses.asdict(settings))
@@ -142,6 +137,14 @@ def _fit(options: argparse.Namespace) -> int:
         run.train(report)
         write_record(run, faces)
     return 0
+
+
+def _settings(options: argparse.Namespace) -> FitSettings:
+    values = vars(options)
+    values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
+    values["teacher"] = tuple(values.get("teacher", ()))
+    values["augmentation"] = Augmentation(**_given(values, Augmentation))
+    return FitSettings(**_given(values, FitSettings))
 
 
 def _given(values: dict[str, Any], settings: type[Any]) -> dict[str, Any]:

@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from training.augment import Augmentation
 from training.errors import RunError
 
 if TYPE_CHECKING:
     from training.data import LabelSet
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far and how often a training face is changed."""
+
+    rotation: float = 20.0
+    """Largest turn to either side, degrees."""
+    scale: float = 0.2
+    """Largest relative change of size."""
+    shift: float = 0.1
+    """Largest move along each axis, as a share of the side."""
+    contrast: float = 0.3
+    """Largest relative change of contrast."""
+    brightness: float = 50.0
+    """Largest change of brightness, grey levels."""
+    blur: float = 0.35
+    """Share of the faces that first lose resolution, by up to three times."""
+    noise: float = 0.25
+    """Share of the faces that get noise, up to 16 grey levels of standard deviation."""
+    occlusion: float = 0.25
+    """Share of the faces of which a patch, up to 40 % of the side, is covered."""
+    mixup: float = 0.5
+    """Share of the faces that are blended with another one of their batch, as are the targets
+    (Zhang et al. 2018, arXiv 1710.09412)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            RunError: a value is out of its range; the message names it.
+
+        """
+        for each in fields(self):
+            value = getattr(self, each.name)
+            largest = {"rotation": 180.0, "brightness": 255.0}.get(each.name, 1.0)
+            if not 0 <= value <= largest or (each.name == "scale" and value == 1):
+                limit = "below 1" if each.name == "scale" else f"{largest:g}"
+                msg = f"--{each.name} is {value:g}, and must be from 0 to {limit}"
+                raise RunError(msg)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.augment import Augmentation
+    from training.fit_settings import Augmentation
     from training.robustness import Trial
 
 ACROSS = 7
