@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 
-from serenbox.crop import face_to_input
 from serenbox.results import EMOTIONS
 from tests import fer2013
 from training.cli import main
@@ -46,7 +45,14 @@ def runs(faces: Faces, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         keras.utils.set_random_seed(seed)
         write_model(build_network(32, alpha=0.1), folder / str(seed) / "model.keras")
         record = {
-            "settings": {"label_set": "ferplus", "batch_size": 10, "epochs": 1, "seed": seed},
+            "settings": {
+                "label_set": "ferplus",
+                "size": 32,
+                "alpha": 0.1,
+                "batch_size": 10,
+                "seed": seed,
+                "augmentation": {"blur": 0.1, "noise": seed / 10},
+            },
             "class_prior": dict.fromkeys(EMOTIONS, 1 / 7),
             "data_sha256": faces.sha256,
             "seconds": 60,
@@ -77,21 +83,22 @@ def test_weights_are_the_mean_and_the_record_tells_of_whom(
     record, first = (
         json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "mean", runs[0])
     )
-    assert record["settings"] == {**first["settings"], "seed": [3, 4]}
+    varied = {"blur": 0.1, "noise": [0.3, 0.4]}
+    assert record["settings"] == {**first["settings"], "seed": [3, 4], "augmentation": varied}
     assert len(set(record["averaged"])) == 2
     assert record["class_prior"] == first["class_prior"]
     assert record["seconds"] == 120
 
 
 def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) -> None:
-    longer = tmp_path / "longer"
-    shutil.copytree(runs[1], longer)
-    record = json.loads((longer / "run.json").read_text())
-    record["settings"]["epochs"] = 9
-    (longer / "run.json").write_text(json.dumps(record))
+    larger = tmp_path / "larger"
+    shutil.copytree(runs[1], larger)
+    record = json.loads((larger / "run.json").read_text())
+    record["settings"]["size"] = 64
+    (larger / "run.json").write_text(json.dumps(record))
 
-    with pytest.raises(RunError, match="differ in epochs: only runs that differ in their seed"):
-        average_runs([runs[0], longer], faces, tmp_path / "mean")
+    with pytest.raises(RunError, match="differ in their size"):
+        average_runs([runs[0], larger], faces, tmp_path / "mean")
     with pytest.raises(RunError, match="is not the folder of a finished run"):
         average_runs([runs[0], tmp_path], faces, tmp_path / "mean")
     others = Faces(
@@ -104,15 +111,13 @@ def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) 
         average_runs(runs, faces, runs[0])
 
 
-def test_statistics_are_those_of_plain_faces() -> None:
+def test_statistics_are_those_of_the_batches() -> None:
     network = build_network(32, alpha=0.1)
-    images = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
+    pixels = np.random.default_rng(0).uniform(0, 255, (40, 32, 32, 1)).astype(np.float32)
 
-    estimate_statistics(network, images, batch_size=20, seed=0)
+    estimate_statistics(network, [pixels[:20], pixels[20:]])
 
-    first = network.get_layer("Conv1")
-    seen = keras.Model(network.input, first.output)
-    pixels = np.stack([face_to_input(image, 32, "grey") for image in images]).astype(np.float32)
+    seen = keras.Model(network.input, network.get_layer("Conv1").output)
     expected = np.asarray(seen(pixels)).mean(axis=(0, 1, 2))
     np.testing.assert_allclose(network.get_layer("bn_Conv1").moving_mean, expected, atol=1e-3)
     assert network.get_layer("bn_Conv1").momentum == pytest.approx(0.999)

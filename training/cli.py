@@ -235,7 +235,7 @@ def _add_average(commands: Any) -> None:
 
 
 def _average(options: argparse.Namespace) -> None:
-    """Average the weights of finished runs that differ in their seed alone."""
+    """Average the weights of finished runs that went on from the same network."""
     with quiet():  # TensorFlow greets
         from training.soup import average_runs
 

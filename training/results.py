@@ -106,7 +106,9 @@ def _row(run: Path, public: Faces) -> dict[str, str]:
     augmentation = settings.get("augmentation", {})
     return {
         **shown,
-        "augmentation": " ".join(f"{name}={value:g}" for name, value in augmentation.items()),
+        "augmentation": " ".join(
+            f"{name}={_text(value, 'g').replace(' ', '/')}" for name, value in augmentation.items()
+        ),
         "commit": str(record.get("commit") or ""),
         "minutes": f"{record.get('seconds', 0) / 60:.0f}",
         "sha256": prediction.model["sha256"],
@@ -114,8 +116,11 @@ def _row(run: Path, public: Faces) -> dict[str, str]:
     }
 
 
-def _text(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _text(value: object, form: str = "") -> str:
+    """Write a setting; a list of them is what a mean of runs has where these differ."""
+    if isinstance(value, list):
+        return " ".join(_text(each, form) for each in value)
+    return "" if value is None else format(value, form)
 
 
 def _figures(public: Faces, scores: Any) -> dict[str, str]:

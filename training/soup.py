@@ -1,8 +1,8 @@
-"""One network of several: the mean of the weights of runs that differ in their seed alone.
+"""One network of several: the mean of the weights of runs that began alike.
 
-Networks trained from the same weights with other seeds end in the same valley, and the middle of it
-is better than its rim: much of what an ensemble gives, at the price of one network (model soups:
-Wortsman et al. 2022, arXiv 2203.05482).
+Networks that went on from the same weights end in the same valley, and the middle of it is better
+than its rim: much of what an ensemble gives, at the price of one network (model soups: Wortsman et
+al. 2022, arXiv 2203.05482; a network and what it became: arXiv 2109.01903).
 """
 
 from __future__ import annotations
@@ -13,17 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.augment import TrainingBatches
 from training.data import training_faces
 from training.errors import RunError
 from training.files import MODEL, RECORD, write_atomically
+from training.fit_settings import Augmentation
 from training.network import load_network
 from training.record import read_record, write_model
 from training.statistics import estimate_statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from training.data import Faces
+
+
+BATCHES = 60
+"""How many batches the statistics are taken of."""
+
+_ALIKE = ("label_set", "size", "alpha")
+"""The settings that must not differ; of others the record tells all values."""
 
 
 def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
@@ -32,11 +44,11 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     Args:
         runs: Folders of `fit`, with model.keras and run.json.
         faces: All faces they were trained with.
-        out: Folder for model.keras and run.json, whose seed is the list of the runs' seeds.
+        out: Folder for model.keras and run.json, which has a list where the runs' settings differ.
 
     Raises:
-        RunError: A run is not finished, they differ in more than their seed, the data are others,
-            or `out` holds a model already or cannot be written.
+        RunError: A run is not finished, the runs have other shapes, labels or data, or `out` holds
+            a model already or cannot be written.
         DataError: There are no votes.
 
     """
@@ -44,36 +56,57 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         msg = f"{out} already holds a finished model; give --out another folder"
         raise RunError(msg)
     records = [read_record(run) for run in runs]
-    first = records[0]
     for run, record in zip(runs, records, strict=True):
-        _check_alike(runs[0], first, run, record)
-    if first["data_sha256"] != faces.sha256:
+        _check_alike(run, record, runs[0], records[0])
+    if records[0]["data_sha256"] != faces.sha256:
         msg = f"{runs[0]} was trained with other data than --data and --ferplus name"
         raise RunError(msg)
     networks = [load_network(run / MODEL, "the model") for run in runs]
     weights = zip(*(network.get_weights() for network in networks), strict=True)
     networks[0].set_weights([np.mean(values, axis=0) for values in weights])
-    settings = first["settings"]
-    images = training_faces(faces, settings["label_set"]).images
-    estimate_statistics(networks[0], images, settings["batch_size"], seed=0)
+    estimate_statistics(networks[0], _batches(records[-1]["settings"], faces))
     write_model(networks[0], out / MODEL)
     record = {
-        **first,
-        "settings": {**settings, "seed": [each["settings"]["seed"] for each in records]},
+        **records[-1],
+        "settings": _merged([each["settings"] for each in records]),
         "averaged": [hashlib.sha256((run / MODEL).read_bytes()).hexdigest() for run in runs],
         "seconds": sum(each["seconds"] for each in records),
     }
     write_atomically(out / RECORD, (json.dumps(record, indent=2) + "\n").encode())
 
 
-def _check_alike(first: Path, wanted: dict[str, Any], run: Path, record: dict[str, Any]) -> None:
-    for key in ("settings", "class_prior", "data_sha256"):
-        mine, other = dict(record[key]), dict(wanted[key])
-        mine.pop("seed", None), other.pop("seed", None)
-        differing = sorted(name for name in {*mine, *other} if mine.get(name) != other.get(name))
-        if differing:
-            msg = (
-                f"{run} and {first} differ in {', '.join(differing)}: only runs that differ in "
-                "their seed alone can be averaged"
-            )
+def _batches(settings: dict[str, Any], faces: Faces) -> Iterator[NDArray[np.float32]]:
+    """Yield batches as the run with these settings showed them."""
+    train = training_faces(faces, settings["label_set"])
+    batches = TrainingBatches(
+        train.images,
+        train.targets(settings["label_set"]),
+        size=settings["size"],
+        batch_size=settings["batch_size"],
+        augmentation=Augmentation(**settings["augmentation"]),
+        seed=0,
+        epoch=0,
+    )
+    for index in range(min(BATCHES, len(batches))):
+        yield batches[index][0]
+
+
+def _merged(values: list[Any]) -> Any:
+    """Give what all values are, or the list of them; of objects, member by member."""
+    if all(value == values[0] for value in values):
+        return values[0]
+    if all(isinstance(value, dict) for value in values):
+        keys = dict.fromkeys(key for value in values for key in value)
+        return {key: _merged([value.get(key) for value in values]) for key in keys}
+    return values
+
+
+def _check_alike(run: Path, record: dict[str, Any], first: Path, wanted: dict[str, Any]) -> None:
+    for name, mine, other in (
+        *((key, record["settings"].get(key), wanted["settings"].get(key)) for key in _ALIKE),
+        ("data", record["data_sha256"], wanted["data_sha256"]),
+        ("class prior", record["class_prior"], wanted["class_prior"]),
+    ):
+        if mine != other:
+            msg = f"{run} and {first} differ in their {name}: no mean of them is a network"
             raise RunError(msg)
