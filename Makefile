@@ -18,7 +18,7 @@ PORT ?= 8765
 FER2013 ?= fer2013.csv
 FERPLUS ?= fer2013new.csv
 WEIGHTS ?= imagenet
-RUN ?= runs/emotion
+RUN ?= runs
 DATA = --data $(FER2013) --ferplus $(FERPLUS)
 
 .DEFAULT_GOAL := help
@@ -76,12 +76,14 @@ model: $(VENV)/.dev ## train, convert and measure a model like the shipped one: 
 	$(FIT) --out $(RUN)/fourth --weights $(call trained,third) \
 	  --teacher $(call trained,third) $(call trained,second) \
 	  --epochs 10 --small-epochs 0 --learning-rate 5e-4
-	test -e $(RUN)/mean/run.json \
-	  || $(BIN)/python -m training average $(RUN)/second $(RUN)/fourth $(DATA) --out $(RUN)/mean
+	test -e $(RUN)/mean/run.json || $(BIN)/python -m training average $(DATA) \
+	  $(RUN)/second $(RUN)/fourth --out $(RUN)/mean
 	$(FIT) --out $(RUN)/last --weights $(call trained,mean) \
 	  --teacher $(call trained,fourth) $(call trained,second) \
 	  --epochs 10 --small-epochs 0 --learning-rate 5e-4 --blur 0.25 --noise 0.2
-	$(BIN)/python -m convert $(call trained,last) $(RUN)/emotion.tflite $(DATA) --fine-tune 1200 \
+	test -e $(RUN)/emotion/run.json || $(BIN)/python -m training average $(DATA) \
+	  $(RUN)/second $(RUN)/fourth $(RUN)/last --out $(RUN)/emotion
+	$(BIN)/python -m convert $(call trained,emotion) $(RUN)/emotion.tflite $(DATA) --fine-tune 1200 \
 	  --version 0.3.0 --prior-exponent 0.9 --margin 0 --lift 0.07 --calibration-images 300
 	$(BIN)/python -m training evaluate $(RUN)/emotion.tflite $(DATA)
 

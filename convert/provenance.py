@@ -50,7 +50,11 @@ def describe_run(run: dict[str, Any]) -> dict[str, Any] | None:
     settings = kept.get("settings")
     if isinstance(settings, dict) and "weights" in settings:
         # The place on somebody's disk is nobody else's business.
-        kept["settings"] = {**settings, "weights": Path(str(settings["weights"])).name}
+        weights = settings["weights"]  # several, where networks were averaged
+        names = [
+            Path(str(each)).name for each in (weights if isinstance(weights, list) else [weights])
+        ]
+        kept["settings"] = {**settings, "weights": names if isinstance(weights, list) else names[0]}
     return kept or None
 
 

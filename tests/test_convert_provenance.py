@@ -77,3 +77,10 @@ def test_what_strangers_read_holds_no_path_of_mine() -> None:
 
 def test_a_foreign_model_has_no_run() -> None:
     assert describe_run({}) is None
+
+
+def test_a_mean_of_runs_names_the_weights_of_each() -> None:
+    run = {"settings": {"weights": ["/home/me/one.keras", "two.keras"], "seed": [1, 2]}}
+    assert describe_run(run) == {
+        "settings": {"weights": ["one.keras", "two.keras"], "seed": [1, 2]}
+    }
