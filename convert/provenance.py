@@ -50,12 +50,15 @@ def describe_run(run: dict[str, Any]) -> dict[str, Any] | None:
     settings = kept.get("settings")
     if isinstance(settings, dict) and "weights" in settings:
         # The place on somebody's disk is nobody else's business.
-        weights = settings["weights"]  # several, where networks were averaged
-        names = [
-            Path(str(each)).name for each in (weights if isinstance(weights, list) else [weights])
-        ]
-        kept["settings"] = {**settings, "weights": names if isinstance(weights, list) else names[0]}
+        kept["settings"] = {**settings, "weights": _file_names(settings["weights"])}
     return kept or None
+
+
+def _file_names(paths: Any) -> Any:
+    """Give the name of a file; of several, where networks were averaged, the list of names."""
+    if isinstance(paths, list):
+        return [_file_names(path) for path in paths]
+    return Path(str(paths)).name
 
 
 def class_prior(

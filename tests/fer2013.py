@@ -50,6 +50,13 @@ def csv_text() -> str:
     return "\n".join(["emotion,pixels,Usage", *(csv_row(*face) for face in faces())]) + "\n"
 
 
+def write_files(folder: Path) -> Path:
+    """Write fer2013.csv and FER+'s ferplus.csv into a folder, which is returned."""
+    (folder / "fer2013.csv").write_text(csv_text())
+    (folder / "ferplus.csv").write_text(ferplus_text())
+    return folder
+
+
 def ferplus_text() -> str:
     """Write FER+ votes for the same rows: seven for the label, three for contempt."""
     columns = list(FERPLUS_COLUMNS)

@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "fer2013.csv").write_text(fer2013.csv_text())
-    (folder / "ferplus.csv").write_text(fer2013.ferplus_text())
-    return folder
+    return fer2013.write_files(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

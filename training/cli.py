@@ -93,6 +93,10 @@ def _add_evaluate(commands: Any) -> None:
         metavar="FILE",
         help="score a .keras with the temperature, prior and thresholds of this .tflite",
     )
+    _add_prior_exponent(parser)
+
+
+def _add_prior_exponent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prior-exponent", type=float, metavar="E", help="in place of the model's own, 0 to 1"
     )
@@ -196,6 +200,7 @@ def _add_robustness(commands: Any) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write robustness.csv and robustness.png"
     )
+    _add_prior_exponent(parser)
 
 
 def _robustness(options: argparse.Namespace) -> None:
@@ -206,7 +211,7 @@ def _robustness(options: argparse.Namespace) -> None:
     faces = load_faces(options.data, options.ferplus).select(options.split)
     label_set: LabelSet = "ferplus" if options.ferplus else "fer2013"
     trials = []
-    for trial in try_changes(options.model, faces, label_set):
+    for trial in try_changes(options.model, faces, label_set, options.prior_exponent):
         trials.append(trial)
         print(
             f"{trial.change} {trial.amount:g} {CHANGES[trial.change].unit}: accuracy "
@@ -235,7 +240,10 @@ def _add_average(commands: Any) -> None:
 
 
 def _average(options: argparse.Namespace) -> None:
-    """Average the weights of finished runs that went on from the same network."""
+    """Average the weights of finished runs that went on from the same network.
+
+    Statistics of batch normalization are taken of faces varied as in the last of them.
+    """
     with quiet():  # TensorFlow greets
         from training.soup import average_runs
 

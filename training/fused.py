@@ -55,7 +55,12 @@ class _Unchanged(keras.layers.Layer):  # type: ignore[misc] # keras ships no typ
 def fold(network: keras.Model) -> keras.Model:
     """Copy a network with every batch normalization folded into the convolution before it.
 
-    The answers are the same up to rounding, in two thirds of the time; it is not for training.
+    Args:
+        network: Takes and gives the same as its copy.
+
+    Returns:
+        A copy with the same answers up to rounding, in less time; it is not for training.
+
     """
     normalized = _normalized(network)
     dropped = {layer.name for layer in normalized.values()}

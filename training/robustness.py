@@ -130,13 +130,16 @@ CHANGES = {
 """The changes of `python -m training robustness`."""
 
 
-def try_changes(model: Path, faces: Faces, label_set: LabelSet) -> Iterator[Trial]:
+def try_changes(
+    model: Path, faces: Faces, label_set: LabelSet, prior_exponent: float | None = None
+) -> Iterator[Trial]:
     """Yield a trial for each amount of each change.
 
     Args:
         model: A .keras or .tflite file.
         faces: The faces of one split; those without an emotion in `label_set` are left out.
         label_set: Whose labels are the truth.
+        prior_exponent: How much class prior to put back, 0 to 1, in place of the model's own.
 
     Raises:
         RunError: The model cannot be read.
@@ -147,7 +150,9 @@ def try_changes(model: Path, faces: Faces, label_set: LabelSet) -> Iterator[Tria
     truth = faces.truth(label_set)
     for name, change in CHANGES.items():
         for amount in change.amounts:
-            prediction = predict(model, change.apply(faces.images, amount))
+            prediction = predict(
+                model, change.apply(faces.images, amount), prior_exponent=prior_exponent
+            )
             figures = measure(prediction.scores, truth, EMOTIONS)
             yield Trial(name, amount, figures.accuracy, figures.macro_recall)
 

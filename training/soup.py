@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 BATCHES = 60
-"""How many batches the statistics are taken of."""
+"""How many batches the statistics are taken of, at most."""
 
 _ALIKE = ("label_set", "size", "alpha")
 """The settings that must not differ; of others the record tells all values."""
@@ -40,6 +40,8 @@ _ALIKE = ("label_set", "size", "alpha")
 
 def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     """Write the mean of finished runs, with statistics of its own, as if it were a run.
+
+    The statistics are taken of faces varied as in the last of the runs.
 
     Args:
         runs: Folders of `fit`, with model.keras and run.json.

@@ -1,8 +1,7 @@
 """Statistics of batch normalization for a network whose weights were not trained as they are.
 
-The mean of several networks' weights needs its own (Izmailov et al. 2018, arXiv 1803.05407). They
-are taken of faces that are varied as in training: plain ones were tried, and a network that had
-learnt from blended faces answered worse with them.
+The mean of several networks' weights needs its own (Izmailov et al. 2018, arXiv 1803.05407), of
+faces that are varied as those that the weights have learnt from.
 """
 
 from __future__ import annotations
