@@ -75,7 +75,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("label-smoothing", float, "share of every target spread over all classes"),
         ("seed", int, "seed of everything random"),
     ):
-        parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
+        _add_setting(parser, name, kind, text, FitSettings)
     variation = parser.add_argument_group("how faces are varied")
     for name, text in (
         ("rotation", "largest turn to either side, degrees"),
@@ -88,7 +88,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("occlusion", "share of the faces of which a patch is covered"),
         ("mixup", "share of the faces that are blended with another"),
     ):
-        variation.add_argument(f"--{name}", type=float, default=argparse.SUPPRESS, help=text)
+        _add_setting(variation, name, float, text, Augmentation)
     parser.add_argument(
         "--teacher",
         type=file_option,
@@ -97,6 +97,19 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="networks of earlier runs, .keras, whose averaged answers are learnt, too",
     )
+
+
+def _add_setting(
+    parser: argparse._ActionsContainer,
+    name: str,
+    kind: Callable[[str], Any],
+    text: str,
+    settings: type[FitSettings | Augmentation],
+) -> None:
+    """Add an option that the settings have a default for."""
+    default = getattr(settings, name.replace("-", "_"))
+    text = f"{text} (default: {default})"
+    parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
 
 
 def _fit(options: argparse.Namespace) -> int:
