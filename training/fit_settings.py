@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 class Augmentation:
     """How far and how often a training face is changed."""
 
-    rotation: float = 20.0
+    rotation: float = 15.0
     """Largest turn to either side, degrees."""
-    scale: float = 0.2
+    scale: float = 0.18
     """Largest relative change of size."""
-    shift: float = 0.1
+    shift: float = 0.08
     """Largest move along each axis, as a share of the side."""
     contrast: float = 0.3
     """Largest relative change of contrast."""
-    brightness: float = 50.0
+    brightness: float = 40.0
     """Largest change of brightness, grey levels."""
-    blur: float = 0.35
+    blur: float = 0.2
     """Share of the faces that first lose resolution, by up to three times."""
-    noise: float = 0.25
+    noise: float = 0.15
     """Share of the faces that get noise, up to 16 grey levels of standard deviation."""
     occlusion: float = 0.25
     """Share of the faces of which a patch, up to 40 % of the side, is covered."""
-    mixup: float = 0.5
+    mixup: float = 0.2
     """Share of the faces that are blended with another one of their batch, as are the targets
     (Zhang et al. 2018, arXiv 1710.09412)."""
 
