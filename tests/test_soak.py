@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from serenbox.results import EMOTIONS
 from tests.benchmarks.soak import Soak, delivery_problems, split_epochs
 from tests.mosquitto import Received
 
@@ -29,7 +30,8 @@ def test_short_run(tmp_path: Path) -> None:
     assert outcome.restarts >= 1
     assert len(outcome.epochs) == outcome.restarts + 1
     moods = {event["mood"] for event in outcome.events}
-    assert {"happy", "no_face", "no_camera"} <= moods
+    assert {"no_face", "no_camera"} <= moods
+    assert moods & set(EMOTIONS), "the drawn face has none"
     assert sum(map(len, outcome.epochs)) >= 3
 
 
