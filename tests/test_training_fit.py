@@ -66,6 +66,18 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_help_tells_the_default_of_every_setting() -> None:
+    command = [sys.executable, "-m", "training", "fit", "--help"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    text = " ".join(said.split())
+
+    for name, default in {**asdict(FitSettings()), **asdict(Augmentation())}.items():
+        if isinstance(default, int | float):
+            option = f"--{name.replace('_', '-')} {name.upper()} "
+            told = text.partition(option)[2].partition("(default: ")[2].partition(")")[0]
+            assert told == str(default), option
+
+
 def test_run_leaves_model_history_curves_and_record(finished: Path) -> None:
     model = keras.saving.load_model(finished / "model.keras")
     assert model.input_shape == (None, 32, 32, 1)

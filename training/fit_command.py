@@ -106,7 +106,7 @@ def _add_setting(
     text: str,
     settings: type[FitSettings | Augmentation],
 ) -> None:
-    """Add an option that the settings have a default for."""
+    """Add an option; unless it is given the settings' own default counts, which its help tells."""
     default = getattr(settings, name.replace("-", "_"))
     text = f"{text} (default: {default})"
     parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
