@@ -110,7 +110,10 @@ class Mosquitto:
             f"allow_anonymous {'true' if users is None else 'false'}",
             "log_type all",
             "set_tcp_nodelay true",
-            "max_queued_messages 0",  # no limit, so that none of a burst is lost here
+            # No limits, so that none of a burst is lost here: what waits for a listener that is
+            # slow to confirm goes with the broker.
+            "max_queued_messages 0",
+            "max_inflight_messages 0",
         ]
         if users is not None:
             lines.append(f"password_file {self._write_passwords(users)}")

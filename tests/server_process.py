@@ -106,11 +106,18 @@ def wait_until_healthy(server: Server) -> None:
 
 
 def workers_of(server: Server, count: int | None = None) -> set[int]:
-    """Return the process ids of the workers, of which there must be so many."""
+    """Return the process ids of the workers; with a count, as soon as there are so many.
+
+    The first one answers before the next ones have been started.
+    """
     command = ["ps", "-o", "pid=", "--ppid", str(server.process.pid)]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-    assert count in (None, len(listed)), listed
-    return set(map(int, listed))
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+        if count in (None, len(listed)):
+            return set(map(int, listed))
+        assert time.monotonic() < deadline, listed
+        time.sleep(0.05)
 
 
 def memory_of(pid: int) -> tuple[int, int]:

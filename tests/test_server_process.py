@@ -189,7 +189,7 @@ def test_silent_and_slow_clients_do_not_keep_others_out(
 
 
 def test_overload_is_answered_and_nothing_is_lost(server: Server, portrait_bytes: bytes) -> None:
-    before = workers_of(server)
+    before = workers_of(server, 2)
     with ThreadPoolExecutor(60) as pool:
         answers = list(
             pool.map(lambda _: server.ask("POST", "/predict", portrait_bytes), range(120))
@@ -203,7 +203,7 @@ def test_overload_is_answered_and_nothing_is_lost(server: Server, portrait_bytes
 
 
 def test_random_bytes_on_the_wire_harm_nobody(server: Server, portrait_bytes: bytes) -> None:
-    before = workers_of(server)
+    before = workers_of(server, 2)
     chance = random.Random(66)  # noqa: S311 - to be repeatable
     body, kind = form(portrait_bytes[:2000])
     whole = (

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -217,7 +218,7 @@ class Soak:
             connected = self._look()
             if connected and restart_at <= outcome.frames < self._frames:
                 restart_at += self._restart_every
-                listener = self._restart(broker, listener)
+                listener = self._restart(daemon, broker, listener)
                 if self._talk:
                     print(self._progress(), flush=True)
         return listener
@@ -230,13 +231,18 @@ class Soak:
         self.outcome.dropped = status["outputs"]["mqtt"]["dropped"]
         return bool(status["outputs"]["mqtt"]["connected"])
 
-    def _restart(self, broker: Mosquitto, listener: Listener) -> Listener:
-        """Restart the broker; the service waits a second before it tries it again."""
+    def _restart(self, daemon: Daemon, broker: Mosquitto, listener: Listener) -> Listener:
+        """Restart the broker; the service comes back to it when somebody listens again."""
         self.outcome.restarts += 1
         broker.stop()  # what it had taken in has reached the listener's socket
         self._leave(listener)
-        broker.start()
-        return Listener(broker)
+        wait_for(lambda: not self._look(), "the service to notice that the broker has gone")
+        daemon.send(signal.SIGSTOP)
+        try:
+            broker.start()
+            return Listener(broker)
+        finally:
+            daemon.send(signal.SIGCONT)
 
     def _leave(self, listener: Listener) -> None:
         """Take what the listener has got, once it has noticed that the broker has gone."""
