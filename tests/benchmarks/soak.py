@@ -197,7 +197,10 @@ class Soak:
             with Daemon(self._folder, camera, configuration=configuration) as daemon:
                 listener = self._watch(daemon, broker, listener)
                 outcome.code = daemon.end()
-            wait_for(lambda: listener.of("/availability")[-1].text == "offline", "offline")
+            wait_for(
+                lambda: [one.text for one in listener.of("/availability")][-1:] == ["offline"],
+                "offline",
+            )
             broker.stop()
             self._leave(listener)
         outcome.seconds = time.monotonic() - began
@@ -218,7 +221,7 @@ class Soak:
             connected = self._look()
             if connected and restart_at <= outcome.frames < self._frames:
                 restart_at += self._restart_every
-                listener = self._restart(daemon, broker, listener)
+                listener, connected = self._restart(daemon, broker, listener), False
                 if self._talk:
                     print(self._progress(), flush=True)
         return listener
