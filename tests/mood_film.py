@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 FPS = 10
 HAPPY, SAD, NOBODY = "happy", "sad", "no_face"
 
-FLICKER = [(mood, 0.4) for mood in (SAD, HAPPY) * 2]
-SCENES = [(NOBODY, 0.4), (HAPPY, 1.4), *FLICKER, (SAD, 1.6), (NOBODY, 1.7)]
+FLICKER = [(mood, 0.6) for mood in (SAD, HAPPY) * 2]
+SCENES = [(NOBODY, 0.6), (HAPPY, 2.1), *FLICKER, (SAD, 2.4), (NOBODY, 2.6)]
 """What is seen for how many seconds."""
 
 

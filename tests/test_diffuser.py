@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.mosquitto import Mosquitto
 
 OWN = "serenbox/serenbox"
-DWELL, OFF_AFTER, MINIMUM_ON = 0.6, 0.4, 2.2
+DWELL, OFF_AFTER, MINIMUM_ON = 0.9, 0.6, 3.3
 
 SETTINGS = f"""
 [sensing]
