@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FPS = 10
 HAPPY, SAD, NOBODY = "happy", "sad", "no_face"
 
+# Long enough that a busy machine sees each, too short for the diffuser of the tests to follow.
 FLICKER = [(mood, 0.6) for mood in (SAD, HAPPY) * 2]
 SCENES = [(NOBODY, 0.6), (HAPPY, 2.1), *FLICKER, (SAD, 2.4), (NOBODY, 2.6)]
 """What is seen for how many seconds."""

@@ -240,6 +240,7 @@ class Soak:
         broker.stop()  # what it had taken in has reached the listener's socket
         self._leave(listener)
         wait_for(lambda: not self._look(), "the service to notice that the broker has gone")
+        # What it published before somebody listens would be missing, and it could not know.
         daemon.send(signal.SIGSTOP)
         try:
             broker.start()
