@@ -132,14 +132,14 @@ class Mosquitto:
         return self._process.pid
 
     def start(self) -> None:
-        """Start and wait until it takes connections."""
+        """Start and wait until it answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [self._program, "-c", str(self._configuration), "-v"],
                 stdout=log,
                 stderr=log,
             )
-        wait_for(self._takes_connections, f"Mosquitto to start; see {self.log}")
+        wait_for(self._answers, f"Mosquitto to start; see {self.log}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it and wait for that; does nothing where it does not run."""
@@ -172,12 +172,27 @@ class Mosquitto:
             subprocess.run([tool, "-b", str(file), user, password], check=True, capture_output=True)
         return file
 
-    def _takes_connections(self) -> bool:
+    def _answers(self) -> bool:
+        """Tell whether it has refused what is no MQTT.
+
+        That it takes connections is not enough: the system does so for it, and between listening
+        and its main loop it forgets to end when told to.
+        """
         assert self._process is not None
         assert self._process.poll() is None, self.log.read_text()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
+        try:
+            connection = socket.create_connection(("127.0.0.1", self.port), 1)
+        except OSError:
+            return False
+        with connection:
+            connection.sendall(bytes(16))  # neither MQTT nor TLS begins like this
+            try:
+                connection.recv(1)  # returns when it closes; with TLS it says why before
+            except TimeoutError:
+                return False
+            except ConnectionResetError:
+                return True
+        return True
 
 
 @contextlib.contextmanager
