@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 # NASA's portrait of Eileen Collins, public domain, carried by scikit-image.
 PORTRAIT := $(VENV)/lib/python3*/site-packages/skimage/data/astronaut.png
 
-# What also runs on tflite-runtime, numpy 1 and OpenCV 4.11, where there is a Python 3.11.
+# What also runs on tflite-runtime, numpy 1 and OpenCV 4.11, where there is a Python 3.11: after the other
+# tests, which leave the small model that only TensorFlow can make in pytest's cache.
 DEVICE_TESTS := $(addprefix tests/test_,$(addsuffix .py,\
   runtime classifier detector face_finder crop images annotate convert_opcheck))
 
@@ -40,8 +41,8 @@ photo: $(VENV)/.demo ## find the emotion of a real portrait and draw it
 	@echo "The annotated picture is demo/astronaut.png"
 
 test: $(VENV)/.dev $(if $(PYTHON311),.venv-tflite/.ready) ## set up and pass the tests
-	$(if $(PYTHON311),.venv-tflite/bin/python -m pytest --quiet $(DEVICE_TESTS))
 	SERENBOX_TFLITE_PYTHON=$(if $(PYTHON311),.venv-tflite/bin/python) $(BIN)/python -m pytest
+	$(if $(PYTHON311),.venv-tflite/bin/python -m pytest --quiet $(DEVICE_TESTS))
 
 test-pi: $(VENV)/.demo ## try the service on root file systems like a Pi's: as root, on Debian
 	tests/pi/run.sh $(BIN)/python $(PORTRAIT)
@@ -93,7 +94,7 @@ model: $(VENV)/.dev ## train, convert and measure a model like the shipped one: 
 	  --version 0.4.0 --prior-exponent 0.9 --margin 0 --lift 0.07 --calibration-images 300
 	$(BIN)/python -m training evaluate $(RUN)/emotion.tflite $(DATA)
 
-benchmark-model: $(VENV)/.dev ## the same on FER2013's own labels, from the shipped network, to compare with papers
+benchmark-model: $(VENV)/.dev ## train a network on FER2013's own labels, to compare with papers: FER2013=… FERPLUS=…
 	$(FIT) --labels fer2013 --weights training/models/emotion.keras --epochs 12 --small-epochs 0 \
 	  --out $(RUN)/benchmark-first
 	$(FIT) --labels fer2013 --weights $(RUN)/benchmark-first/model.keras \

@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import tarfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-import pytest
-
 from tests.daemon_process import wait_for
+from tests.missing import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,13 +32,6 @@ _FLAGS = (
     *("--disable-extensions", "--disable-dev-shm-usage", "--mute-audio"),
     f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
 )
-
-
-def missing(sentence: str) -> None:
-    """Skip the test; fail it where SERENBOX_REQUIRE_ALL is 1."""
-    if os.environ.get("SERENBOX_REQUIRE_ALL") == "1":
-        pytest.fail(sentence)
-    pytest.skip(sentence)
 
 
 DESKTOP: dict[str, int] = {"width": 1080, "height": 760}

@@ -26,6 +26,7 @@ from serenbox.model_file import (
 from serenbox.models import FACE_MODEL
 from serenbox.results import EMOTIONS
 from tests.browser import DESKTOP, Page, chromium, fetch_axe, shape
+from tests.missing import missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ def small_tflite(pytestconfig: pytest.Config) -> bytes:
     path = Path(pytestconfig.cache.mkdir("serenbox"), f"small-{version}.tflite")
     if not path.exists():
         if importlib.util.find_spec("tensorflow") is None:
-            pytest.skip("TensorFlow, which makes the small model, is not installed")
+            missing("TensorFlow, which makes the small model, is not installed")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TensorFlow's own
             path.write_bytes(make_small_model())
@@ -136,7 +137,7 @@ def portrait_file() -> Path:
     """
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
-        pytest.skip("scikit-image, which carries a portrait, is not installed")
+        missing("scikit-image, which carries a portrait, is not installed")
     return Path(package.origin).parent / "data" / "astronaut.png"
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import pytest
+from tests.missing import missing
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
@@ -22,12 +21,7 @@ class FakeClock:
 
     def __init__(self, path: Path) -> None:
         if not LIBRARIES:
-            sentence = (
-                "libfaketime, which this test needs, is not installed: apt install libfaketime"
-            )
-            if os.environ.get("SERENBOX_REQUIRE_ALL") == "1":
-                pytest.fail(sentence)
-            pytest.skip(sentence)
+            missing("libfaketime, which this test needs, is not installed: apt install libfaketime")
         self._path = path
         self.set(0)
         self.environment = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import threading
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paho.mqtt.client as paho
-import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.missing import missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +28,7 @@ def compiler() -> str:
     """Return g++; skip the test where it is missing, or fail where SERENBOX_REQUIRE_ALL is 1."""
     path = shutil.which("g++")
     if path is None:
-        sentence = "g++, which compiles the example diffuser, is not installed: apt install g++"
-        if os.environ.get("SERENBOX_REQUIRE_ALL") == "1":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+        missing("g++, which compiles the example diffuser, is not installed: apt install g++")
     return path
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serenbox.model_file import append_metadata, load_model_file
-from tests.browser import missing
 from tests.daemon_process import QUICK, Daemon, wait_for, write_script
 from tests.demo_clip import a_camera_works, make_clip
+from tests.missing import missing
 from tests.mosquitto import running_mosquitto
 from tests.ports import free_port
 from tests.web_client import Viewer, answers
