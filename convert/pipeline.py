@@ -18,7 +18,7 @@ from convert.output import check_writable, replaced_when_good
 from convert.provenance import class_prior, read_run
 from convert.quantize import quantize
 from convert.record import make_metadata
-from convert.scoring import SPLIT, fit_scores, make_exam
+from convert.scoring import SPLIT, fit_scores, make_exam, shift_to_majority, truth_of
 from convert.source import load_float_model
 from convert.verify import (
     Comparison,
@@ -66,8 +66,8 @@ class Material:
     """The whole data set."""
     calibration: NDArray[np.uint8]
     """(n, 48, 48) faces to calibrate on."""
-    training: NDArray[np.uint8]
-    """(m, 48, 48) faces to fine-tune on."""
+    training: Faces
+    """The faces to fine-tune on."""
     exam: Exam
     """The faces to fit and measure on."""
     run: dict[str, Any]
@@ -102,8 +102,7 @@ def convert(options: Options, say: Callable[[str], None]) -> Converted:
     check_writable(options.out, options.model)
     material = gather(options, say)
     tflite = _quantize(options, material, say)
-    say(f"comparing float and int8 on {len(material.exam.images)} faces of {SPLIT}")
-    measured = _measure(options, material, tflite)
+    measured = _measure(options, material, tflite, say)
     _doubt(measured.comparison, say)
     check_drop(measured.comparison, options.max_drop)
     metadata = make_metadata(options, material, measured)
@@ -127,7 +126,7 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
         model=model,
         faces=faces,
         calibration=calibration_faces(faces, options.label_set, options.calibration_images),
-        training=training_faces(faces, options.label_set).images,
+        training=training_faces(faces, options.label_set),
         exam=make_exam(faces, options.label_set, options.labels),
         run=run,
     )
@@ -137,7 +136,7 @@ def _quantize(options: Options, material: Material, say: Callable[[str], None]) 
     count = len(material.calibration)
     say(f"converting to int8, calibrating on {count} faces of the Training split (takes a while)")
     tflite = quantize(
-        material.model, material.calibration, material.training, options.fine_tune, say
+        material.model, material.calibration, material.training.images, options.fine_tune, say
     )
     structure = read_structure(tflite)
     check_operators(structure)
@@ -157,15 +156,20 @@ def _doubt(comparison: Comparison, say: Callable[[str], None]) -> None:
         )
 
 
-def _measure(options: Options, material: Material, tflite: bytes) -> Measured:
+def _measure(
+    options: Options, material: Material, tflite: bytes, say: Callable[[str], None]
+) -> Measured:
     model, exam = material.model, material.exam
+    prior = class_prior(material.run, material.faces, options.label_set, options.labels)
+    shift: tuple[float, ...] = ()
+    if options.label_set == "ferplus":
+        train = material.training
+        say(f"fitting the shift to the majority on {len(train)} faces of the Training split")
+        truth = truth_of(train, options.label_set, options.labels)
+        shift = shift_to_majority(int8_logits(tflite, model, train.images), truth, prior)
+    say(f"comparing float and int8 on {len(exam.images)} faces of {SPLIT}")
     before, after = model.logits(exam.images), int8_logits(tflite, model, exam.images)
-    scores = fit_scores(
-        after,
-        exam,
-        options,
-        class_prior(material.run, material.faces, options.label_set, options.labels),
-    )
+    scores = fit_scores(after, exam, options, prior, shift)
 
     def compared(chosen: NDArray[np.bool_]) -> Comparison:
         truth = exam.truth[chosen]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RUN_RECORD = "run.json"
 """What `python -m training fit` writes beside a model."""
 
-_KEPT = ("settings", "training_faces", "commit", "majority_shift")
+_KEPT = ("settings", "training_faces", "commit")
 """What of a run's record goes into the model file."""
 
 

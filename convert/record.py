@@ -41,7 +41,7 @@ def make_metadata(options: Options, material: Material, measured: Measured) -> M
         input=InputSpec(model.color, (0, 255)),
         crop=options.crop,
         scores=measured.scores,
-        training=_training(options, material),
+        training=_training(options, material, measured),
         accuracy={SPLIT: _accuracy(options, material, measured)},
         tensorflow=tf.__version__,
         commit=git_commit(),
@@ -49,7 +49,7 @@ def make_metadata(options: Options, material: Material, measured: Measured) -> M
     )
 
 
-def _training(options: Options, material: Material) -> dict[str, Any]:
+def _training(options: Options, material: Material, measured: Measured) -> dict[str, Any]:
     return {
         "dataset": "FER2013",
         "run": describe_run(material.run),
@@ -59,6 +59,9 @@ def _training(options: Options, material: Material) -> dict[str, Any]:
             "balanced_by": TRUTHS[options.label_set],
         },
         "fine_tuning": {"split": "Training", "steps": options.fine_tune},
+        "shift_fitted": {"split": "Training", "faces": len(material.training)}
+        if measured.scores.shift
+        else None,
         "scores_fitted": {
             "split": SPLIT,
             "truth": TRUTHS[options.label_set],

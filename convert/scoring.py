@@ -1,4 +1,4 @@
-"""Fits how logits become scores, on the faces of PublicTest: temperature and thresholds."""
+"""Fits how logits become scores: a shift on Training, temperature and thresholds on PublicTest."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import InputError
+from convert.majority import fit_shift
 from convert.thresholds import fit_temperature, fit_thresholds
 from serenbox.classifier import scores_from_logits
 from serenbox.model_file import ScoreSpec
@@ -51,8 +52,7 @@ def make_exam(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> Exa
     chosen = faces.select(SPLIT)
     if label_set == "ferplus":
         chosen = chosen[chosen.usable]
-    order = np.array([labels.index(label) for label in EMOTIONS])
-    truth = order[chosen.truth(label_set)]
+    truth = truth_of(chosen, label_set, labels)
     missing = [label for index, label in enumerate(labels) if not (truth == index).any()]
     if missing:
         raise InputError(
@@ -64,8 +64,33 @@ def make_exam(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> Exa
     return Exam(chosen.images, truth, chosen.duplicate)
 
 
+def truth_of(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> NDArray[np.int64]:
+    """Give (n,) the right answer for each face, as an index into the model's `labels`."""
+    order = np.array([labels.index(label) for label in EMOTIONS])
+    return np.asarray(order[faces.truth(label_set)])
+
+
+def shift_to_majority(
+    logits: NDArray[np.float32], truth: NDArray[np.int64], class_prior: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Fit what is added to logits, so that the majority of the annotators comes first.
+
+    Args:
+        logits: (n, labels) of the finished int8 model, for faces it was trained on.
+        truth: (n,) index of what most annotators said.
+        class_prior: How often each label occurred in training.
+
+    """
+    shift = fit_shift(logits + np.log(np.array(class_prior)), truth)
+    return tuple(round(each, 4) for each in shift.tolist())
+
+
 def fit_scores(
-    logits: NDArray[np.float32], exam: Exam, options: Options, class_prior: tuple[float, ...]
+    logits: NDArray[np.float32],
+    exam: Exam,
+    options: Options,
+    class_prior: tuple[float, ...],
+    shift: tuple[float, ...],
 ) -> ScoreSpec:
     """Fit temperature and thresholds to the logits that the device itself would compute.
 
@@ -74,14 +99,17 @@ def fit_scores(
         exam: The faces and the truth.
         options: How much of the prior is put back, and the rule of the thresholds.
         class_prior: How often each label occurred in training.
+        shift: What is added to the logit of each label; nothing where it is empty.
 
     """
     shifted = logits + options.prior_exponent * np.log(np.array(class_prior))
+    shifted += np.array(shift or 0.0)
     spec = ScoreSpec(
         temperature=round(fit_temperature(shifted, exam.truth), 4),
         class_prior=tuple(round(share, 8) for share in class_prior),
         prior_exponent=options.prior_exponent,
         thresholds=dict.fromkeys(options.labels, 0.0),
+        shift=shift,
     )
     thresholds = fit_thresholds(
         scores_from_logits(logits, spec),

@@ -41,6 +41,9 @@ def _accuracy(converted: Converted) -> Iterator[str]:
 
 def _scores(scores: ScoreSpec, named: dict[str, Any]) -> Iterator[str]:
     yield f"temperature {scores.temperature:g}, prior exponent {scores.prior_exponent:g}"
+    if scores.shift:
+        added = zip(scores.thresholds, scores.shift, strict=True)
+        yield "added to the logits: " + ", ".join(f"{label} {by:+.2f}" for label, by in added)
     share, right = _percent(named["share"]), _percent(named["accuracy"])
     unsaid = _percent(named["accuracy_of_uncertain"])
     yield f"named: {share} of the faces, {right} of them right; of the uncertain ones {unsaid}"

@@ -26,10 +26,12 @@ _CHANNELS = {"grey": 1, "rgb": 3}
 
 
 def scores_from_logits(logits: npt.NDArray[Any], spec: ScoreSpec) -> npt.NDArray[np.float32]:
-    """Turn logits into probabilities: softmax((logits + exponent * log(prior)) / temperature).
+    """Turn logits into probabilities.
 
-    The network was trained without the prior of its classes; the exponent says how much of it is
-    put back. The temperature makes the probabilities honest (Guo et al. 2017, arXiv 1706.04599).
+    They are softmax((logits + shift + exponent * log(prior)) / temperature). The network was
+    trained without the prior of its classes; the exponent says how much of it is put back. The
+    shift takes the mean vote of annotators to what most of them say. The temperature makes the
+    probabilities honest (Guo et al. 2017, arXiv 1706.04599).
 
     Args:
         logits: (..., n) floats, in the order of the model's labels.
@@ -47,8 +49,8 @@ def scores_from_logits(logits: npt.NDArray[Any], spec: ScoreSpec) -> npt.NDArray
 def _row_scores(logits: Sequence[float], spec: ScoreSpec) -> list[float]:
     # Of seven numbers plain ones are quicker than arrays: right after the network ran, little of
     # numpy's code is in the processor's cache.
-    prior = _log_prior(spec.class_prior, spec.prior_exponent)
-    scaled = [(logit + log) / spec.temperature for logit, log in zip(logits, prior, strict=True)]
+    added = _added(spec.class_prior, spec.prior_exponent, spec.shift)
+    scaled = [(logit + more) / spec.temperature for logit, more in zip(logits, added, strict=True)]
     top = max(scaled)
     powers = [math.exp(value - top) for value in scaled]
     total = sum(powers)
@@ -56,8 +58,12 @@ def _row_scores(logits: Sequence[float], spec: ScoreSpec) -> list[float]:
 
 
 @lru_cache(maxsize=8)
-def _log_prior(class_prior: tuple[float, ...], exponent: float) -> tuple[float, ...]:
-    return tuple(exponent * math.log(share) for share in class_prior)
+def _added(
+    class_prior: tuple[float, ...], exponent: float, shift: tuple[float, ...]
+) -> tuple[float, ...]:
+    shift = shift or (0.0,) * len(class_prior)
+    pairs = zip(class_prior, shift, strict=True)
+    return tuple(exponent * math.log(share) + each for share, each in pairs)
 
 
 def name_emotion(scores: Mapping[str, float], thresholds: Mapping[str, float]) -> str:

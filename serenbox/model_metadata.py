@@ -54,6 +54,9 @@ class ScoreSpec(NamedTuple):
     """How much of the prior is put back: 0 all labels alike, 1 as in training."""
     thresholds: Mapping[str, float]
     """The score each label needs to be named, 0 to 1."""
+    shift: tuple[float, ...] = ()
+    """What is added to each logit, in the order of the labels, so that what most annotators said
+    comes first; nothing where it is empty."""
 
 
 class ModelMetadata(NamedTuple):
@@ -171,11 +174,19 @@ def _scores(data: _Section, labels: tuple[str, ...]) -> ScoreSpec:
     thresholds = data.section("thresholds")
     if set(thresholds.content) != set(labels):
         raise data.wrong("thresholds", thresholds.content, "one number for each label")
+    shift = data.content.get("shift", ())
+    if (
+        not isinstance(shift, (list, tuple))
+        or len(shift) not in (0, len(labels))
+        or not all(_is_number(each) for each in shift)
+    ):
+        raise data.wrong("shift", shift, f"{len(labels)} numbers, one for each label")
     return ScoreSpec(
         temperature=data.number("temperature", 1e-3, 1e3),
         class_prior=tuple(float(share) for share in prior),
         prior_exponent=data.number("prior_exponent", 0, 1),
         thresholds={label: thresholds.number(label, 0, 1) for label in labels},
+        shift=tuple(float(each) for each in shift),
     )
 
 

@@ -58,6 +58,17 @@ def test_the_prior_is_put_back_by_its_exponent() -> None:
     assert half == pytest.approx(np.sqrt(prior) / np.sqrt(prior).sum())
 
 
+def test_a_shift_is_added_before_the_temperature_divides() -> None:
+    logits = np.array([0, 1, 5, 3, 2, 1, 0], np.float32)
+    shift = (0.3, 0.0, -0.2, 0.0, 0.0, 0.1, -0.2)
+    spec = ScoreSpec(1.7, (0.1, 0.01, 0.04, 0.25, 0.35, 0.15, 0.1), 0.6, {})
+
+    shifted = scores_from_logits(logits, spec._replace(shift=shift))
+
+    assert shifted == pytest.approx(scores_from_logits(logits + np.array(shift), spec))
+    assert shifted != pytest.approx(scores_from_logits(logits, spec))
+
+
 def test_temperature_makes_scores_modest_and_keeps_their_order() -> None:
     logits = np.array([0, 1, 5, 3, 2, 1, 0], np.float32)
     warm = scores_from_logits(logits, PLAIN._replace(temperature=3.0))

@@ -120,6 +120,8 @@ def check_metadata(metadata: ModelMetadata) -> None:
     assert metadata.scores.prior_exponent == 0.5
     assert metadata.scores.class_prior == pytest.approx(PRIOR)
     assert set(metadata.scores.thresholds) == set(EMOTIONS)
+    assert sum(metadata.scores.shift) == pytest.approx(0, abs=1e-3)
+    assert len(metadata.scores.shift) == 7
     public = metadata.accuracy["PublicTest"]
     assert public["truth"] == "FER+ majority"
     for kind in ("float", "int8"):

@@ -40,6 +40,14 @@ def test_lift_may_be_left_out(data: dict[str, Any]) -> None:
     assert parse_metadata(data).crop.lift == 0
 
 
+def test_logits_are_shifted_only_where_the_file_says_so(data: dict[str, Any]) -> None:
+    data["scores"]["shift"] = [0.1, 0, 0, 0, 0, 0, -0.1]
+    assert parse_metadata(data).scores.shift == (0.1, 0, 0, 0, 0, 0, -0.1)
+
+    del data["scores"]["shift"]
+    assert parse_metadata(data).scores.shift == ()
+
+
 def test_the_commit_may_be_unknown(metadata: ModelMetadata) -> None:
     known = metadata._replace(commit="abc")
 
@@ -97,6 +105,9 @@ def test_a_missing_key_is_named(path: str, data: dict[str, Any]) -> None:
         ("scores.class_prior", [0.5] * 7),
         ("scores.class_prior", [0, 0, 0, 0, 0, 0, 1]),
         ("scores.prior_exponent", 1.1),
+        ("scores.shift", [0.1]),
+        ("scores.shift", ["0"] * 7),
+        ("scores.shift", 0),
         ("scores.thresholds", {"happy": 0.5}),
         ("scores.thresholds.happy", 2),
         ("training", "FER2013"),

@@ -52,6 +52,7 @@ def raw_answers(pixels: list[str]) -> list[str]:
     image, output = model.get_input_details()[0], model.get_output_details()[0]
     scale, zero = output["quantization"]
     prior = said["scores"]["prior_exponent"] * np.log(said["scores"]["class_prior"])
+    prior += said["scores"].get("shift") or 0.0
     answers = []
     for text in pixels:
         face = np.array(text.split(), np.uint8).reshape(48, 48)

@@ -64,7 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_crop(commands)
     _add_robustness(commands)
     _add_average(commands)
-    _add_majority(commands)
     _add_tabulate(commands)
     return parser
 
@@ -250,29 +249,6 @@ def _average(options: argparse.Namespace) -> None:
 
     average_runs(options.runs, load_faces(options.data, options.ferplus), options.out)
     print(f"the mean of {len(options.runs)} runs is in {options.out}")
-
-
-def _add_majority(commands: Any) -> None:
-    parser = commands.add_parser(
-        "majority", help="shift a network to the majority", description=_majority.__doc__
-    )
-    parser.set_defaults(command=_majority)
-    parser.add_argument("run", type=Path, metavar="DIR", help="folder of a finished run")
-    add_data_options(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-
-
-def _majority(options: argparse.Namespace) -> None:
-    """Shift a finished network's logits, so that what most annotators say comes first.
-
-    It has learnt what they say on average. The shift is fitted on the Training split.
-    """
-    with quiet():  # TensorFlow greets
-        from training.majority import shift_to_majority
-
-    faces = load_faces(options.data, options.ferplus)
-    shift = shift_to_majority(options.run, faces, options.out)
-    print("added to the logits: " + ", ".join(f"{name} {by:+.2f}" for name, by in shift.items()))
 
 
 def _add_tabulate(commands: Any) -> None:

@@ -104,10 +104,12 @@ def _from_tflite(
     classifier = EmotionClassifier(path, runtime=runtime)
     metadata = classifier.metadata
     order = [metadata.labels.index(emotion) for emotion in EMOTIONS]
-    prior = tuple(metadata.scores.class_prior[index] for index in order)
+    scores = metadata.scores
+    prior = tuple(scores.class_prior[index] for index in order)
+    shift = tuple(scores.shift[index] for index in order) if scores.shift else ()
     color, size = metadata.input.color, classifier.input_size
     logits = [classifier.logits(face_to_input(image, size, color))[order] for image in images]
-    return np.stack(logits), metadata.scores._replace(class_prior=prior), classifier.runtime
+    return np.stack(logits), scores._replace(class_prior=prior, shift=shift), classifier.runtime
 
 
 def _from_keras(

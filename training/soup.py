@@ -18,7 +18,6 @@ from training.data import training_faces
 from training.errors import RunError
 from training.files import MODEL, RECORD, write_atomically
 from training.fit_settings import Augmentation
-from training.majority import SHIFT
 from training.network import load_network
 from training.record import read_record, write_model
 from training.statistics import estimate_statistics
@@ -50,8 +49,8 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         out: Folder for model.keras and run.json, which has a list where the runs' settings differ.
 
     Raises:
-        RunError: A run is not finished or was shifted to the majority, the runs have other shapes,
-            labels or data, or `out` holds a model already or cannot be written.
+        RunError: A run is not finished, the runs have other shapes, labels or data, or `out` holds
+            a model already or cannot be written.
         DataError: There are no votes.
 
     """
@@ -105,9 +104,6 @@ def _merged(values: list[Any]) -> Any:
 
 
 def _check_alike(run: Path, record: dict[str, Any], first: Path, wanted: dict[str, Any]) -> None:
-    if SHIFT in record:
-        msg = f"{run} was shifted to the majority: average the runs as they were trained"
-        raise RunError(msg)
     for name, mine, other in (
         *((key, record["settings"].get(key), wanted["settings"].get(key)) for key in _ALIKE),
         ("data", record["data_sha256"], wanted["data_sha256"]),

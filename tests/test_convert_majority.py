@@ -1,0 +1,52 @@
+"""What is added to logits, so that the majority of the annotators comes first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convert.majority import fit_shift
+
+SHIFT = np.array([0.5, -0.2, 0.0, 0.1, -0.4, 0.3, -0.3])
+
+
+def drawn(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.asarray((chances.cumsum(axis=1) < rng.random((len(chances), 1))).sum(axis=1))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def test_the_shift_is_found_whatever_the_sharpness() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (20_000, 7))
+    for sharpness in (0.5, 1.5):
+        truth = drawn(softmax(sharpness * (logits + SHIFT)), rng)
+
+        np.testing.assert_allclose(fit_shift(logits, truth), SHIFT, atol=0.1)
+
+
+def test_the_majority_of_ten_votes_comes_first_more_often() -> None:
+    rng = np.random.default_rng(1)
+    # One emotion is plain or absent, as it is with a smile; each annotator sees it or does not.
+    plain = rng.random(20_000) < 0.3
+    shares = softmax(rng.normal(0, 0.5, (20_000, 7)))
+    shares[plain] = 0.1 * shares[plain] + 0.9 * np.eye(7)[3]
+    votes = np.stack([np.eye(7)[drawn(shares, rng)] for _ in range(10)]).sum(axis=0)
+    truth = votes.argmax(axis=1)  # in a tie the first
+    logits = np.log(shares)  # what a perfect learner of mean votes would say
+
+    shifted = logits + fit_shift(logits, truth)
+
+    right, better = (np.mean(each.argmax(axis=1) == truth) for each in (logits, shifted))
+    assert better > right + 0.002
+
+
+def test_faces_that_are_all_right_leave_the_logits_alone() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 7, 70)
+    for size in (1, 10, 50):
+        logits = size * (np.eye(7)[truth] + rng.normal(0, 0.05, (70, 7)))
+
+        assert np.abs(fit_shift(logits, truth)).max() < 0.05
