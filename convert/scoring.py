@@ -80,6 +80,9 @@ def shift_to_majority(
         truth: (n,) index of what most annotators said.
         class_prior: How often each label occurred in training.
 
+    Returns:
+        One number for each label, in their order; they sum to 0 but for rounding.
+
     """
     shift = fit_shift(logits + np.log(np.array(class_prior)), truth)
     return tuple(round(each, 4) for each in shift.tolist())
