@@ -103,7 +103,8 @@ def test_labels_may_come_in_any_order(
 ) -> None:
     labels = tuple(reversed(EMOTIONS))
     prior = (0.2, 0.2, 0.1, 0.1, 0.1, 0.2, 0.1)
-    scores = metadata.scores._replace(class_prior=prior, prior_exponent=1.0)
+    shift = (0.3, 0.0, -0.1, 0.0, 0.2, -0.3, -0.1)
+    scores = metadata.scores._replace(class_prior=prior, prior_exponent=1.0, shift=shift)
     path = write(
         tmp_path / "m.tflite",
         small_tflite,

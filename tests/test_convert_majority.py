@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import pytest
 
 from convert.majority import fit_shift
+from serenbox.classifier import EmotionClassifier
+from serenbox.crop import face_to_input
+from serenbox.model_file import ModelMetadata, append_metadata
+from serenbox.results import EMOTIONS
+from training.predict import predict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHIFT = np.array([0.5, -0.2, 0.0, 0.1, -0.4, 0.3, -0.3])
 
@@ -50,3 +61,18 @@ def test_faces_that_are_all_right_leave_the_logits_alone() -> None:
         logits = size * (np.eye(7)[truth] + rng.normal(0, 0.05, (70, 7)))
 
         assert np.abs(fit_shift(logits, truth)).max() < 0.05
+
+
+def test_evaluation_shifts_as_the_device_does_whatever_the_order_of_labels(
+    small_tflite: bytes, metadata: ModelMetadata, tmp_path: Path
+) -> None:
+    scores = metadata.scores._replace(shift=tuple(SHIFT))
+    said = metadata._replace(labels=tuple(reversed(EMOTIONS)), scores=scores)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(append_metadata(small_tflite, said))
+    face = np.full((48, 48), 200, np.uint8)
+
+    device = EmotionClassifier(path)
+
+    answer = device.classify(face_to_input(face, device.input_size, "grey"))
+    assert predict(path, face[np.newaxis]).scores[0] == pytest.approx(answer)
