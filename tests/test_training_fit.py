@@ -230,12 +230,30 @@ def test_torch_trains_too(data: Path, tmp_path: Path) -> None:
     assert record["versions"]["backend"].startswith("torch")
 
 
+def test_an_older_backbone_teaches_the_one_that_ships(data: Path, tmp_path: Path) -> None:
+    older = ["--backbone", "mobilenet_v1", "--alpha", "0.25", "--epochs", "1"]
+    taught = fit(data, tmp_path / "teacher", *older)
+    assert taught.returncode == 0, taught.stderr
+    teacher = tmp_path / "teacher" / "model.keras"
+
+    done = fit(data, tmp_path / "run", "--epochs", "1", "--teacher", str(teacher))
+
+    assert done.returncode == 0, done.stderr
+    layers = {layer.name for layer in keras.saving.load_model(teacher).layers}
+    assert "conv_pw_13" in layers
+    layers = {
+        layer.name for layer in keras.saving.load_model(tmp_path / "run" / "model.keras").layers
+    }
+    assert "block_16_project" in layers
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         (["--size", "50"], "--size is 50, and must be a multiple of 32"),
         (["--noise", "2"], "--noise is 2, and must be from 0 to 1"),
         (["--weights", "nowhere.h5"], "nowhere.h5: no such file"),
+        (["--weights", "faceres.json"], "FaceRes is a mobilenet_v1"),
         (["--resume"], "no checkpoint"),
         (["--weights", "gs://a-bucket/model.keras"], "Cloud Storage, which is mounted at /gcs on"),
     ],

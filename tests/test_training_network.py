@@ -30,7 +30,7 @@ def test_grey_backbone_equals_the_color_one_on_grey_pictures(tmp_path: Path) -> 
     color.save_weights(path)
     network = build_network(64, alpha=ALPHA)
 
-    load_backbone(network, str(path), alpha=ALPHA)
+    load_backbone(network, str(path), pixels(1, 64), alpha=ALPHA)
 
     grey = pixels(2, 64)
     features = keras.Model(network.input, network.get_layer("dropout").output)
@@ -46,7 +46,7 @@ def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
     other.save_weights(path)
 
     with pytest.raises(RunError, match="alpha"):
-        load_backbone(build_network(64, alpha=ALPHA), str(path), alpha=ALPHA)
+        load_backbone(build_network(64, alpha=ALPHA), str(path), pixels(1, 64), alpha=ALPHA)
 
 
 def test_a_finished_network_is_gone_on_from_head_and_all(tmp_path: Path) -> None:
@@ -55,11 +55,11 @@ def test_a_finished_network_is_gone_on_from_head_and_all(tmp_path: Path) -> None
     finished.save(path)
     network = build_network(None, alpha=ALPHA)
 
-    load_backbone(network, str(path), alpha=ALPHA)
+    load_backbone(network, str(path), pixels(1, 64), alpha=ALPHA)
 
     np.testing.assert_allclose(network(pixels(2, 64)), finished(pixels(2, 64)), atol=1e-5)
-    with pytest.raises(RunError, match=r"another network than that of alpha 0\.5"):
-        load_backbone(build_network(64, alpha=0.5), str(path), alpha=0.5)
+    with pytest.raises(RunError, match=r"another network than mobilenet_v2 of alpha 0\.5"):
+        load_backbone(build_network(64, alpha=0.5), str(path), pixels(1, 64), alpha=0.5)
 
 
 def test_network_of_any_size_becomes_one_of_fixed_size() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from training.errors import RunError
 from training.files import CHECKPOINT, write_atomically
+from training.fit_settings import OLDER_RUNS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _check_settings(arrays: dict[str, Any], now: dict[str, Any]) -> None:
-    began = json.loads(str(arrays["settings"]))
+    began = {**OLDER_RUNS, **json.loads(str(arrays["settings"]))}
     changed = [
         f"{name} was {began.get(name)}, not {value}"
         for name, value in json.loads(json.dumps(now)).items()

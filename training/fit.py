@@ -24,7 +24,7 @@ from training.fused import fuse
 from training.loss import BalancedCrossEntropy
 from training.metrics import measure
 from training.network import build_network, load_backbone, with_size
-from training.predict import keras_logits
+from training.predict import keras_logits, model_inputs
 from training.quiet import quiet
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["FitSettings", "History", "Run"]
 
 History = list[dict[str, float]]
+
+_SAMPLE = 1280
+"""Faces for the statistics of a backbone that comes without."""
 
 
 class Run:
@@ -70,7 +73,11 @@ class Run:
         self.training_faces = len(train)
         self._check_batches()
         self.commit = git_commit()
-        self.network = fuse(build_network(None, alpha=settings.alpha, dropout=settings.dropout))
+        self.network = fuse(
+            build_network(
+                None, backbone=settings.backbone, alpha=settings.alpha, dropout=settings.dropout
+            )
+        )
         self._compile()
         self._teach: Teachers | None = None
         self.history: History = []
@@ -107,7 +114,15 @@ class Run:
 
     def start(self) -> None:
         """Begin from the given backbone."""
-        load_backbone(self.network, self.settings.weights, alpha=self.settings.alpha)
+        settings = self.settings
+        sample = model_inputs(self._images[:_SAMPLE], settings.size).astype(np.float32)
+        load_backbone(
+            self.network,
+            settings.weights,
+            sample,
+            backbone=settings.backbone,
+            alpha=settings.alpha,
+        )
 
     def resume(self) -> None:
         """Go on after the last whole epoch in the folder.
@@ -218,7 +233,10 @@ class Run:
     def finished_network(self) -> keras.Model:
         """Give the averaged network at its fixed size, without optimizer state."""
         self.average()
-        return with_size(self.network, self.settings.size, alpha=self.settings.alpha)
+        settings = self.settings
+        return with_size(
+            self.network, settings.size, backbone=settings.backbone, alpha=settings.alpha
+        )
 
 
 class _TrainedWeights(keras.callbacks.Callback):  # type: ignore[misc] # keras ships no types

@@ -13,7 +13,7 @@ from training.data import LabelSet, describe, load_faces
 from training.distribute import join, losing_no_machine
 from training.errors import RunError
 from training.files import CHECKPOINT, MODEL, RECORD
-from training.fit_settings import Augmentation, FitSettings
+from training.fit_settings import Augmentation, Backbone, FitSettings
 from training.options import add_data_options, file_option, path_option
 from training.quiet import quiet
 from training.supervise import end_with_parent, is_child, supervise
@@ -54,14 +54,24 @@ def add_fit(commands: Any) -> None:
         default=argparse.SUPPRESS,
         help="whose labels to learn (default: ferplus where --ferplus is given, else fer2013)",
     )
+    parser.add_argument(
+        "--backbone",
+        choices=get_args(Backbone),
+        default=argparse.SUPPRESS,
+        help=f"what looks at the pixels (default: {FitSettings.backbone})",
+    )
     _add_settings(parser)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     for name, kind, text in (
         ("size", int, "side of the input in pixels, a multiple of 32"),
-        ("alpha", float, "width multiplier of MobileNetV2"),
-        ("weights", file_option, "where to begin: imagenet, a .weights.h5 or .keras file, or none"),
+        ("alpha", float, "width multiplier of the backbone"),
+        (
+            "weights",
+            file_option,
+            "where to begin: imagenet, a .weights.h5 or .keras file, FaceRes's .json, or none",
+        ),
         ("epochs", int, "passes over the training faces"),
         ("small-epochs", int, "how many of them, first, run at --small-size"),
         ("small-size", int, "side of the input in those"),

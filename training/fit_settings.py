@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from training.errors import RunError
 
 if TYPE_CHECKING:
     from training.data import LabelSet
+
+Backbone = Literal["mobilenet_v2", "mobilenet_v1"]
+"""What looks at the pixels: the network that ships, or an older one that only teaches it."""
+OLDER_RUNS: dict[str, str] = {"backbone": "mobilenet_v2"}
+"""What the records of runs before there was this choice do not say."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,13 @@ class FitSettings:
     """Whose labels to learn."""
     size: int = 96
     """Side of the network's input, pixels; a multiple of 32."""
+    backbone: Backbone = "mobilenet_v2"
+    """What looks at the pixels."""
     alpha: float = 1.0
-    """Width multiplier of MobileNetV2."""
+    """Width multiplier of the backbone."""
     weights: str = "imagenet"
-    """Where the network begins: `imagenet`, a .weights.h5 file, a .keras file, or `none`."""
+    """Where the network begins: `imagenet`, a .weights.h5 or .keras file, FaceRes's .json (for
+    mobilenet_v1), or `none`."""
     teacher: tuple[str, ...] = ()
     """The .keras files whose averaged answers to what is shown are blended into the targets."""
     teacher_share: float = 0.5
@@ -102,6 +110,11 @@ class FitSettings:
         for name, fits, wanted in (
             ("size", self.size > 0 and self.size % 32 == 0, "a multiple of 32"),
             ("small-size", self.small_size > 0 and self.small_size % 32 == 0, "a multiple of 32"),
+            (
+                "weights",
+                self.backbone == "mobilenet_v1" or not self.weights.endswith(".json"),
+                "another file with this --backbone: FaceRes is a mobilenet_v1",
+            ),
             ("alpha", self.alpha > 0, "above 0"),
             ("epochs", self.epochs >= 1, "1 or more"),
             ("small-epochs", 0 <= self.small_epochs <= self.epochs, "from 0 to --epochs"),

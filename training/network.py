@@ -1,32 +1,51 @@
-"""The network: ImageNet's MobileNetV2 over grey faces, with seven logits."""
+"""The network: a pretrained MobileNet over grey faces, with seven logits."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from serenbox.results import EMOTIONS
 from training.errors import RunError
+from training.faceres import load_faceres
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from training.fit_settings import Backbone
+
+BACKBONES = {
+    "mobilenet_v2": keras.applications.MobileNetV2,
+    "mobilenet_v1": keras.applications.MobileNet,
+}
+"""What makes each of `fit_settings.Backbone`."""
 
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Width multipliers for which ImageNet weights exist."""
 
 
-def build_network(size: int | None, *, alpha: float = 1.0, dropout: float = 0.2) -> keras.Model:
+def build_network(
+    size: int | None,
+    *,
+    backbone: Backbone = "mobilenet_v2",
+    alpha: float = 1.0,
+    dropout: float = 0.2,
+) -> keras.Model:
     """Make an untrained network.
 
     It takes raw grey pixels (n, size, size, 1), 0..255, and gives (n, 7) logits in the order of
-    `EMOTIONS`; scaling to -1..1, which MobileNetV2 was made for, is inside. With `size` None it
+    `EMOTIONS`; scaling to -1..1, which MobileNets were made for, is inside. With `size` None it
     takes any side that is a multiple of 32.
     """
     pixels = keras.Input((size, size, 1), name="pixels")
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_to_unit")(pixels)
-    backbone = keras.applications.MobileNetV2(
+    features = BACKBONES[backbone](
         input_tensor=scaled, alpha=alpha, include_top=False, weights=None, pooling="avg"
-    )
-    features = keras.layers.Dropout(dropout, name="dropout")(backbone.output)
+    ).output
+    features = keras.layers.Dropout(dropout, name="dropout")(features)
     logits = keras.layers.Dense(len(EMOTIONS), name="logits")(features)
     return keras.Model(pixels, logits, name="serenbox_emotion")
 
@@ -59,15 +78,24 @@ def load_network(path: Path, role: str) -> keras.Model:
     return network
 
 
-def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
+def load_backbone(
+    network: keras.Model,
+    weights: str,
+    pixels: NDArray[np.float32],
+    *,
+    backbone: Backbone = "mobilenet_v2",
+    alpha: float,
+) -> None:
     """Fill the backbone of `network` in place with trained weights.
 
     Args:
         network: made by `build_network`.
-        weights: `imagenet` (Keras downloads it), `none`, a .weights.h5 file of
-            `keras.applications.MobileNetV2(include_top=False)`, or a .keras file that `fit` made,
-            whose head comes along.
-        alpha: width multiplier, as given to `build_network`.
+        weights: `imagenet` (Keras downloads it), `none`, a .weights.h5 file of the backbone in
+            `keras.applications` with `include_top=False`, FaceRes's .json, or a .keras file that
+            `fit` made, whose head comes along.
+        pixels: (n, size, size, 1) grey faces, 0..255, to suit FaceRes to.
+        backbone: as given to `build_network`.
+        alpha: width multiplier, likewise.
 
     Raises:
         RunError: the file is missing or does not fit.
@@ -77,16 +105,24 @@ def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
         return
     if weights != "imagenet" and not Path(weights).is_file():
         msg = (
-            f"--weights {weights}: no such file; give 'imagenet', 'none', a .weights.h5 file or a "
-            ".keras file that `fit` made"
+            f"--weights {weights}: no such file; give 'imagenet', 'none', a .weights.h5 file, "
+            "FaceRes's .json or a .keras file that `fit` made"
         )
         raise RunError(msg)
-    if weights.endswith(".keras"):
-        _continue_from(network, weights, alpha)
-        return
+    kind = Path(weights).suffix
+    if kind == ".json":
+        load_faceres(network, Path(weights), pixels)
+    elif kind == ".keras":
+        _continue_from(network, weights, backbone, alpha)
+    else:
+        _begin_from(network, weights, backbone, alpha)
+
+
+def _begin_from(network: keras.Model, weights: str, backbone: Backbone, alpha: float) -> None:
+    """Take the weights of `keras.applications`, downloaded or in a file."""
     from_file = weights != "imagenet"
     try:
-        source = keras.applications.MobileNetV2(
+        source = BACKBONES[backbone](
             input_shape=(96, 96, 3),
             alpha=alpha,
             include_top=False,
@@ -95,7 +131,8 @@ def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
         if from_file:
             source.load_weights(weights)
     except Exception as error:
-        msg = f"--weights {weights}: {error}; give the path of a file that fits alpha {alpha}"
+        wanted = f"{backbone} and alpha {alpha}"
+        msg = f"--weights {weights}: {error}; give the path of a file that fits {wanted}"
         raise RunError(msg) from error
     for layer in source.layers:
         values = layer.get_weights()
@@ -104,12 +141,12 @@ def load_backbone(network: keras.Model, weights: str, *, alpha: float) -> None:
             target.set_weights(_grey_stem(values, target))
 
 
-def _continue_from(network: keras.Model, weights: str, alpha: float) -> None:
+def _continue_from(network: keras.Model, weights: str, backbone: Backbone, alpha: float) -> None:
     source = load_network(Path(weights), "--weights")
     try:
         network.set_weights(source.get_weights())
     except ValueError as error:
-        msg = f"--weights {weights}: it is another network than that of alpha {alpha}"
+        msg = f"--weights {weights}: it is another network than {backbone} of alpha {alpha}"
         raise RunError(msg) from error
 
 
@@ -120,8 +157,10 @@ def _grey_stem(values: list[Any], target: Any) -> list[Any]:
     return values
 
 
-def with_size(network: keras.Model, size: int, *, alpha: float) -> keras.Model:
+def with_size(
+    network: keras.Model, size: int, *, backbone: Backbone = "mobilenet_v2", alpha: float
+) -> keras.Model:
     """Copy a network of any size into one of fixed size, as the converter needs it."""
-    fixed = build_network(size, alpha=alpha)
+    fixed = build_network(size, backbone=backbone, alpha=alpha)
     fixed.set_weights(network.get_weights())
     return fixed

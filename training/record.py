@@ -17,6 +17,7 @@ import numpy as np
 from serenbox.results import EMOTIONS
 from training.errors import RunError
 from training.files import MODEL, RECORD, write_atomically
+from training.fit_settings import OLDER_RUNS
 
 if TYPE_CHECKING:
     from training.data import Faces
@@ -65,6 +66,7 @@ def read_record(run: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads((run / RECORD).read_text())
         for key in ("settings", "class_prior", "data_sha256", "seconds"):
             record[key]
+        record["settings"] = {**OLDER_RUNS, **record["settings"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{run} is not the folder of a finished run: {RECORD} is missing or not whole"
         raise RunError(msg) from error

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SETTINGS = (
     "label_set",
     "size",
+    "backbone",
     "alpha",
     "weights",
     "teacher",

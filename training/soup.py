@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 BATCHES = 60
 """How many batches the statistics are taken of, at most."""
 
-_ALIKE = ("label_set", "size", "alpha")
+_ALIKE = ("label_set", "size", "backbone", "alpha")
 """The settings that must not differ; of others the record tells all values."""
 
 
