@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 
 from tests import fer2013
+from training.checkpoint import check_same_run
 from training.data import load_faces
 from training.errors import RunError
+from training.files import CHECKPOINT
 from training.fit import FitSettings, Run
 from training.fit_settings import Augmentation
 from training.results import tabulate
@@ -228,6 +230,16 @@ def test_torch_trains_too(data: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["versions"]["backend"].startswith("torch")
+
+
+def test_a_run_begun_when_there_was_one_backbone_goes_on(tmp_path: Path) -> None:
+    settings = asdict(FitSettings())
+    older = {name: value for name, value in settings.items() if name != "backbone"}
+    np.savez(tmp_path / CHECKPOINT, settings=np.array(json.dumps(older)), history=np.array("[]"))
+
+    check_same_run(tmp_path, settings)
+    with pytest.raises(RunError, match="backbone was mobilenet_v2, not mobilenet_v1"):
+        check_same_run(tmp_path, {**settings, "backbone": "mobilenet_v1"})
 
 
 def test_an_older_backbone_teaches_the_one_that_ships(data: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def faces(data: Path) -> Faces:
 
 @pytest.fixture(scope="module")
 def runs(faces: Faces, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Folders as two short runs with other seeds leave them."""
+    """Folders as two short runs with other seeds leave them, one when there was one backbone."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in (3, 4):
         keras.utils.set_random_seed(seed)
@@ -49,6 +49,7 @@ def runs(faces: Faces, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
                 "batch_size": 10,
                 "seed": seed,
                 "augmentation": {"blur": 0.1, "noise": seed / 10},
+                **({"backbone": "mobilenet_v2"} if seed == 4 else {}),
             },
             "class_prior": dict.fromkeys(EMOTIONS, 1 / 7),
             "data_sha256": faces.sha256,
@@ -77,25 +78,29 @@ def test_weights_are_the_mean_and_the_record_tells_of_whom(
     for a, b, middle in zip(one, other, mean, strict=True):
         np.testing.assert_allclose(middle, (a + b) / 2, atol=1e-6)
     assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(one, other, strict=True))
-    record, first = (
-        json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "mean", runs[0])
+    record, last = (
+        json.loads((folder / "run.json").read_text()) for folder in (tmp_path / "mean", runs[1])
     )
     varied = {"blur": 0.1, "noise": [0.3, 0.4]}
-    assert record["settings"] == {**first["settings"], "seed": [3, 4], "augmentation": varied}
+    assert record["settings"] == {**last["settings"], "seed": [3, 4], "augmentation": varied}
     assert len(set(record["averaged"])) == 2
-    assert record["class_prior"] == first["class_prior"]
+    assert record["class_prior"] == last["class_prior"]
     assert record["seconds"] == 120
 
 
 def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) -> None:
-    larger = tmp_path / "larger"
-    shutil.copytree(runs[1], larger)
-    record = json.loads((larger / "run.json").read_text())
+    another = tmp_path / "another"
+    shutil.copytree(runs[1], another)
+    record = json.loads((another / "run.json").read_text())
     record["settings"]["size"] = 64
-    (larger / "run.json").write_text(json.dumps(record))
+    (another / "run.json").write_text(json.dumps(record))
 
     with pytest.raises(RunError, match="differ in their size"):
-        average_runs([runs[0], larger], faces, tmp_path / "mean")
+        average_runs([runs[0], another], faces, tmp_path / "mean")
+    record["settings"].update(size=32, backbone="mobilenet_v1")
+    (another / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match="differ in their backbone"):
+        average_runs([runs[0], another], faces, tmp_path / "mean")
     with pytest.raises(RunError, match="is not the folder of a finished run"):
         average_runs([runs[0], tmp_path], faces, tmp_path / "mean")
     others = Faces(
