@@ -132,10 +132,14 @@ def test_batches_are_normalized_with_the_statistics_they_have(tmp_path: Path) ->
     [
         (lambda path: path.write_text("{"), "Expecting property name"),
         (lambda path: path.write_text("{}"), "weightsManifest"),
+        (
+            lambda path: path.write_text('{"modelTopology": {"node": []}, "weightsManifest": []}'),
+            "0 convolutions",
+        ),
         (lambda path: path.with_name("faceres.bin").unlink(), "No such file"),
         (lambda path: path.with_name("faceres.bin").write_bytes(b"1234"), "buffer"),
     ],
-    ids=["not json", "another json", "no weights", "cut weights"],
+    ids=["not json", "another json", "empty", "no weights", "cut weights"],
 )
 def test_damaged_files_are_refused(
     tmp_path: Path, damage: Callable[[Path], object], reason: str

@@ -31,6 +31,8 @@ trained with (Simonyan and Zisserman 2015, arXiv 1409.1556)."""
 _HALF_RANGE = 127.5
 """`training.network` scales pixels to -1..1: p / 127.5 - 1."""
 
+_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
 _LEAST_VARIANCE = 1e-6
 """Below it a channel is constant, and its scale would grow without bound."""
 
@@ -62,9 +64,12 @@ def load_faceres(network: keras.Model, path: Path, pixels: NDArray[np.float32]) 
     """
     try:
         convolutions = list(_convolutions(path))
+        if len(convolutions) != sum(isinstance(layer, _CONVOLUTIONS) for layer in network.layers):
+            msg = f"it has {len(convolutions)} convolutions"
+            raise ValueError(msg)  # noqa: TRY301 - told like what else is wrong with the files
         for each in convolutions:
             _fill(network, each)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = (
             f"--weights {path}: it is not FaceRes as TensorFlow.js has it, or not of this width "
