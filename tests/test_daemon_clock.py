@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import cv2
 import pytest
 
 from tests.daemon_process import Daemon, write_script
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("jump", [86400, -86400])
 def test_nothing_happens(tmp_path: Path, portrait_file: Path, jump: int) -> None:
     clock = FakeClock(tmp_path / "clock")
-    shutil.copy(portrait_file, tmp_path / "face.png")
-    steps = [{"frames": "face.png", "count": 1_000_000}]
+    portrait = cv2.imread(str(portrait_file))
+    assert portrait is not None
+    cv2.imwrite(str(tmp_path / "face.png"), portrait)
+    cv2.imwrite(str(tmp_path / "darker.png"), cv2.convertScaleAbs(portrait, alpha=0.7))
+    # Scores that never settle: those of one picture do, and then a minute goes by in silence.
+    steps = [{"frames": "face.png", "count": 5}, {"frames": "darker.png", "count": 5}]
     faked = {**clock.environment, "WATCHDOG_USEC": "200000"}
-    script = write_script(tmp_path / "script.json", steps)
+    script = write_script(tmp_path / "script.json", steps, loop=True)
     with Daemon(tmp_path, script, environment=faked) as daemon:
         daemon.wait_mood("happy")
         clock.set(jump)
