@@ -92,23 +92,24 @@ class Simulation:
 
     def exact(self, pixels: Any) -> Any:
         """Give (n, labels) float logits of (n, size, size, channels) inputs, with first weights."""
-        return self._run(pixels, _Weights.exact, lambda values, _: values)
+        return self._run(pixels, _Weights.exact, _activated)
 
     def rounded(self, pixels: Any, noise: float = 0.0) -> Any:
         """Give (n, labels) logits as the int8 model computes them.
 
         Args:
             pixels: (n, size, size, channels) inputs.
-            noise: Adds chance to every activation, uniform, up to so many steps to either side.
+            noise: Adds chance to every result, uniform, up to so many steps to either side, before
+                its activation: as in int8 itself, what ReLU makes 0 remains exactly 0.
 
         """
 
-        def rounded(values: Any, tensor: int) -> Any:
-            low, high = self._graph.range(tensor)
+        def rounded(values: Any, node: Node) -> Any:
+            low, high = self._graph.range(node.output)
             if noise:
                 reach = noise * (high - low) / 255
                 values += tf.random.uniform(tf.shape(values), -reach, reach)
-            return tf.quantization.fake_quant_with_min_max_args(values, low, high)
+            return tf.quantization.fake_quant_with_min_max_args(_activated(values, node), low, high)
 
         return self._run(pixels, _Weights.rounded, rounded)
 
@@ -124,7 +125,7 @@ class Simulation:
         self,
         pixels: Any,
         weights_of: Callable[[_Weights], tuple[Any, Any]],
-        finish: Callable[[Any, int], Any],
+        finish: Callable[[Any, Node], Any],
     ) -> Any:
         values = {self._graph.input: pixels}
         for node in self._nodes:
@@ -139,7 +140,7 @@ class Simulation:
             else:
                 axes = self._graph.constant(node.inputs[1]).reshape(-1).tolist()
                 result = tf.reduce_mean(first, axis=axes, keepdims=bool(node.options.keepDims))
-            values[node.output] = finish(_ACTIVATIONS[node.activation](result), node.output)
+            values[node.output] = finish(result, node)
         return values[self._graph.output]
 
 
@@ -154,6 +155,10 @@ def obstacle(graph: Graph) -> str | None:
         if any(graph.is_constant(number) for number in variable):
             return f"{node.kind} of a constant"
     return None
+
+
+def _activated(values: Any, node: Node) -> Any:
+    return _ACTIVATIONS[node.activation](values)
 
 
 def _apply(node: Node, values: Any, kernel: Any, bias: Any) -> Any:

@@ -28,6 +28,7 @@ from training.quiet import quiet
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 FACES = np.random.default_rng(1).integers(0, 256, (40, 48, 48)).astype(np.uint8)
+NOTHING = np.zeros(7)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def calibrated(model: FloatModel, faces: NDArray[np.uint8] = FACES) -> Graph:
 
 
 def quantized(model: FloatModel, steps: int) -> bytes:
-    return quantize(model, FACES, FACES, steps, lambda _: None)
+    return quantize(model, FACES, FACES, steps, lambda _: None, added=NOTHING)
 
 
 def test_the_scaling_of_pixels_becomes_part_of_the_first_convolution(model: FloatModel) -> None:
@@ -141,6 +142,40 @@ def test_the_simulation_answers_as_the_graph_does_and_rounds_as_int8_does(
     assert np.abs(real - rounded).mean() < 0.25 * error
 
 
+def test_noise_does_not_wake_what_relu_silences(tmp_path: Path) -> None:
+    pixels = keras.Input((48, 48, 1))
+    x = keras.layers.Conv2D(2, 1, activation="relu")(pixels)
+    x = keras.layers.Conv2D(7, 48)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(pixels, keras.layers.Dense(7)(x))
+    network.layers[-1].set_weights([np.eye(7), np.ones(7)])
+    first, second = network.layers[1], network.layers[2]
+    first.set_weights([np.ones((1, 1, 1, 2)), np.array([0, -1e4])])  # the other is always silent
+    second.set_weights([np.tile([[1 / 48**2], [1.0]], (48, 48, 1, 7)), np.ones(7)])
+    network.save(tmp_path / "model.keras")
+    graph = calibrated(load_float_model(tmp_path / "model.keras", "0..255", 7))
+    faces = tf.constant(inputs(graph, FACES))
+    low, high = graph.range(graph.output)
+    quiet_one, noisy = (Simulation(graph).rounded(faces, noise) for noise in (0.0, 1.0))
+    assert np.abs(noisy - quiet_one).max() < 4 * (high - low) / 255
+
+
+def test_fine_tuning_cares_most_for_what_scoring_makes_of_the_logits(model: FloatModel) -> None:
+    graphs = [calibrated(model) for _ in range(2)]
+    answers = []
+    for graph, added in zip(graphs, (NOTHING, np.array([0, 0, 0, 0, 0, -40, -40])), strict=True):
+        fold_scaling(graph)
+        for node in graph.nodes[:-1]:
+            low, high = graph.range(node.output)
+            graph.set_range(node.output, 40 * low, 40 * high)
+        pixels = tf.constant(inputs(graph, FACES))
+        wanted = Simulation(graph).exact(pixels).numpy()
+        fine_tune(graph, FACES, lambda faces: faces - 128, 100, lambda _: None, added=added)
+        answers.append(np.abs(Simulation(graph).rounded(pixels).numpy() - wanted).mean(axis=0))
+    without, with_it = answers
+    assert with_it[5:].mean() > without[5:].mean()  # nobody will see these two
+
+
 def test_fine_tuning_brings_int8_nearer_to_the_float_model(model: FloatModel) -> None:
     graph = calibrated(model)
     fold_scaling(graph)
@@ -155,7 +190,7 @@ def test_fine_tuning_brings_int8_nearer_to_the_float_model(model: FloatModel) ->
     errors = []
     for steps in (0, 300):
         if steps:
-            fine_tune(graph, FACES, lambda faces: faces - 128, steps, lambda _: None)
+            fine_tune(graph, FACES, lambda faces: faces - 128, steps, lambda _: None, added=NOTHING)
         errors.append(np.abs(Simulation(graph).rounded(pixels).numpy() - wanted).mean())
     assert errors[1] < 0.8 * errors[0]
 
@@ -174,7 +209,7 @@ def test_fine_tuning_leaves_the_ranges_alone(model: FloatModel) -> None:
     fold_scaling(graph)
     ranges = [graph.range(node.output) for node in graph.nodes]
     said: list[str] = []
-    fine_tune(graph, FACES, lambda pixels: pixels - 128, 2, said.append)
+    fine_tune(graph, FACES, lambda pixels: pixels - 128, 2, said.append, added=NOTHING)
     assert [graph.range(node.output) for node in graph.nodes] == ranges
     assert said
     assert "2 of 2" in said[-1]
