@@ -132,6 +132,18 @@ def test_a_face_that_moves_is_news(
     assert [message["faces"][0]["box"][0] for message in recorder.moods] == [0, 1, 2]
 
 
+def test_that_a_face_has_gone_is_told_a_second_after_it_came(
+    announcer: Announcer, recorder: Recorder, clocks: Clocks
+) -> None:
+    face = Face(Box(0, 0, 9, 9), "happy", 0.9, dict.fromkeys(EMOTIONS, 0.1), None)
+    announcer.sensed(mood("no_face", 0.0), (), 0.0)
+    for number in range(50):  # somebody walks by, for too short a time to change the mood
+        clocks.now += 0.1
+        seen = (TrackedFace(1, face, primary=True),) if 20 <= number < 24 else ()
+        announcer.sensed(mood("no_face", 0.0), seen, 0.0)
+    assert [message["face_count"] for message in recorder.moods] == [0, 1, 0]
+
+
 def test_pausing_and_a_lost_camera_are_events(
     announcer: Announcer, recorder: Recorder, clocks: Clocks
 ) -> None:

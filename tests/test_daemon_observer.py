@@ -5,6 +5,7 @@ import math
 import time
 from typing import TYPE_CHECKING, cast
 
+import cv2
 import numpy as np
 import pytest
 
@@ -114,6 +115,21 @@ def test_while_nothing_moves_and_nobody_is_there_no_model_runs() -> None:
     assert looks[0].seconds
     assert not any(look.seconds for look in looks[1:])
     assert {look.mood.label for look in looks} == {"no_face"}
+
+
+@pytest.mark.usefixtures("face_model")
+def test_who_is_missed_in_a_few_frames_is_not_gone(portrait: npt.NDArray[np.uint8]) -> None:
+    pipeline = Pipeline(Settings())
+    room = np.full((480, 640, 3), 90, np.uint8)
+    room[140:, 150:490] = cv2.resize(portrait, (340, 340))
+    hidden = room.copy()  # so small a part of the picture that nothing seems to move
+    hidden[170:280, 240:350] = room[170:280, 240:350].mean(axis=(0, 1))
+    looks = [
+        pipeline.look(Frame(hidden if 30 <= number < 34 else room, number / 10))
+        for number in range(60)
+    ]
+    assert not any(look.faces for look in looks[30:34])
+    assert {look.mood.label for look in looks[20:]} == {"happy"}
 
 
 @pytest.mark.usefixtures("face_model")

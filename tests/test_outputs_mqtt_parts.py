@@ -90,6 +90,14 @@ def test_connections_that_keep_breaking_are_suspicious() -> None:
     assert not retries.suspicious
 
 
+def test_a_broker_that_is_gone_after_short_connections_is_not_suspicious() -> None:
+    retries = Retries(Patience())
+    for _ in range(3):
+        retries.held_for(0.1)
+    retries.refused()
+    assert not retries.suspicious
+
+
 def test_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     monkeypatch.delenv("SERENBOX_MQTT_PASSWORD", raising=False)

@@ -57,6 +57,7 @@ class Announcer:
         self._began = clock()
         self._wall_began: float | None = None
         self._told_at: float | None = None
+        self._told: tuple[Mood | TrackedFace | None, ...] = ()
 
     @property
     def due(self) -> float:
@@ -83,11 +84,10 @@ class Announcer:
             age: Seconds since the mood began, on the frames' clock.
 
         """
-        changed = (mood, *faces) != (self._mood, *self._faces)
         self._mood, self._faces, self._problem = mood, faces, None
         if self.state != "sensing" or mood.label != self.label:
             self._change("sensing", mood.label, age)
-        elif changed and (self._told_at is None or self._clock() - self._told_at >= _SHORTEST):
+        elif (mood, *faces) != self._told and self._rested:
             self.repeat()
 
     def became(self, state: State, problem: str | None = None) -> None:
@@ -128,6 +128,10 @@ class Announcer:
         """Return each output's health by its name."""
         return {output.name: output.health() for output in self._outputs}
 
+    @property
+    def _rested(self) -> bool:
+        return self._told_at is None or self._clock() - self._told_at >= _SHORTEST
+
     def _change(self, state: State, label: str, age: float) -> None:
         previous, self.state, self.label = self.label, state, label
         self._began, self._wall_began = self._clock() - age, None
@@ -140,6 +144,7 @@ class Announcer:
 
     def _tell_mood(self, message: dict[str, Any]) -> None:
         self._told_at = self._clock()
+        self._told = (self._mood, *self._faces)
         for output in self._outputs:
             output.mood(message)
 

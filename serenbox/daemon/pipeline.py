@@ -13,7 +13,7 @@ from serenbox.errors import ModelError
 from serenbox.mood.motion import MotionGate
 from serenbox.mood.sensor import Sensor
 from serenbox.mood.smoothing import MoodFilter
-from serenbox.mood.types import Mood, Reading, TrackedFace
+from serenbox.mood.types import NO_FACE, Mood, Reading, TrackedFace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ class Pipeline:
         self._sensor = Sensor(self._detector, settings.sensing, settings.mood.primary_lead)
         self._filter = MoodFilter.for_model(settings.mood, self._detector.classifier.metadata)
         self._gate = MotionGate(settings.sensing)
-        self._faces_known = False
+        self._somebody = False
 
     def look(self, frame: Frame) -> Look:
         """Take the next frame.
@@ -71,16 +71,18 @@ class Pipeline:
             ModelError: A model fails or answers with something impossible.
 
         """
-        if not self._gate.wants(frame, faces_known=self._faces_known):
+        if not self._gate.wants(frame, somebody=self._somebody):
             # Nothing moved since nobody was there, so still nobody is.
             return Look(self._filter.update(Reading(frame.time, ())), (), {})
         reading = self._sensor.read(frame)
         _check(reading)
-        self._faces_known = bool(reading.faces)
+        mood = self._filter.update(reading)
+        # Who was not found in one frame is looked for in the next, until the mood calls them gone.
+        self._somebody = bool(reading.faces) or mood.label != NO_FACE
         seconds = {"find": self._sensor.find_seconds}
         if reading.faces:
             seconds["classify"] = self._sensor.classify_seconds
-        return Look(self._filter.update(reading), reading.faces, seconds)
+        return Look(mood, reading.faces, seconds)
 
     def rehearse(self) -> None:
         """Run both models on an empty picture, to see that they can; raises like `look`."""

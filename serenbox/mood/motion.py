@@ -19,7 +19,7 @@ is gone, and a person who comes in still changes many of its own."""
 
 
 class MotionGate:
-    """Lets frames pass while there are faces, when something moves, and now and then anyhow.
+    """Lets frames pass while somebody is there, when something moves, and now and then anyhow.
 
     A frame is compared with the last one that passed, so slow changes add up. Use it from one
     thread at a time.
@@ -30,15 +30,15 @@ class MotionGate:
         self._tiny: npt.NDArray[np.uint8] | None = None
         self._passed = 0.0
 
-    def wants(self, frame: Frame, *, faces_known: bool) -> bool:
+    def wants(self, frame: Frame, *, somebody: bool) -> bool:
         """Tell whether to look for faces in a frame.
 
         Args:
             frame: Its picture has the size of the ones before, or it passes.
-            faces_known: Whether the last reading has faces: then every frame passes.
+            somebody: Whether somebody is there, as far as is known: then every frame passes.
 
         """
-        if faces_known or not self._settings.motion:
+        if somebody or not self._settings.motion:
             self._tiny = None  # the first frame without faces passes, too
             return True
         tiny = _tiny(frame.image)

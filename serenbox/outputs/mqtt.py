@@ -195,6 +195,8 @@ class MqttOutput:
         since, self._connected_since = self._connected_since, None
         if since is not None:
             self._retries.held_for(time.monotonic() - since)
+        else:
+            self._retries.refused()
 
     def _begin(self) -> None:
         self._published_before = self._published

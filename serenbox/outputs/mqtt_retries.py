@@ -35,6 +35,10 @@ class Retries:
         """Whether connections succeed and break again and again."""
         return self._short_ones >= _SUSPICIOUS
 
+    def refused(self) -> None:
+        """Take note that no connection was made."""
+        self._short_ones = 0
+
     def held_for(self, seconds: float) -> None:
         """Take note that a connection was made and has ended after so many seconds."""
         if seconds < self._patience.steady:
