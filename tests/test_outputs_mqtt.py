@@ -454,6 +454,15 @@ def test_two_boxes_of_one_name_are_told_apart(broker: Mosquitto) -> None:
         )
 
 
+def test_a_broker_that_restarts_a_few_times_and_is_gone_is_called_gone(broker: Mosquitto) -> None:
+    with publishing(broker.port, patience=replace(HURRIED, steady=60)) as output:
+        for _ in range(2):
+            broker.restart()
+            wait_for(lambda: output.health()["connected"], "the connection")
+        broker.stop()
+        wait_for(lambda: "refused" in str(output.health()["problem"]), "the truth")
+
+
 def test_a_broker_that_knows_no_mqtt_5() -> None:
     """Answers like one of the old kind, to which 3.1.1 has to be spoken."""
     versions: list[int] = []
