@@ -77,6 +77,7 @@ def test_unit_has_what_the_service_relies_on() -> None:
         *("IPAddressDeny=any", "IPAddressAllow=localhost", "ProtectSystem=strict"),
         # Moods must not pile up in the journal, pictures neither in swap nor in core dumps.
         *("StandardOutput=null", "StandardError=journal", "MemorySwapMax=0", "LimitCORE=0"),
+        "LimitMEMLOCK=infinity",
         # An identifier without a path: a password that is missing is no failure.
         "LoadCredential=mqtt-password:serenbox.mqtt-password",
     ):
@@ -85,9 +86,17 @@ def test_unit_has_what_the_service_relies_on() -> None:
 
 
 def test_unit_of_usb_cameras_gives_no_more_than_the_plain_one() -> None:
-    text = (FOLDER / "drop-ins" / "usb-camera.conf").read_text()
+    text = (FOLDER / "drop-ins" / "00-usb-camera.conf").read_text()
     allowed = re.findall(r"^DeviceAllow=(.*)$", text, re.MULTILINE)
     assert allowed == ["", "char-video4linux rw"]
+
+
+def test_no_drop_in_takes_back_what_another_gives() -> None:
+    given: dict[str, str] = {}
+    for drop_in in DROP_INS:  # in the order in which systemd reads them
+        for key, value in re.findall(r"^(\w+)=(.*)$", drop_in.read_text(), re.MULTILINE):
+            assert value or given.get(key, drop_in.name) == drop_in.name, f"{drop_in.name}: {key}"
+            given[key] = drop_in.name
 
 
 def test_lan_drop_in_opens_one_address_only() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from serenbox.cli.common import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Tool, flush_output, write_line
 from serenbox.daemon.lock import ServiceLock
 from serenbox.daemon.logs import set_up_logging
+from serenbox.daemon.memory import lock_memory
 from serenbox.daemon.paths import make_runtime_folder, service_paths
 from serenbox.daemon.wakeup import ENDING, Signals, Wakeup
 from serenbox.errors import SerenBoxError, ServiceError
@@ -84,6 +85,7 @@ class RunTool(Tool):
         # First of all, so that from here on whoever ends the service ends it in good order.
         signals = Signals(wakeup, (*ENDING, signal.SIGHUP))
         set_up_logging(debug=self.debug)
+        _log.debug("memory is kept out of the swap: %s", "yes" if lock_memory() else "no")
         service = None
         try:
             settings = _load(args)

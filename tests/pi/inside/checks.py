@@ -164,7 +164,9 @@ def hook_runs_in_the_sandbox(_: Watcher) -> None:
     """A hook is run, may do what the unit may, and what it prints is in the journal."""
     hook = Path("/etc/serenbox/hooks/on-face")
     hook.parent.mkdir()
-    hook.write_text(f"#!/bin/sh\nexec /usr/bin/python3 {box.PROBE}\n")
+    hook.write_text(
+        f"#!/bin/sh\nsleep 0.5\necho niceness: $(nice)\nexec /usr/bin/python3 {box.PROBE}\n"
+    )
     hook.chmod(0o755)
     box.CONFIG.write_text(f"{SETTINGS}[[hooks]]\nevents = ['face']\ncommand = ['{hook}']\n")
     started = time.time()
@@ -172,6 +174,7 @@ def hook_runs_in_the_sandbox(_: Watcher) -> None:
     wait_until("the hook's words", lambda: "on-face: probe:" in box.journal_since(started))
     (line,) = [line for line in box.journal_since(started).splitlines() if "probe:" in line]
     assert json.loads(line.partition("probe:")[2]) == box.probe_in_the_unit(), line
+    assert "niceness: 15" in box.journal_since(started)
     assert "hook" in command("serenbox", "check", check=False)
     box.CONFIG.write_text(SETTINGS)
     box.restart()
