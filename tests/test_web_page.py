@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 SOON = 5.0
 """Seconds from opening the page to the mood, while the demonstration shows a face."""
 
+A_MINUTE_LATER = (
+    "const now = performance.now.bind(performance); performance.now = () => now() + 60000"
+)
+
 
 @pytest.fixture
 def camera(tmp_path: Path, portrait_file: Path) -> str:
@@ -79,6 +83,11 @@ def test_a_visit_during_the_demonstration(tmp_path: Path, page: Page) -> None:
         page.wait("mood", "Happy")
         wait_for(lambda: page.text("notices") == "", "no notice on the page")
         assert page.complaints(address) == ([], set())
+        daemon.send(signal.SIGSTOP)  # a box that hangs, which closes no connection
+        page.script(A_MINUTE_LATER)
+        page.wait("link", "Not connected")
+        daemon.send(signal.SIGCONT)
+        page.wait("link", "Live")
         assert daemon.end() == 0
 
     page.wait("link", "Not connected")

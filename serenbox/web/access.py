@@ -33,7 +33,8 @@ _SHORTEST = 16
 
 _REMEDY = (
     f"put one of {_SHORTEST} or more letters and digits (`openssl rand -hex 16` makes one) into "
-    f"the systemd credential {CREDENTIAL} or the environment variable {VARIABLE}"
+    f"the systemd credential {CREDENTIAL} or the environment variable {VARIABLE} and restart the "
+    "service"
 )
 
 

@@ -10,6 +10,7 @@ const ORDER = [...EMOTIONS, ...Object.keys(NAMES)];
 const STAGES = ["capture", "find", "classify", "total"];
 const AGAIN = 2000; // milliseconds between attempts to reach the box
 const HISTORY_LAG = 5000; // milliseconds from a change of mood to a fresh timeline
+const PATIENCE = 10000; // milliseconds until a box that does not answer is given up
 const SILENT = 40000; // without any event, with health every two seconds: the connection is dead
 
 const element = (id) => document.getElementById(id);
@@ -213,7 +214,9 @@ function hear(kind, message) {
 }
 
 async function ask(path) {
-  const answer = await fetch(path, { headers: { Accept: "application/json" }, cache: "no-store" });
+  const answer = await fetch(path, {
+    headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(PATIENCE),
+  });
   if (answer.status === 401) location.assign("/login");
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
