@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +74,24 @@ def test_moods_commands_and_the_end(tmp_path: Path, camera: str, broker: Mosquit
     # The first mood may come before the broker is reached.
     assert [mood for mood in events if mood != "no_camera"][-2:] == ["paused", "happy"]
     assert daemon.warnings() == []
+
+
+def test_a_reload_changes_how_often_statistics_come(
+    tmp_path: Path, camera: str, broker: Mosquitto
+) -> None:
+    def announced(seconds: int) -> bool:
+        return any(f'"expire_after":{seconds}' in one.text for one in listener.of("/config"))
+
+    with listening(broker) as listener, publishing(tmp_path, camera, broker) as daemon:
+        wait_availability(daemon, listener, "online")
+        settings = daemon.configuration.read_text()
+        for interval in (3600, 2):
+            daemon.configuration.write_text(settings.replace("l = 1", f"l = {interval}"))
+            daemon.send(signal.SIGHUP)
+            daemon.wait_until(partial(announced, 3 * interval), "another announcement")
+        count = len(listener.of("/stats"))
+        daemon.wait_until(lambda: len(listener.of("/stats")) > count + 1, "new statistics")
+        assert daemon.end() == 0
 
 
 def test_killed(tmp_path: Path, camera: str, broker: Mosquitto) -> None:

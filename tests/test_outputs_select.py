@@ -19,6 +19,7 @@ from serenbox.settings.schema import (
     DiffuserSettings,
     HookSettings,
     MqttSettings,
+    ServiceSettings,
     Settings,
     StdoutSettings,
 )
@@ -44,6 +45,7 @@ def test_what_new_settings_do_not_concern_goes_on() -> None:
     running = make_outputs(old, ignore)
     hooked = replace(old, hooks=hooks)
     assert told_alike(old, replace(old, camera=CameraSettings(fps=1)))
+    assert told_alike(old, replace(old, service=ServiceSettings(log_level="debug")))
     assert not told_alike(old, hooked)
     kept = unchanged_outputs(running, old, hooked)
     assert kept == {"stdout": running[0], "mqtt": running[1]}
@@ -54,6 +56,7 @@ def test_what_new_settings_do_not_concern_goes_on() -> None:
         {"device": DeviceSettings(name="den")},
         {"mqtt": MqttSettings(enabled=True, port=2)},
         {"diffuser": DiffuserSettings(enabled=True)},
+        {"service": ServiceSettings(stats_interval=300)},
     )
     for change in changes:
         assert set(unchanged_outputs(running, old, replace(old, **change))) == {"stdout"}

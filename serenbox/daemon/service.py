@@ -279,6 +279,7 @@ class Service:
             if new.diffuser != old.diffuser:
                 self._rule = _make_rule(new)
             self._settings = new
+            self._stats_at = min(self._stats_at, time.monotonic() + new.service.stats_interval)
             self._observer.pipeline = pipeline
             if outputs is not self._outputs.all:
                 self._outputs.exchange(outputs, _CLOSING)

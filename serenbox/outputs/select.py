@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import Settings
 
 
-_CONCERNS = {
-    "stdout": ("stdout",),
-    "mqtt": ("device", "mqtt", "diffuser"),
-    "history": ("history",),
-    "hooks": ("hooks",),
+_CONCERNS: dict[str, Callable[[Settings], object]] = {
+    "stdout": attrgetter("stdout"),
+    # Home Assistant is told how often statistics come.
+    "mqtt": attrgetter("device", "mqtt", "diffuser", "service.stats_interval"),
+    "history": attrgetter("history"),
+    "hooks": attrgetter("hooks"),
 }
-"""The tables of the settings by the output that reads them alone."""
+"""What of the settings concerns an output, by its name; the web page looks at the others, too."""
 
 
 def make_outputs(
@@ -76,8 +77,7 @@ def make_outputs(
 
 def told_alike(old: Settings, new: Settings) -> bool:
     """Tell whether both mean the same outputs."""
-    tables = operator.attrgetter("device", "stdout", "mqtt", "diffuser", "history", "hooks", "web")
-    return bool(tables(old) == tables(new))
+    return old.web == new.web and all(of(old) == of(new) for of in _CONCERNS.values())
 
 
 def unchanged_outputs(outputs: Sequence[Output], old: Settings, new: Settings) -> dict[str, Output]:
@@ -89,8 +89,7 @@ def unchanged_outputs(outputs: Sequence[Output], old: Settings, new: Settings) -
     return {
         output.name: output
         for output in outputs
-        if output.name in _CONCERNS
-        and all(getattr(old, table) == getattr(new, table) for table in _CONCERNS[output.name])
+        if (of := _CONCERNS.get(output.name)) and of(old) == of(new)
     }
 
 
