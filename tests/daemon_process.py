@@ -13,6 +13,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any, Self
 
+import cv2
 import pytest
 
 if TYPE_CHECKING:
@@ -54,6 +55,19 @@ def write_script(path: Path, steps: Sequence[object], **more: object) -> str:
     """Write a script of the camera; return what the settings call that camera."""
     path.write_text(json.dumps({"steps": list(steps), **more}))
     return f"scripted:{path}"
+
+
+def write_lively_face(folder: Path, portrait: Path) -> str:
+    """Write a script of a face whose scores never settle; return what the settings call it.
+
+    Those of one picture alone do, and then a minute goes by without a message.
+    """
+    image = cv2.imread(str(portrait))
+    assert image is not None
+    cv2.imwrite(str(folder / "face.png"), image)
+    cv2.imwrite(str(folder / "darker.png"), cv2.convertScaleAbs(image, alpha=0.7))
+    steps = [{"frames": "face.png", "count": 5}, {"frames": "darker.png", "count": 5}]
+    return write_script(folder / "script.json", steps, loop=True)
 
 
 class Daemon:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import cv2
 import pytest
 
-from tests.daemon_process import Daemon, write_script
+from tests.daemon_process import Daemon, write_lively_face
 from tests.fake_clock import FakeClock
 
 if TYPE_CHECKING:
@@ -18,15 +17,9 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("jump", [86400, -86400])
 def test_nothing_happens(tmp_path: Path, portrait_file: Path, jump: int) -> None:
     clock = FakeClock(tmp_path / "clock")
-    portrait = cv2.imread(str(portrait_file))
-    assert portrait is not None
-    cv2.imwrite(str(tmp_path / "face.png"), portrait)
-    cv2.imwrite(str(tmp_path / "darker.png"), cv2.convertScaleAbs(portrait, alpha=0.7))
-    # Scores that never settle: those of one picture do, and then a minute goes by in silence.
-    steps = [{"frames": "face.png", "count": 5}, {"frames": "darker.png", "count": 5}]
     faked = {**clock.environment, "WATCHDOG_USEC": "200000"}
-    script = write_script(tmp_path / "script.json", steps, loop=True)
-    with Daemon(tmp_path, script, environment=faked) as daemon:
+    face = write_lively_face(tmp_path, portrait_file)
+    with Daemon(tmp_path, face, environment=faked) as daemon:
         daemon.wait_mood("happy")
         clock.set(jump)
         signs = daemon.states.count("WATCHDOG=1")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serenbox.models import EMOTION_MODEL
-from tests.daemon_process import QUICK, Daemon, write_script
+from tests.daemon_process import QUICK, Daemon, write_lively_face, write_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def camera(tmp_path: Path, portrait_file: Path) -> str:
-    shutil.copy(portrait_file, tmp_path / "face.png")
-    steps = [{"frames": "face.png", "count": 1_000_000}]
-    return write_script(tmp_path / "script.json", steps)
+    return write_lively_face(tmp_path, portrait_file)
 
 
 def goes_on(daemon: Daemon) -> None:
@@ -47,6 +45,28 @@ def test_a_broken_configuration_changes_nothing(tmp_path: Path, camera: str) -> 
     assert daemon.events == [("no_camera", "happy")]
     assert daemon.states.count("RELOADING=1") == 2
     assert daemon.states.count("READY=1") == 3
+
+
+def test_of_another_camera_nothing_is_said_that_was_said_of_the_one_before(tmp_path: Path) -> None:
+    patient = QUICK.replace("reopens = 3", "reopens = 1000").replace("0.05", "60")
+
+    def name(source: str) -> None:
+        text = patient.replace("[camera]", f'[camera]\nsource = "{source}"')
+        (tmp_path / "serenbox.toml").write_text(text)
+
+    name("/dev/video98")
+    with Daemon(tmp_path, "", name_camera=False) as daemon:
+        daemon.wait_until(lambda: "video98" in told(daemon), "the problem")
+        name("/dev/video99")
+        daemon.send(signal.SIGHUP)
+        daemon.wait_until(lambda: "video99" in told(daemon), "the other problem")
+        assert daemon.end() == 0
+    assert len(daemon.warnings()) == 2
+
+
+def told(daemon: Daemon) -> str:
+    """Return what the last message says about the camera."""
+    return str(daemon.messages[-1].get("problem")) if daemon.messages else ""
 
 
 def test_a_model_replaced_by_garbage_changes_nothing(tmp_path: Path, camera: str) -> None:

@@ -96,16 +96,16 @@ class Announcer:
         Args:
             state: Why.
             problem: A sentence about the camera, where it has failed; what is said about the same
-                failure later is not told.
+                failure later is not told. None where it has not, or is another one now.
 
         """
         self._mood, self._faces = None, ()
-        failed = problem is not None and self._problem is None
-        if failed or state != self.state:
+        news = (problem is None) != (self._problem is None)
+        if news or state != self.state:
             self._problem = problem
         if state != self.state:
             self._change(state, state, 0.0)
-        elif failed or self._told_at is None:
+        elif news or self._told_at is None:
             self.repeat()
 
     def repeat(self) -> None:

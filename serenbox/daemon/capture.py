@@ -125,6 +125,9 @@ class Capture:
         with self._condition:
             self._settings = settings
             self._renewed = True
+            self.problem = None  # which was that of the camera before
+            if self.state is CameraState.LOST:
+                self.state = CameraState.OPENING
             self._condition.notify_all()
 
     def stop(self) -> None:

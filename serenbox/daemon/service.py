@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from serenbox.daemon.paths import Paths
     from serenbox.daemon.pipeline import Pipeline
     from serenbox.daemon.wakeup import Signals, Wakeup
-    from serenbox.settings.schema import Settings
+    from serenbox.settings.schema import CameraSettings, Settings
 
 _log = logging.getLogger("serenbox.service")
 
@@ -285,10 +285,15 @@ class Service:
                 self._outputs.exchange(outputs, _CLOSING)
                 self._announcer.renew(new.device.name, outputs, self._rule)
             if new.camera != old.camera:
-                self._capture.renew(new.camera)
+                self._change_camera(new.camera)
             _log.info("the configuration was read again")
         if self._ready:
             self._notifier.ready()
+
+    def _change_camera(self, settings: CameraSettings) -> None:
+        self._capture.renew(settings)
+        if self._announcer.state == "no_camera":
+            self._announcer.became("no_camera")  # nothing is known of this one yet
 
     def _close(self) -> None:
         """End everything, the slowest first, each within its time."""
