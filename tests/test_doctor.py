@@ -7,19 +7,18 @@ import shutil
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from serenbox.cli.check import CheckTool, table_line
 from serenbox.doctor import Result, Roots, examine, hooks, service, software
+from serenbox.doctor.roots import Person
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings import Settings
 from serenbox.settings.schema import HookSettings, MqttSettings, SensingSettings
 from tests.machines import MEMBER, add_pi, bare_machine
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAMES = [
     *("python", "settings", "emotion model", "face model", "runtime", "camera", "camera access"),
@@ -45,7 +44,9 @@ def test_hooks_must_be_there_and_executable(
         path.touch()
     hidden.chmod(0o755)
     programs = ("true", str(tmp_path / "missing"), str(plain), str(hidden), "true")
-    found = list(hooks.check_hooks([HookSettings(("mood",), (name,)) for name in programs]))
+    settings = [HookSettings(("mood",), (name,)) for name in programs]
+    root = Person("root", 0, frozenset())
+    found = list(hooks.check_hooks(settings, root))
     assert [(result.name, result.state) for result in found] == [
         ("hook", "ok"),
         *[("hook", "warn")] * 3,
@@ -56,6 +57,32 @@ def test_hooks_must_be_there_and_executable(
     assert not_executable.mend == f"sudo chmod +x '{plain}'"
     assert unseen.seen == f"{hidden} is in a folder that the service does not see"
     assert unseen.mend.endswith(f"/etc/serenbox/hooks {hidden}")
+
+
+def test_hooks_must_be_open_to_the_user_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "HIDDEN", ())
+    nobody = Person("nobody", 65534, frozenset({65534}))
+    with TemporaryDirectory() as name:  # which others may enter, unlike pytest's
+        script = Path(name, "folder", "script")
+        script.parent.mkdir()
+        script.write_text("#!/bin/sh\n")
+        states = []
+        for folder, script_mode, of_all in (
+            *((0o755, 0o755, 0o755), (0o755, 0o700, 0o755), (0o755, 0o711, 0o755)),
+            *((0o700, 0o755, 0o755), (0o755, 0o755, 0o700)),
+        ):
+            script.chmod(script_mode)
+            script.parent.chmod(folder)
+            Path(name).chmod(of_all)
+            (found,) = hooks.check_hooks([HookSettings(("mood",), (str(script),))], nobody)
+            states.append((found.state, found.mend))
+    mend = "sudo chmod a+rx "
+    assert states == [
+        ("ok", ""),
+        *[("warn", f"{mend}{script}")] * 2,
+        ("warn", f"{mend}{script.parent}"),
+        ("warn", f"{mend}{name}"),
+    ]
 
 
 # --- software ------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def test_modes_are_read_as_the_kernel_reads_them(
     node.touch()
     os.chown(node, os.getuid(), os.getgid())
     node.chmod(mode)
-    assert Person("somebody", uid, frozenset(groups)).may_use(node.stat()) is may
+    assert Person("somebody", uid, frozenset(groups)).may(6, node.stat()) is may
 
 
 def test_person_in_question_is_somebody_real() -> None:

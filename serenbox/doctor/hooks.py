@@ -13,6 +13,7 @@ from serenbox.doctor.result import Result
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from serenbox.doctor.roots import Person
     from serenbox.settings.schema import HookSettings
 
 HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - to warn of them
@@ -20,13 +21,13 @@ HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 
 `PrivateTmp=`)."""
 
 
-def check_hooks(hooks: Sequence[HookSettings]) -> Iterator[Result]:
-    """Look whether each program is there, may be run, and can be seen by the service."""
+def check_hooks(hooks: Sequence[HookSettings], person: Person) -> Iterator[Result]:
+    """Look whether each program is there, may be run by a person, and is seen by the service."""
     for program in dict.fromkeys(hook.command[0] for hook in hooks):
-        yield _check(program)
+        yield _check(program, person)
 
 
-def _check(program: str) -> Result:
+def _check(program: str, person: Person) -> Result:
     path = shutil.which(program, os.F_OK)
     if path is None:
         seen = f"{program}: there is no such program"
@@ -34,8 +35,30 @@ def _check(program: str) -> Result:
     if shutil.which(program) is None:
         seen = f"{path} is not executable"
         return Result("hook", "warn", seen, f"sudo chmod +x {shlex.quote(path)}")
-    if path.startswith(HIDDEN):
+    closed = _closed(Path(path), person)
+    if closed is not None:
+        seen = f"{person.name} may not run {path}: {closed} is closed to that user"
+        return Result("hook", "warn", seen, f"sudo chmod a+rx {shlex.quote(str(closed))}")
+    if path.startswith(HIDDEN) or os.path.realpath(path).startswith(HIDDEN):
         seen = f"{path} is in a folder that the service does not see"
         mend = f"sudo install -D -m 755 -t /etc/serenbox/hooks {shlex.quote(path)}"
         return Result("hook", "warn", seen, mend)
     return Result("hook", "ok", path)
+
+
+def _closed(path: Path, person: Person) -> Path | None:
+    """Return what keeps a person from running a program: a folder above it, or itself."""
+    real = path.resolve()
+    for folder in reversed(real.parents):
+        if not person.may(1, folder.stat()):
+            return folder
+    return None if person.may(5 if _is_script(real) else 1, real.stat()) else real
+
+
+def _is_script(path: Path) -> bool:
+    """Tell whether an interpreter is to read a program."""
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:  # not for us to know
+        return False

@@ -23,23 +23,26 @@ class Roots:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who wants to open a device."""
+    """Somebody who wants to open a device or run a program."""
 
     name: str
     uid: int
     groups: frozenset[int]
 
-    def may_use(self, found: os.stat_result) -> bool:
-        """Tell whether the mode of a file lets this person read and write it."""
+    def may(self, wanted: int, found: os.stat_result) -> bool:
+        """Tell whether the mode of a file lets this person do it: 4 read, 2 write, 1 run, or sums.
+
+        Root may do everything, even where none may run a file.
+        """
         if self.uid == 0:
             return True
         if self.uid == found.st_uid:
-            wanted = 0o600
+            shift = 6
         elif found.st_gid in self.groups:
-            wanted = 0o060
+            shift = 3
         else:
-            wanted = 0o006
-        return found.st_mode & wanted == wanted
+            shift = 0
+        return found.st_mode >> shift & wanted == wanted
 
 
 def person_in_question() -> Person:
