@@ -13,10 +13,11 @@ import pytest
 from serenbox.results import EMOTIONS
 from tests import fer2013
 from training.cli import main
+from training.commit import git_commit
 from training.data import Faces, load_faces
 from training.errors import RunError
 from training.network import build_network
-from training.record import write_model
+from training.record import versions, write_model
 from training.soup import average_runs
 from training.statistics import estimate_statistics
 
@@ -86,6 +87,8 @@ def test_weights_are_the_mean_and_the_record_tells_of_whom(
     assert len(set(record["averaged"])) == 2
     assert record["class_prior"] == last["class_prior"]
     assert record["seconds"] == 120
+    assert record["commit"] == git_commit()
+    assert record["versions"] == versions()
 
 
 def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) -> None:
@@ -100,6 +103,14 @@ def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) 
     record["settings"].update(size=32, backbone="mobilenet_v1")
     (another / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match="differ in their backbone"):
+        average_runs([runs[0], another], faces, tmp_path / "mean")
+    record["settings"].update(backbone="mobilenet_v2", balance=0.5)
+    (another / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match="differ in their balance"):
+        average_runs([runs[0], another], faces, tmp_path / "mean")
+    del record["settings"]["balance"]
+    (another / "run.json").write_text(json.dumps({**record, "averaged": ["0"]}))
+    with pytest.raises(RunError, match="another is a mean itself"):
         average_runs([runs[0], another], faces, tmp_path / "mean")
     with pytest.raises(RunError, match="is not the folder of a finished run"):
         average_runs([runs[0], tmp_path], faces, tmp_path / "mean")

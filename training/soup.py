@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.augment import TrainingBatches
+from training.commit import git_commit
 from training.data import training_faces
 from training.errors import RunError
 from training.files import MODEL, RECORD, write_atomically
 from training.fit_settings import Augmentation
 from training.network import load_network
-from training.record import read_record, write_model
+from training.record import read_record, versions, write_model
 from training.statistics import estimate_statistics
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 BATCHES = 60
 """How many batches the statistics are taken of, at most."""
 
-_ALIKE = ("label_set", "size", "backbone", "alpha")
+_ALIKE = ("label_set", "size", "backbone", "alpha", "balance")
 """The settings that must not differ; of others the record tells all values."""
 
 
@@ -49,8 +50,8 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         out: Folder for model.keras and run.json, which has a list where the runs' settings differ.
 
     Raises:
-        RunError: A run is not finished, the runs have other shapes, labels or data, or `out` holds
-            a model already or cannot be written.
+        RunError: A run is not finished or a mean itself, the runs have other shapes, labels,
+            balance or data, or `out` holds a model already or cannot be written.
         DataError: There are no votes.
 
     """
@@ -73,6 +74,9 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         "settings": _merged([each["settings"] for each in records]),
         "averaged": [hashlib.sha256((run / MODEL).read_bytes()).hexdigest() for run in runs],
         "seconds": sum(each["seconds"] for each in records),
+        "commit": git_commit(),
+        "versions": versions(),
+        "machines": 1,
     }
     write_atomically(out / RECORD, (json.dumps(record, indent=2) + "\n").encode())
 
@@ -104,6 +108,9 @@ def _merged(values: list[Any]) -> Any:
 
 
 def _check_alike(run: Path, record: dict[str, Any], first: Path, wanted: dict[str, Any]) -> None:
+    if "averaged" in record:
+        msg = f"{run} is a mean itself: name the runs that it was made of"
+        raise RunError(msg)
     for name, mine, other in (
         *((key, record["settings"].get(key), wanted["settings"].get(key)) for key in _ALIKE),
         ("data", record["data_sha256"], wanted["data_sha256"]),
