@@ -34,6 +34,10 @@ class CameraTimeoutError(CameraError, TimeoutError):
     """No frame came in time."""
 
 
+class DamagedPictureError(CameraError):
+    """One picture of a recording cannot be read; the next one may be good."""
+
+
 class SettingsError(SerenBoxError, ValueError):
     """The configuration cannot be read or holds something impossible.
 

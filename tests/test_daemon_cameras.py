@@ -44,6 +44,20 @@ def test_a_recording_that_ends(tmp_path: Path, script: Path) -> None:
     assert "the recording is over" in daemon.log[-1]
 
 
+def test_damaged_pictures_of_a_recording_are_left_out(tmp_path: Path, portrait_file: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    content = portrait_file.read_bytes()
+    for number in range(20):
+        damaged = 8 <= number < 12  # more in a row than a camera may miss
+        (folder / f"{number}.png").write_bytes(content[:999] if damaged else content)
+    arguments = ("--set", "camera.real_time=false")
+    with Daemon(tmp_path, str(folder), arguments=arguments) as daemon:
+        assert daemon.wait() == 0
+    assert daemon.warnings() == []
+    assert daemon.events == [("no_camera", "happy")]
+
+
 def test_missing_at_the_start(tmp_path: Path, script: Path) -> None:
     camera = write_script(script, [{"open_error": "it is not there", "count": 1_000_000}])
     with Daemon(tmp_path, camera, arguments=("--set", "camera.reopens=1000")) as daemon:

@@ -17,6 +17,11 @@ def test_the_camera_is_reopened_after_so_many_misses() -> None:
     assert [recovery.frame_missed() for _ in range(3)] == [False, False, True]
 
 
+def test_damaged_pictures_of_a_recording_are_put_up_with_for_longer() -> None:
+    recovery = Recovery(CameraSettings(misses=3))
+    assert [recovery.frame_missed(damaged=True) for _ in range(100)] == [*[False] * 99, True]
+
+
 def test_pauses_grow_to_ten_times_the_first() -> None:
     recovery = Recovery(CameraSettings(reopen_pause=0.5, reopens=1000))
     pauses = []

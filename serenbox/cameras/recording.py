@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from serenbox.cameras.base import CameraBase
 from serenbox.cameras.opencv import open_capture
-from serenbox.errors import CameraError, ImageError
+from serenbox.errors import CameraError, DamagedPictureError, ImageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,12 +94,18 @@ class Recording(CameraBase):
 
     def _take(self, timeout: float) -> tuple[object, float] | None:
         if self._live and not self._wait_until_due(timeout):
-            return self._shown, time.monotonic()
+            return self._picture(), time.monotonic()
         if not self._advance():
             return None
+        self._shown = None
         self._shown = self._film.image()
         now = time.monotonic() if self._live else (self._count - 1) / self._film.fps
-        return self._shown, now
+        return self._picture(), now
+
+    def _picture(self) -> object:
+        if self._shown is None:
+            raise DamagedPictureError(f"{self._name}: picture {self._count} of it is damaged")
+        return self._shown
 
     def _wait_until_due(self, timeout: float) -> bool:
         """Wait for the next frame's time; False if it does not come, and a frame was shown."""
@@ -229,7 +235,7 @@ class PictureFolder:
         """Read the picture that it is at.
 
         Raises:
-            CameraError: It is damaged.
+            DamagedPictureError: It is damaged.
 
         """
         from serenbox.images import read_image
@@ -237,7 +243,7 @@ class PictureFolder:
         try:
             return read_image(self._paths[self._next - 1])
         except ImageError as error:
-            raise CameraError(str(error)) from error
+            raise DamagedPictureError(str(error)) from error
 
     def rewind(self) -> None:
         """Go back to the beginning."""

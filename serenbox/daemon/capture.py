@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from serenbox.daemon.recovery import Pacer, Recovery
-from serenbox.errors import CameraError
+from serenbox.errors import CameraError, DamagedPictureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,8 +217,8 @@ class Capture:
                 if frame is None:
                     self._become(CameraState.ENDED)
                     return
-            except CameraError:
-                if recovery.frame_missed():
+            except CameraError as error:
+                if recovery.frame_missed(damaged=isinstance(error, DamagedPictureError)):
                     raise
                 continue
             recovery.frame_came()

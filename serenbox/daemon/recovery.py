@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from serenbox.settings.schema import CameraSettings
 
+_MOST_DAMAGED = 100
+"""Damaged pictures of a recording in a row."""
+
 _LONGEST = 10
 """The pause between reopenings doubles up to this many times the first one."""
 
@@ -40,10 +43,16 @@ class Recovery:
         """Take a good frame: all is well again."""
         self._misses = self.failures = 0
 
-    def frame_missed(self) -> bool:
-        """Take a read without a good frame; tell whether the camera must be opened again."""
+    def frame_missed(self, *, damaged: bool = False) -> bool:
+        """Take a read without a good frame; tell whether the camera must be opened again.
+
+        Args:
+            damaged: It is a picture of a recording, which would begin again when opened again: more
+                of these are put up with.
+
+        """
         self._misses += 1
-        if self._misses < self._settings.misses:
+        if self._misses < (_MOST_DAMAGED if damaged else self._settings.misses):
             return False
         self.opening_failed()
         return True
