@@ -85,7 +85,8 @@ class RunTool(Tool):
         # First of all, so that from here on whoever ends the service ends it in good order.
         signals = Signals(wakeup, (*ENDING, signal.SIGHUP))
         set_up_logging(debug=self.debug)
-        _log.debug("memory is kept out of the swap: %s", "yes" if lock_memory() else "no")
+        locked = lock_memory()
+        _log.debug("its memory %s be swapped to the disk", "cannot" if locked else "may")
         service = None
         try:
             settings = _load(args)
