@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.daemon_process import QUICK, Daemon, write_script
+from tests.daemon_process import QUICK, Daemon, write_lively_face
 from tests.mosquitto import Listener, Mosquitto, listening, running_mosquitto
 
 if TYPE_CHECKING:
@@ -29,9 +28,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def camera(tmp_path: Path, portrait_file: Path) -> str:
-    shutil.copy(portrait_file, tmp_path / "face.png")
-    steps = [{"frames": "face.png", "count": 1_000_000}]
-    return write_script(tmp_path / "script.json", steps)
+    return write_lively_face(tmp_path, portrait_file)
 
 
 @contextmanager
