@@ -47,8 +47,6 @@ def fine_tune(
     to_input: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     steps: int,
     say: Callable[[str], None],
-    *,
-    added: NDArray[np.floating[Any]],
 ) -> None:
     """Train the weights so that int8 answers like the float model, whatever its labels.
 
@@ -61,8 +59,6 @@ def fine_tune(
         to_input: Makes (b, size, size, channels) inputs of (b, size, size, 1) pixels, 0 to 255.
         steps: Batches of 64 faces.
         say: Called with a line of progress from time to time.
-        added: (labels,) what scoring adds to logits, so that the answers that are to be alike are
-            those that are given.
 
     """
     tf.random.set_seed(0)
@@ -76,13 +72,12 @@ def fine_tune(
     )
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(variables)
-    offset = tf.constant(added, tf.float32)
 
     @tf.function  # type: ignore[untyped-decorator] # TensorFlow ships no types
     def step(pixels: Any) -> Any:
-        wanted = tf.nn.log_softmax(simulation.exact(pixels) + offset)
+        wanted = tf.nn.log_softmax(simulation.exact(pixels))
         with tf.GradientTape() as tape:
-            found = tf.nn.log_softmax(simulation.rounded(pixels, _NOISE) + offset)
+            found = tf.nn.log_softmax(simulation.rounded(pixels, _NOISE))
             loss = tf.reduce_mean(tf.reduce_sum(tf.exp(wanted) * (wanted - found), axis=-1))
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss

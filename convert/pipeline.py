@@ -70,8 +70,6 @@ class Material:
     """The faces to fine-tune on."""
     exam: Exam
     """The faces to fit and measure on."""
-    prior: tuple[float, ...]
-    """How often each label occurred in training."""
     run: dict[str, Any]
     """Record of the training run; empty if there is none."""
 
@@ -130,7 +128,6 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
         calibration=calibration_faces(faces, options.label_set, options.calibration_images),
         training=training_faces(faces, options.label_set),
         exam=make_exam(faces, options.label_set, options.labels),
-        prior=class_prior(run, faces, options.label_set, options.labels),
         run=run,
     )
 
@@ -139,12 +136,7 @@ def _quantize(options: Options, material: Material, say: Callable[[str], None]) 
     count = len(material.calibration)
     say(f"converting to int8, calibrating on {count} faces of the Training split (takes a while)")
     tflite = quantize(
-        material.model,
-        material.calibration,
-        material.training.images,
-        options.fine_tune,
-        say,
-        added=options.prior_exponent * np.log(np.array(material.prior)),
+        material.model, material.calibration, material.training.images, options.fine_tune, say
     )
     structure = read_structure(tflite)
     check_operators(structure)
@@ -167,7 +159,8 @@ def _doubt(comparison: Comparison, say: Callable[[str], None]) -> None:
 def _measure(
     options: Options, material: Material, tflite: bytes, say: Callable[[str], None]
 ) -> Measured:
-    model, exam, prior = material.model, material.exam, material.prior
+    model, exam = material.model, material.exam
+    prior = class_prior(material.run, material.faces, options.label_set, options.labels)
     shift: tuple[float, ...] = ()
     if options.label_set == "ferplus":
         train = material.training

@@ -7,7 +7,7 @@ weights are trained for what int8 does to them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -40,8 +40,6 @@ def quantize(
     training: NDArray[np.uint8],
     steps: int,
     say: Callable[[str], None],
-    *,
-    added: NDArray[np.floating[Any]],
 ) -> bytes:
     """Convert to full int8: uint8 raw pixels in, int8 logits out.
 
@@ -51,7 +49,6 @@ def quantize(
         training: (m, 48, 48) grey faces to fine-tune on.
         steps: Batches of them to fine-tune for; 0 leaves the weights as they are.
         say: Called with lines of progress.
-        added: (labels,) what scoring adds to logits.
 
     Returns:
         The .tflite, without metadata.
@@ -82,7 +79,7 @@ def quantize(
             raise RefusedError(
                 f"the model has {blocking}, which cannot be fine-tuned: convert without --fine-tune"
             )
-        fine_tune(graph, training, to_input, steps, say, added=added)
+        fine_tune(graph, training, to_input, steps, say)
     try:
         with quiet():
             content = mlir_quantize(graph.to_bytes())

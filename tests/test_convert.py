@@ -246,11 +246,11 @@ def test_a_real_drop_is_noticed(
     from convert import pipeline, quantize
     from convert.source import FloatModel, load_float_model
 
-    def converts_another_model(_: FloatModel, *arguments: Any, **more: Any) -> bytes:  # noqa: ANN401
+    def converts_another_model(_: FloatModel, *arguments: Any) -> bytes:  # noqa: ANN401
         folder = tmp_path / "other"
         folder.mkdir()
         other = load_float_model(save_network(folder, wrong=2), "0..255", 7)
-        return quantize.quantize(other, *arguments, **more)
+        return quantize.quantize(other, *arguments)
 
     monkeypatch.setattr(pipeline, "quantize", converts_another_model)
     assert convert(save_network(tmp_path), "--data", data) == 1

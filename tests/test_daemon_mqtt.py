@@ -83,7 +83,9 @@ def test_a_reload_changes_how_often_statistics_come(
         wait_availability(daemon, listener, "online")
         settings = daemon.configuration.read_text()
         for interval in (3600, 2):
-            daemon.configuration.write_text(settings.replace("l = 1", f"l = {interval}"))
+            daemon.configuration.write_text(
+                settings.replace("interval = 1", f"interval = {interval}")
+            )
             daemon.send(signal.SIGHUP)
             daemon.wait_until(partial(announced, 3 * interval), "another announcement")
         count = len(listener.of("/stats"))

@@ -25,7 +25,7 @@ def examine(
     Args:
         config: The configuration; the usual one if None.
         roots: Where the machine shows itself.
-        person: Who wants to open the camera; the service, or whoever asks.
+        person: Who wants to open the camera and run the hooks; the service, or whoever asks.
 
     """
     roots = roots or Roots()
