@@ -15,6 +15,7 @@ from training.augment import TrainingBatches
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.cluster import ALONE, Cluster
 from training.commit import git_commit
+from training.crossfit import in_part
 from training.data import Faces, training_faces
 from training.distill import Teachers
 from training.distribute import agree, spread
@@ -61,6 +62,8 @@ class Run:
         self.settings, self.folder, self.cluster = settings, folder, cluster
         self._data_sha256 = faces.sha256
         train = training_faces(faces, settings.label_set)
+        if settings.part_left_out:
+            train = train[~in_part(len(train), settings.part_left_out)]
         self._images = train.images
         targets = train.targets(settings.label_set)
         self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)

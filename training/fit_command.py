@@ -72,6 +72,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
             file_option,
             "where to begin: imagenet, a .weights.h5 or .keras file, FaceRes's .json, or none",
         ),
+        ("leave-out", str, "part of the training faces not to learn from, as 1/2"),
         ("epochs", int, "passes over the training faces"),
         ("small-epochs", int, "how many of them, first, run at --small-size"),
         ("small-size", int, "side of the input in those"),

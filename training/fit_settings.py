@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from training.errors import RunError
 
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
 
 Backbone = Literal["mobilenet_v2", "mobilenet_v1"]
 """What looks at the pixels: the network that ships, or an older one that only teaches it."""
-OLDER_RUNS: dict[str, str] = {"backbone": "mobilenet_v2"}
-"""What the records of runs before there was this choice do not say."""
+OLDER_RUNS: dict[str, Any] = {"backbone": "mobilenet_v2", "leave_out": ""}
+"""What the records of runs before there were these choices do not say."""
+
+_PART = re.compile(r"[1-9]\d?/[1-9]\d?")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class FitSettings:
     """The .keras files whose averaged answers to what is shown are blended into the targets."""
     teacher_share: float = 0.5
     """How much of the targets these are, 0 to 1."""
+    leave_out: str = ""
+    """Which part of the training faces is kept from the network, as `1/2` for the first of two."""
     epochs: int = 30
     """Passes over the training faces."""
     small_epochs: int = 8
@@ -116,6 +121,7 @@ class FitSettings:
                 "another file with this --backbone: FaceRes is a mobilenet_v1",
             ),
             ("alpha", self.alpha > 0, "above 0"),
+            ("leave-out", self._is_part(), "one of several parts, as 1/2"),
             ("epochs", self.epochs >= 1, "1 or more"),
             ("small-epochs", 0 <= self.small_epochs <= self.epochs, "from 0 to --epochs"),
             ("batch-size", self.batch_size >= 2, "2 or more"),
@@ -132,3 +138,19 @@ class FitSettings:
                 value = getattr(self, name.replace("-", "_"))
                 msg = f"--{name} is {value}, and must be {wanted}"
                 raise RunError(msg)
+
+    @property
+    def part_left_out(self) -> tuple[int, int] | None:
+        """Which part is left out, counted from 0, and of how many; None where none is."""
+        if not self.leave_out:
+            return None
+        part, parts = (int(number) for number in self.leave_out.split("/"))
+        return part - 1, parts
+
+    def _is_part(self) -> bool:
+        if not self.leave_out:
+            return True
+        if not _PART.fullmatch(self.leave_out):
+            return False
+        part, parts = (int(number) for number in self.leave_out.split("/"))
+        return 1 <= part <= parts and parts > 1
