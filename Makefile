@@ -67,16 +67,15 @@ bench: $(VENV)/.dev ## compare the speed with that of bare scripts
 # A network that knows faces; docs/model-card.md tells where it comes from.
 FACERES = $(RUN)/faceres/faceres.json
 FACERES_PACKAGE = vladmandic-human-3.3.6.tgz
-FACES = --backbone mobilenet_v1 --weights $(FACERES) --size 160 --epochs 8 --small-epochs 0 --learning-rate 0.0005
 
 # What is finished or begun in RUN is not begun again.
 FIT = $(BIN)/python -m training fit $(DATA) --resume=auto
 AVERAGE = $(BIN)/python -m training average $(DATA)
-# How the first five runs varied the faces; the later ones do it as `fit` does by itself, or nearly so.
+# How the first five runs varied the faces; the last two do it as `fit` does by itself, or nearly so.
 MILD = --rotation 15 --scale 0.18 --shift 0.08 --brightness 30 --blur 0.15 --noise 0.2 --mixup 0
 STRONG = --rotation 20 --scale 0.2 --shift 0.1 --brightness 50 --mixup 0.5 --small-epochs 0
 
-model: $(VENV)/.dev $(FACERES) ## train, convert and measure a model like the shipped one: FER2013=… FERPLUS=…
+model: $(VENV)/.dev ## train, convert and measure a model like the shipped one: FER2013=… FERPLUS=…
 	$(FIT) $(MILD) --weights $(WEIGHTS) --out $(RUN)/first
 	$(FIT) $(MILD) --weights $(RUN)/first/model.keras --teacher $(RUN)/first/model.keras \
 	  --epochs 20 --small-epochs 6 --out $(RUN)/second
@@ -94,20 +93,9 @@ model: $(VENV)/.dev $(FACERES) ## train, convert and measure a model like the sh
 	  || $(AVERAGE) $(RUN)/second $(RUN)/fourth $(RUN)/fifth --out $(RUN)/mean-of-three
 	$(FIT) --weights $(RUN)/mean-of-three/model.keras --epochs 54 --small-epochs 0 --out $(RUN)/sixth
 	$(FIT) --weights $(RUN)/sixth/model.keras --epochs 46 --small-epochs 0 --mixup 0.1 --seed 1 \
-	  --out $(RUN)/seventh
-	$(FIT) $(FACES) --mixup 0.3 --leave-out 1/2 --seed 1 --out $(RUN)/faces-1
-	$(FIT) $(FACES) --mixup 0.3 --leave-out 2/2 --seed 2 --out $(RUN)/faces-2
-	for seed in 11 12 13; do \
-	  $(FIT) --weights $(RUN)/seventh/model.keras \
-	    --cross-teacher $(RUN)/faces-1/model.keras $(RUN)/faces-2/model.keras --cross-share 0.4 \
-	    --epochs 6 --small-epochs 0 --learning-rate 0.0004 --blur 0.3 --seed $$seed --out $(RUN)/cross-taught-$$seed \
-	    || exit; \
-	done
-	test -e $(RUN)/emotion/model.keras \
-	  || $(AVERAGE) $(RUN)/seventh $(RUN)/cross-taught-11 $(RUN)/cross-taught-12 $(RUN)/cross-taught-13 \
-	    --out $(RUN)/emotion
-	$(BIN)/python -m convert $(RUN)/emotion/model.keras $(RUN)/emotion.tflite $(DATA) \
-	  --version 0.5.0 --prior-exponent 0.9 --margin 0 --lift 0.07 --calibration-images 300
+	  --out $(RUN)/emotion
+	$(BIN)/python -m convert $(RUN)/emotion/model.keras $(RUN)/emotion.tflite $(DATA) --fine-tune 2000 \
+	  --version 0.4.0 --prior-exponent 0.9 --margin 0 --lift 0.07 --calibration-images 300
 	$(BIN)/python -m training evaluate $(RUN)/emotion.tflite $(DATA)
 
 benchmark-model: $(VENV)/.dev ## train a network on FER2013's own labels, to compare with papers: FER2013=… FERPLUS=…
@@ -116,11 +104,12 @@ benchmark-model: $(VENV)/.dev ## train a network on FER2013's own labels, to com
 	$(FIT) --labels fer2013 --weights $(RUN)/benchmark-first/model.keras \
 	  --teacher $(RUN)/benchmark-first/model.keras --epochs 30 --small-epochs 0 --seed 1 --out $(RUN)/benchmark
 	$(BIN)/python -m convert $(RUN)/benchmark/model.keras $(RUN)/benchmark.tflite --data $(FER2013) \
-	  --version 1 --prior-exponent 1 --margin 0 --lift 0.07 --calibration-images 300
+	  --version 1 --fine-tune 2500 --prior-exponent 1 --margin 0 --lift 0.07 --calibration-images 300
 	$(BIN)/python -m training evaluate $(RUN)/benchmark.tflite $(DATA)
 
 faces-model: $(VENV)/.dev $(FACERES) ## train a network that knew faces before, as a teacher: FER2013=… FERPLUS=…
-	$(FIT) $(FACES) --out $(RUN)/faces
+	$(FIT) --backbone mobilenet_v1 --weights $(FACERES) --size 160 --epochs 8 --small-epochs 0 \
+	  --learning-rate 0.0005 --out $(RUN)/faces
 
 # Both files come to their places only when the one that holds the weights is the right one.
 $(FACERES):

@@ -115,6 +115,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "N",
         "faces of the Training split to calibrate on, every class alike as far as there are faces",
     )
+    text = (
+        "train the weights for what int8 does to them, on so many batches of 64 faces, so that the "
+        "result answers as the original does"
+    )
+    _add(group, "--fine-tune", _whole(0, 100_000), "STEPS", text)
     text = "refuse a result that loses more accuracy than this, in percentage points"
     _add(group, "--max-drop", _number, "POINTS", text)
 

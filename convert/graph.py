@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items()}
 _DTYPES = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.INT32: np.int32}
 
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+"""Operations with weights and a bias as their second and third input."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -60,6 +63,11 @@ class Graph:
     def output(self) -> int:
         """Number of the output tensor."""
         return int(self._graph.outputs[0])
+
+    @property
+    def input_side(self) -> int:
+        """Side of the square input, pixels."""
+        return int(self._graph.tensors[self.input].shape[1])
 
     @property
     def nodes(self) -> list[Node]:

@@ -39,6 +39,8 @@ class Options:
     """FER+'s votes; with them people's majority is the truth, without them FER2013's label."""
     calibration_images: int = 1000
     """Faces of the Training split to calibrate on."""
+    fine_tune: int = 0
+    """Batches of 64 faces of the Training split to train on for int8; 0 for none."""
     scale: str = "0..255"
     """The pixel values the model wants, a key of `SCALES`."""
     labels: tuple[str, ...] = EMOTIONS

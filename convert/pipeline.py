@@ -67,7 +67,7 @@ class Material:
     calibration: NDArray[np.uint8]
     """(n, 48, 48) faces to calibrate on."""
     training: Faces
-    """The faces to fit the shift on."""
+    """The faces to fine-tune on."""
     exam: Exam
     """The faces to fit and measure on."""
     run: dict[str, Any]
@@ -101,7 +101,7 @@ def convert(options: Options, say: Callable[[str], None]) -> Converted:
     """
     check_writable(options.out, options.model)
     material = gather(options, say)
-    tflite = _quantize(material, say)
+    tflite = _quantize(options, material, say)
     measured = _measure(options, material, tflite, say)
     _doubt(measured.comparison, say)
     check_drop(measured.comparison, options.max_drop)
@@ -132,10 +132,12 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
     )
 
 
-def _quantize(material: Material, say: Callable[[str], None]) -> bytes:
+def _quantize(options: Options, material: Material, say: Callable[[str], None]) -> bytes:
     count = len(material.calibration)
     say(f"converting to int8, calibrating on {count} faces of the Training split (takes a while)")
-    tflite = quantize(material.model, material.calibration)
+    tflite = quantize(
+        material.model, material.calibration, material.training.images, options.fine_tune, say
+    )
     structure = read_structure(tflite)
     check_operators(structure)
     check_integers(structure)

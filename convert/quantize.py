@@ -1,7 +1,8 @@
 """From the float Keras model to an int8 .tflite.
 
 TensorFlow's converter calibrates and, at the end, quantises. In between the graph is made easier to
-quantise: the scaling of pixels goes into the first convolution, and ranges are tightened.
+quantise: the scaling of pixels goes into the first convolution, ranges are tightened, and the
+weights are trained for what int8 does to them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from tensorflow.lite.python.util import modify_model_io_type
 
 from convert.calibrate import representative
 from convert.errors import RefusedError
+from convert.finetune import fine_tune
 from convert.graph import Graph, fold_scaling
-from convert.ranges import tighten_ranges
+from convert.ranges import cut_ranges, tighten_ranges
+from convert.simulate import obstacle
 from training.quiet import quiet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from convert.source import FloatModel
@@ -29,18 +34,27 @@ _FACES_FOR_RANGES = 120
 """Enough for stable ranges: each gives tens of thousands of values of every activation."""
 
 
-def quantize(model: FloatModel, calibration: NDArray[np.uint8]) -> bytes:
+def quantize(
+    model: FloatModel,
+    calibration: NDArray[np.uint8],
+    training: NDArray[np.uint8],
+    steps: int,
+    say: Callable[[str], None],
+) -> bytes:
     """Convert to full int8: uint8 raw pixels in, int8 logits out.
 
     Args:
         model: What to convert.
         calibration: (n, 48, 48) grey faces to calibrate on.
+        training: (m, 48, 48) grey faces to fine-tune on.
+        steps: Batches of them to fine-tune for; 0 leaves the weights as they are.
+        say: Called with lines of progress.
 
     Returns:
         The .tflite, without metadata.
 
     Raises:
-        RefusedError: TensorFlow cannot convert it to int8.
+        RefusedError: TensorFlow cannot convert it to int8, or it cannot be fine-tuned.
 
     """
     try:
@@ -49,9 +63,23 @@ def quantize(model: FloatModel, calibration: NDArray[np.uint8]) -> bytes:
     except Exception as error:  # the converter raises almost anything
         raise _refused(error) from error
     fold_scaling(graph)
-    pixels = model.inputs(calibration[:_FACES_FOR_RANGES]).astype(np.float32)
+
+    def to_input(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        channels = model.network.inputs[0].shape[3]
+        return np.repeat(pixels, channels, axis=3) + np.float32(graph.range(graph.input)[0])
+
     with quiet():
-        tighten_ranges(graph, pixels + np.float32(graph.range(graph.input)[0]))
+        seen = model.inputs(calibration[:_FACES_FOR_RANGES])[..., :1].astype(np.float32)
+        tighten_ranges(graph, to_input(seen))
+        if steps:
+            cut_ranges(graph)
+    if steps:
+        blocking = obstacle(graph)
+        if blocking:
+            raise RefusedError(
+                f"the model has {blocking}, which cannot be fine-tuned: convert without --fine-tune"
+            )
+        fine_tune(graph, training, to_input, steps, say)
     try:
         with quiet():
             content = mlir_quantize(graph.to_bytes())

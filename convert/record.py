@@ -58,6 +58,7 @@ def _training(options: Options, material: Material, measured: Measured) -> dict[
             "faces": len(material.calibration),
             "balanced_by": TRUTHS[options.label_set],
         },
+        "fine_tuning": {"split": "Training", "steps": options.fine_tune},
         "shift_fitted": {"split": "Training", "faces": len(material.training)}
         if measured.scores.shift
         else None,

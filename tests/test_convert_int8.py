@@ -1,30 +1,29 @@
 """What happens between calibration and quantisation, on a small network with a residual path."""
 
-from __future__ import annotations
-
 import importlib.util
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is not installed", allow_module_level=True)
 
 import keras
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from convert.finetune import fine_tune
 from convert.graph import Graph, fold_scaling
 from convert.quantize import _calibrated, quantize
-from convert.ranges import best_range, squared_error, tighten_ranges
+from convert.ranges import best_range, cut_ranges, squared_error, tighten_ranges
+from convert.simulate import Simulation, obstacle
 from convert.source import FloatModel, load_float_model
 from serenbox.runtime import open_model
+from training.augment import TrainingBatches
+from training.fit_settings import Augmentation
 from training.quiet import quiet
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -82,6 +81,10 @@ def calibrated(model: FloatModel, faces: NDArray[np.uint8] = FACES) -> Graph:
         return Graph(_calibrated(model, faces))
 
 
+def quantized(model: FloatModel, steps: int) -> bytes:
+    return quantize(model, FACES, FACES, steps, lambda _: None)
+
+
 def test_the_scaling_of_pixels_becomes_part_of_the_first_convolution(model: FloatModel) -> None:
     graph = calibrated(model)
     assert graph.nodes[0].kind in ("MUL", "ADD")
@@ -107,23 +110,89 @@ def test_the_range_of_least_error_cuts_a_rare_extreme_off() -> None:
     assert best_range(np.zeros(5, np.float32)) == (0, 0)
 
 
-def test_ranges_become_what_the_faces_need_but_that_of_the_answer(model: FloatModel) -> None:
+def test_trained_for_ranges_are_shorter(model: FloatModel) -> None:
     graph = calibrated(model)
     fold_scaling(graph)
-    seen = {node.output: graph.range(node.output) for node in graph.nodes}
-    for tensor, (low, high) in seen.items():
-        graph.set_range(tensor, 40 * low, 40 * high)
+    before = {node.output: graph.range(node.output) for node in graph.nodes}
+    cut_ranges(graph)
+    after = {node.output: graph.range(node.output) for node in graph.nodes}
+    assert after.pop(graph.output) == before[graph.output]
+    signs = set()
+    for tensor, (low, high) in after.items():
+        signs.add(low < 0)
+        wanted = (0.65 * before[tensor][0], 0.65 * before[tensor][1]) if low < 0 else (0, 4)
+        assert (low, high) == pytest.approx(wanted) or high == before[tensor][1] < 4
+    assert signs == {True, False}
+
+
+def test_the_simulation_answers_as_the_graph_does_and_rounds_as_int8_does(
+    model: FloatModel,
+) -> None:
+    graph = calibrated(model)
+    fold_scaling(graph)
     tighten_ranges(graph, inputs(graph, FACES))
-    low, high = seen.pop(graph.output)
-    assert graph.range(graph.output) == pytest.approx((40 * low, 40 * high))
-    for tensor, (low, high) in seen.items():
-        chosen_low, chosen_high = graph.range(tensor)
-        # What is padded with is half a grey level off.
-        assert 1.05 * low <= chosen_low <= 0 <= chosen_high <= 1.05 * high
-        assert chosen_high - chosen_low > 0.1 * (high - low)
+    assert obstacle(graph) is None
+    simulation = Simulation(graph)
+    pixels = tf.constant(inputs(graph, FACES))
+    exact = simulation.exact(pixels).numpy()
+    np.testing.assert_allclose(exact, run_float(graph, FACES), atol=1e-3)
+    rounded, real = simulation.rounded(pixels).numpy(), run_int8(quantized(model, 0), FACES)
+    error = np.abs(real - exact).mean()
+    assert np.abs(real - rounded).mean() < 0.25 * error
 
 
-def test_int8_answers_nearly_as_the_float_model_does(model: FloatModel) -> None:
-    exact = model.logits(FACES)
-    error = np.abs(run_int8(quantize(model, FACES), FACES) - exact)
-    assert error.max() < 0.03 * np.ptp(exact)
+def test_noise_does_not_wake_what_relu_silences(tmp_path: Path) -> None:
+    pixels = keras.Input((48, 48, 1))
+    x = keras.layers.Conv2D(2, 1, activation="relu")(pixels)
+    x = keras.layers.Conv2D(7, 48)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(pixels, keras.layers.Dense(7)(x))
+    network.layers[-1].set_weights([np.eye(7), np.ones(7)])
+    first, second = network.layers[1], network.layers[2]
+    first.set_weights([np.ones((1, 1, 1, 2)), np.array([0, -1e4])])  # the other is always silent
+    second.set_weights([np.tile([[1 / 48**2], [1.0]], (48, 48, 1, 7)), np.ones(7)])
+    network.save(tmp_path / "model.keras")
+    graph = calibrated(load_float_model(tmp_path / "model.keras", "0..255", 7))
+    faces = tf.constant(inputs(graph, FACES))
+    low, high = graph.range(graph.output)
+    quiet_one, noisy = (Simulation(graph).rounded(faces, noise) for noise in (0.0, 1.0))
+    assert np.abs(noisy - quiet_one).max() < 8 * (high - low) / 255
+
+
+def test_fine_tuning_brings_int8_nearer_to_the_float_model(model: FloatModel) -> None:
+    graph = calibrated(model)
+    fold_scaling(graph)
+    for node in graph.nodes[:-1]:  # coarse steps, for which the weights were not made
+        low, high = graph.range(node.output)
+        graph.set_range(node.output, 40 * low, 40 * high)
+    unused = np.zeros((len(FACES), 7), np.float32)
+    settings = {"augmentation": Augmentation(), "size": 48, "batch_size": 40}
+    batch = TrainingBatches(FACES, unused, **settings, seed=9, epoch=0)[0][0]  # type: ignore[arg-type]
+    pixels = tf.constant(batch - 128)
+    wanted = Simulation(graph).exact(pixels).numpy()
+    errors = []
+    for steps in (0, 300):
+        if steps:
+            fine_tune(graph, FACES, lambda faces: faces - 128, steps, lambda _: None)
+        errors.append(np.abs(Simulation(graph).rounded(pixels).numpy() - wanted).mean())
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_what_cannot_be_simulated_is_named(tmp_path: Path) -> None:
+    pixels = keras.Input((48, 48, 1))
+    x = keras.layers.Conv2D(4, 3, activation="sigmoid")(pixels)
+    network = keras.Model(pixels, keras.layers.Dense(7)(keras.layers.Flatten()(x)))
+    network.save(tmp_path / "model.keras")
+    graph = calibrated(load_float_model(tmp_path / "model.keras", "0..255", 7), FACES[:4])
+    assert obstacle(graph) == "LOGISTIC"
+
+
+def test_fine_tuning_leaves_the_ranges_alone(model: FloatModel) -> None:
+    graph = calibrated(model)
+    fold_scaling(graph)
+    ranges = [graph.range(node.output) for node in graph.nodes]
+    said: list[str] = []
+    fine_tune(graph, FACES, lambda pixels: pixels - 128, 2, said.append)
+    assert [graph.range(node.output) for node in graph.nodes] == ranges
+    assert said
+    assert "2 of 2" in said[-1]
