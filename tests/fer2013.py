@@ -20,11 +20,12 @@ SPLIT_SIZES = {"Training": 10, "PublicTest": 4, "PrivateTest": 4}
 
 
 def pattern(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw a 48x48 picture whose stripes tell the class."""
+    """Draw a 48x48 picture whose stripes tell the class; what is behind them is its own."""
     rows, columns = np.mgrid[:48, :48]
     angle = np.pi * label / len(EMOTIONS)
     waves = np.sin((rows * np.cos(angle) + columns * np.sin(angle)) / 3)
-    noisy = 128 + 90 * waves + rng.normal(0, 10, waves.shape)
+    ground = cv2.resize(rng.normal(0, 60, (6, 6)), (48, 48), interpolation=cv2.INTER_CUBIC)
+    noisy = 128 + 70 * waves + ground + rng.normal(0, 10, waves.shape)
     return np.asarray(np.clip(noisy, 0, 255), np.uint8)
 
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import gzip
 import lzma
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 
@@ -192,3 +194,21 @@ def test_class_without_faces_is_named(csv_file: Path) -> None:
 
     with pytest.raises(DataError, match="disgust"):
         training_faces(load_faces(csv_file), "fer2013")
+
+
+def test_another_copy_of_a_test_face_is_not_learnt_from(csv_file: Path) -> None:
+    read = load_faces(csv_file)
+    before = training_faces(read, "fer2013")
+    chosen = np.flatnonzero(read.splits == "Training")[:3]
+    test = read.images[read.splits == "PrivateTest"]
+    images = read.images.copy()
+    # Cropped, darker and printed on; mirrored; and one that only has the same colours.
+    images[chosen[0]] = cv2.resize(test[0][:47, :47], (48, 48)) // 2
+    images[chosen[0], 45:, 4:20] = 127
+    images[chosen[1]] = test[1][:, ::-1]
+    images[chosen[2]] = np.sort(test[2].ravel()).reshape(48, 48)
+
+    train = training_faces(replace(read, images=images), "fer2013")
+
+    assert len(train) == len(before) - 2
+    assert (train.images == images[chosen[2]]).all(axis=(1, 2)).any()

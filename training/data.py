@@ -15,6 +15,7 @@ import numpy as np
 from serenbox.results import EMOTIONS
 from training.errors import DataError
 from training.labels import FERPLUS_COLUMNS, SPLITS
+from training.near_copies import show_one_of
 from training.sources import RawFaces, read_faces, read_votes
 
 if TYPE_CHECKING:
@@ -207,8 +208,9 @@ def mark_duplicates(raw: RawFaces) -> NDArray[np.bool_]:
 def training_faces(faces: Faces, label_set: LabelSet) -> Faces:
     """Choose what may be learnt from.
 
-    Takes *Training* faces that stand in no test split and once only, not of constant colour,
-    and, for FER+, those in which most annotators saw one of the seven emotions.
+    Takes *Training* faces that stand in no test split, not as another crop or copy of the same
+    photograph either, and once only, not of constant colour, and, for FER+, those in which most
+    annotators saw one of the seven emotions.
 
     Raises:
         DataError: a class has no face left.
@@ -216,6 +218,7 @@ def training_faces(faces: Faces, label_set: LabelSet) -> Faces:
     """
     chosen = faces.select("Training")
     chosen = chosen[~chosen.duplicate & ~constant(chosen.images)]
+    chosen = chosen[~show_one_of(chosen.images, faces.images[faces.splits != "Training"])]
     if label_set == "ferplus":
         chosen = chosen[chosen.usable]
     counts = np.bincount(chosen.truth(label_set), minlength=len(EMOTIONS))
