@@ -59,6 +59,7 @@ def teachers(
             "settings": {"label_set": "ferplus", "leave_out": f"{part}/2"},
             "class_prior": dict(zip(EMOTIONS, PRIOR, strict=True)),
             "data_sha256": faces.sha256,
+            "training_faces": len(images[part % 2 :: 2]),
             "seconds": 60,
         }
         (folder / str(part) / "run.json").write_text(json.dumps(record))
@@ -147,6 +148,7 @@ def test_networks_that_do_not_fit_are_refused(
         ({"settings": {"label_set": "fer2013", "leave_out": "2/2"}}, "with other labels"),
         ({"settings": {"label_set": "ferplus"}}, "was trained with all faces"),
         ({"data_sha256": {"fer2013": "0"}}, "with other data"),
+        ({"training_faces": 1}, "with other faces"),
     ):
         other.with_name("run.json").write_text(json.dumps({**record, **changed}))
         with pytest.raises(RunError, match=message):

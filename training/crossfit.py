@@ -64,7 +64,7 @@ def unseen_answers(
             do not make up the whole.
 
     """
-    parts = [_part(Path(path), label_set, data_sha256) for path in paths]
+    parts = [_part(Path(path), len(images), label_set, data_sha256) for path in paths]
     if sorted(parts) != [(index, len(parts)) for index in range(len(parts))]:
         msg = (
             "--cross-teacher needs one network for each part of the faces: of two runs, with "
@@ -78,19 +78,23 @@ def unseen_answers(
     return answers
 
 
-def _part(path: Path, label_set: str, data_sha256: dict[str, str]) -> tuple[int, int]:
+def _part(path: Path, count: int, label_set: str, data_sha256: dict[str, str]) -> tuple[int, int]:
+    """Read which part of `count` faces a network does not know."""
     record = read_record(path.parent)
-    for what, theirs, wanted in (
-        ("labels", record["settings"].get("label_set"), label_set),
-        ("data", record["data_sha256"], data_sha256),
-    ):
-        if theirs != wanted:
-            msg = f"--cross-teacher {path} was trained with other {what} than this run"
-            raise RunError(msg)
     part = part_of(record["settings"]["leave_out"])
     if part is None:
         msg = f"--cross-teacher {path} was trained with all faces: give one of --leave-out"
         raise RunError(msg)
+    known = int(np.count_nonzero(~in_part(count, part)))
+    for what, theirs, wanted in (
+        ("labels", record["settings"].get("label_set"), label_set),
+        ("data", record["data_sha256"], data_sha256),
+        # Of other faces, as earlier versions chose them, the parts are others, too.
+        ("faces", record.get("training_faces"), known),
+    ):
+        if theirs != wanted:
+            msg = f"--cross-teacher {path} was trained with other {what} than this run"
+            raise RunError(msg)
     return part
 
 
