@@ -18,7 +18,7 @@ from serenbox.outputs.messages import event_message, mood_message
 from serenbox.outputs.select import make_outputs
 from serenbox.settings.schema import Settings, StdoutSettings, WebSettings
 from serenbox.web import connection as connection_module
-from serenbox.web.connection import Phase
+from serenbox.web.connection import LARGEST_HEAD, Phase
 from serenbox.web.output import WebOutput
 from serenbox.web.server import CONNECTIONS
 from tests.mosquitto import wait_for
@@ -174,6 +174,37 @@ def test_a_large_body_a_long_head_and_many_requests_at_once(page: Page) -> None:
     assert b" 200 " in say(page.port, absolute)
     many = b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500
     assert say(page.port, many).count(b"HTTP/1.1 200 OK") == 500
+
+
+def test_who_is_refused_may_finish_speaking(page: Page) -> None:
+    """Hung up on at once, a visitor who still speaks may never see the answer."""
+    with socket.create_connection(("127.0.0.1", page.port), 30) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 2 * LARGEST_HEAD)
+        assert sock.recv(1, socket.MSG_PEEK)  # the answer is there
+        for _ in range(20):
+            sock.sendall(b"x" * 20_000)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+def test_who_is_refused_and_stays_is_hung_up_on(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection_module._PATIENCE, Phase.LEAVING, 0.1)
+    with socket.create_connection(("127.0.0.1", page.port), 30) as sock:
+        sock.sendall(b"GET nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+
+        def hung_up() -> bool:
+            try:
+                sock.sendall(b"x")
+            except ConnectionError:
+                return True
+            return False
+
+        wait_for(hung_up, "the box to hang up")
 
 
 def test_nonsensical_requests(page: Page) -> None:

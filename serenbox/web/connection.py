@@ -40,6 +40,10 @@ class Phase(enum.Enum):
     """An answer is being sent."""
     STREAMING = "streaming"
     """Events or pictures are being sent."""
+    LEAVING = "leaving"
+    """The last answer is sent. What still comes is thrown away until the visitor hangs up: closed
+    with something unread, the system would take back what the visitor has not read yet (RFC 9112,
+    9.6)."""
     CLOSED = "closed"
 
 
@@ -48,6 +52,7 @@ _PATIENCE = {
     Phase.READING: 10.0,
     Phase.WRITING: 20.0,
     Phase.STREAMING: 20.0,
+    Phase.LEAVING: 2.0,
     Phase.CLOSED: 0.0,
 }
 """Seconds that each may take; of a stream, those in a row in which nothing can be sent."""
@@ -122,6 +127,8 @@ class Connection:
             data = b""
         if not data or self.phase is Phase.STREAMING:  # a viewer has nothing to say
             self.close()
+            return
+        if self.phase is Phase.LEAVING:
             return
         if self.phase is Phase.IDLE:
             self._enter(Phase.READING)
@@ -244,12 +251,19 @@ class Connection:
         if self._wants_stream:
             self._begin_stream()
         elif self._hang_up or self._http.our_state is not h11.DONE:
-            self.close()
+            self._leave()
         else:
             self._request = None
             self._http.start_next_cycle()
             more = bool(self._http.trailing_data[0])
             self._enter(Phase.READING if more else Phase.IDLE)
+
+    def _leave(self) -> None:
+        self._enter(Phase.LEAVING)
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:  # the visitor has gone first
+            self.close()
 
     def _begin_stream(self) -> None:
         self._enter(Phase.STREAMING)

@@ -108,7 +108,7 @@ class Server:
             self._selector.register(self._listener, selectors.EVENT_READ)
         for connection in [*self._visitors, *self._viewers]:
             if connection.overdue(now):
-                self.dropped += connection.phase is not Phase.IDLE
+                self.dropped += connection.phase not in {Phase.IDLE, Phase.LEAVING}
                 self._dismiss(connection)
 
     def close(self) -> None:
