@@ -11,6 +11,9 @@ PORTRAIT := $(VENV)/lib/python3*/site-packages/skimage/data/astronaut.png
 DEVICE_TESTS := $(addprefix tests/test_,$(addsuffix .py,\
   runtime classifier detector face_finder crop images annotate convert_opcheck))
 
+# How many of the tests run at a time; most of them wait for processes of theirs.
+JOBS ?= 2
+
 # Where `make demo` keeps its film and its state, and where its page is.
 DEMO ?= demo
 PORT ?= 8765
@@ -41,7 +44,8 @@ photo: $(VENV)/.demo ## find the emotion of a real portrait and draw it
 	@echo "The annotated picture is demo/astronaut.png"
 
 test: $(VENV)/.dev $(if $(PYTHON311),.venv-tflite/.ready) ## set up and pass the tests
-	SERENBOX_TFLITE_PYTHON=$(if $(PYTHON311),.venv-tflite/bin/python) $(BIN)/python -m pytest
+	SERENBOX_TFLITE_PYTHON=$(if $(PYTHON311),.venv-tflite/bin/python) $(BIN)/python -m pytest \
+	  --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(if $(PYTHON311),.venv-tflite/bin/python -m pytest --quiet $(DEVICE_TESTS))
 
 test-pi: $(VENV)/.demo ## try the service on root file systems like a Pi's: as root, on Debian

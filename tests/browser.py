@@ -9,7 +9,9 @@ import json
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.daemon_process import wait_for
@@ -17,7 +19,6 @@ from tests.missing import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from selenium.webdriver import Chrome
 
@@ -124,21 +125,23 @@ def fetch_axe(folder: Path) -> str:
         npm = shutil.which("npm")
         if npm is None:
             missing("npm, which fetches axe-core for this test, is not installed: apt install npm")
-        done = subprocess.run(
-            [str(npm), "pack", "--silent", AXE],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            missing(f"npm cannot fetch {AXE}, which this test needs: {done.stderr.strip()[-300:]}")
-        archive = next(folder.glob("axe-core-*.tgz"))
-        with tarfile.open(archive) as packed:
-            member = packed.extractfile("package/axe.min.js")
-            assert member is not None
-            script.write_bytes(member.read())
-        archive.unlink()
+        with tempfile.TemporaryDirectory(dir=folder) as own:  # another process may fetch it, too
+            done = subprocess.run(
+                [str(npm), "pack", "--silent", AXE],
+                cwd=own,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                missing(f"npm cannot fetch {AXE}, for this test: {done.stderr.strip()[-300:]}")
+            (archive,) = Path(own).glob("axe-core-*.tgz")
+            with tarfile.open(archive) as packed:
+                member = packed.extractfile("package/axe.min.js")
+                assert member is not None
+                made = Path(own, script.name)
+                made.write_bytes(member.read())
+            made.replace(script)
     return script.read_text("utf-8")
 
 

@@ -82,7 +82,9 @@ def small_tflite(pytestconfig: pytest.Config) -> bytes:
             missing("TensorFlow, which makes the small model, is not installed")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TensorFlow's own
-            path.write_bytes(make_small_model())
+            made = path.with_suffix(f".{os.getpid()}")  # another process may make it, too
+            made.write_bytes(make_small_model())
+            made.replace(path)
     return path.read_bytes()
 
 
