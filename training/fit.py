@@ -15,12 +15,11 @@ from training.augment import TrainingBatches
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.cluster import ALONE, Cluster
 from training.commit import git_commit
-from training.crossfit import in_part, unseen_answers
 from training.data import Faces, training_faces
 from training.distill import Teachers
 from training.distribute import agree, spread
 from training.errors import RunError
-from training.fit_settings import FitSettings, part_of
+from training.fit_settings import FitSettings
 from training.fused import fuse
 from training.loss import BalancedCrossEntropy
 from training.metrics import measure
@@ -62,9 +61,6 @@ class Run:
         self.settings, self.folder, self.cluster = settings, folder, cluster
         self._data_sha256 = faces.sha256
         train = training_faces(faces, settings.label_set)
-        left_out = part_of(settings.leave_out)
-        if left_out:
-            train = train[~in_part(len(train), left_out)]
         self._images = train.images
         targets = train.targets(settings.label_set)
         self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)
@@ -153,16 +149,8 @@ class Run:
                 "epochs done in --out": len(self.history),
             },
         )
-        settings = self.settings
-        if settings.cross_teacher:
-            answers = unseen_answers(
-                settings.cross_teacher,
-                self._images,
-                label_set=settings.label_set,
-                data_sha256=self._data_sha256,
-            )
-            self._targets += settings.cross_share * (answers - self._targets)
-        if settings.teacher:
+        if self.settings.teacher:
+            settings = self.settings
             self._teach = Teachers(settings.teacher, self._loss.shift, settings.teacher_share)
         network = self.network
         network.optimizer.build(network.trainable_variables)

@@ -72,8 +72,6 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
             file_option,
             "where to begin: imagenet, a .weights.h5 or .keras file, FaceRes's .json, or none",
         ),
-        ("cross-share", float, "how much of the targets is the cross-teachers' answer"),
-        ("leave-out", str, "part of the training faces not to learn from, as 1/2"),
         ("epochs", int, "passes over the training faces"),
         ("small-epochs", int, "how many of them, first, run at --small-size"),
         ("small-size", int, "side of the input in those"),
@@ -101,18 +99,14 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("mixup", "share of the faces that are blended with another"),
     ):
         _add_setting(variation, name, float, text, Augmentation)
-    for name, text in (
-        ("teacher", "networks of earlier runs, .keras, whose averaged answers are learnt, too"),
-        ("cross-teacher", "networks of runs with --leave-out, one for each part, which teach it"),
-    ):
-        parser.add_argument(
-            f"--{name}",
-            type=file_option,
-            nargs="+",
-            default=argparse.SUPPRESS,
-            metavar="FILE",
-            help=text,
-        )
+    parser.add_argument(
+        "--teacher",
+        type=file_option,
+        nargs="+",
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="networks of earlier runs, .keras, whose averaged answers are learnt, too",
+    )
 
 
 def _add_setting(
@@ -171,8 +165,7 @@ def _fit(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> FitSettings:
     values = vars(options)
     values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
-    for name in ("teacher", "cross_teacher"):
-        values[name] = tuple(values.get(name, ()))
+    values["teacher"] = tuple(values.get("teacher", ()))
     values["augmentation"] = Augmentation(**_given(values, Augmentation))
     return FitSettings(**_given(values, FitSettings))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from training.errors import RunError
 
@@ -13,15 +12,8 @@ if TYPE_CHECKING:
 
 Backbone = Literal["mobilenet_v2", "mobilenet_v1"]
 """What looks at the pixels: the network that ships, or an older one that only teaches it."""
-OLDER_RUNS: dict[str, Any] = {
-    "backbone": "mobilenet_v2",
-    "leave_out": "",
-    "cross_teacher": [],
-    "cross_share": 0.5,
-}
-"""What the records of runs before there were these choices do not say."""
-
-_PART = re.compile(r"([1-9]\d?)/([1-9]\d?)")
+OLDER_RUNS: dict[str, str] = {"backbone": "mobilenet_v2"}
+"""What the records of runs before there was this choice do not say."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +75,6 @@ class FitSettings:
     """The .keras files whose averaged answers to what is shown are blended into the targets."""
     teacher_share: float = 0.5
     """How much of the targets these are, 0 to 1."""
-    cross_teacher: tuple[str, ...] = ()
-    """The .keras files of runs with `leave_out`, whose answers to the faces that they do not know
-    are blended into the targets."""
-    cross_share: float = 0.5
-    """How much of the targets these are, 0 to 1."""
-    leave_out: str = ""
-    """Which part of the training faces is kept from the network, as `1/2` for the first of two."""
     epochs: int = 30
     """Passes over the training faces."""
     small_epochs: int = 8
@@ -131,11 +116,6 @@ class FitSettings:
                 "another file with this --backbone: FaceRes is a mobilenet_v1",
             ),
             ("alpha", self.alpha > 0, "above 0"),
-            (
-                "leave-out",
-                part_of(self.leave_out) is None or not self.cross_teacher,
-                "left out with --cross-teacher, whose networks know that part",
-            ),
             ("epochs", self.epochs >= 1, "1 or more"),
             ("small-epochs", 0 <= self.small_epochs <= self.epochs, "from 0 to --epochs"),
             ("batch-size", self.batch_size >= 2, "2 or more"),
@@ -144,7 +124,6 @@ class FitSettings:
             ("ema", 0 < self.ema < 1, "between 0 and 1"),
             ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
             ("teacher-share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
-            ("cross-share", 0 <= self.cross_share <= 1, "from 0 to 1"),
             ("balance", 0 <= self.balance <= 1, "from 0 to 1"),
             ("label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
             ("seed", self.seed >= 0, "0 or more"),
@@ -153,20 +132,3 @@ class FitSettings:
                 value = getattr(self, name.replace("-", "_"))
                 msg = f"--{name} is {value}, and must be {wanted}"
                 raise RunError(msg)
-
-
-def part_of(text: str) -> tuple[int, int] | None:
-    """Read `1/2` as the first, (0, 2), of two parts of the training faces; nothing as None.
-
-    Raises:
-        RunError: it is something else.
-
-    """
-    if not text:
-        return None
-    found = _PART.fullmatch(text)
-    part, parts = (int(number) for number in found.groups()) if found else (0, 0)
-    if not 1 <= part <= parts or parts == 1:
-        msg = f"--leave-out is {text}, and must be one of several parts, as 1/2"
-        raise RunError(msg)
-    return part - 1, parts

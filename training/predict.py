@@ -121,18 +121,12 @@ def _from_keras(
         from training.network import load_network
 
     model = load_network(path, "the model")
-    spec = load_model_file(scores_as)[1].scores if scores_as else run_spec(path)
+    spec = load_model_file(scores_as)[1].scores if scores_as else _run_spec(path)
     logits = keras_logits(model, images, model.input_shape[1])
     return logits, spec, f"keras {keras.version()} on {keras.backend.backend()}"
 
 
-def run_spec(path: Path) -> ScoreSpec:
-    """Read how the scores of a .keras file are made, from the run.json beside it.
-
-    Raises:
-        RunError: there is none, or it does not tell.
-
-    """
+def _run_spec(path: Path) -> ScoreSpec:
     record = path.with_name("run.json")
     try:
         run = json.loads(record.read_text())

@@ -77,8 +77,7 @@ def _settings(run: Run) -> dict[str, Any]:
     """Give the settings; of files the name only, as their place is nobody else's business."""
     settings = asdict(run.settings)
     settings["weights"] = Path(run.settings.weights).name
-    for name in ("teacher", "cross_teacher"):
-        settings[name] = [Path(teacher).name for teacher in settings[name]]
+    settings["teacher"] = [Path(teacher).name for teacher in run.settings.teacher]
     return settings
 
 

@@ -43,7 +43,8 @@ SETTINGS = (
     "label_smoothing",
     "seed",
 )
-"""Of a run's settings, those that the table shows; the augmentation is shown in one column."""
+"""Of a run's settings, those that the table shows; the augmentation is shown in one column.
+`cross_teacher`, `cross_share` and `leave_out` are of runs made when `fit` had them."""
 
 FIGURES = (
     "ferplus_accuracy",
