@@ -67,7 +67,7 @@ class Material:
     calibration: NDArray[np.uint8]
     """(n, 48, 48) faces to calibrate on."""
     training: Faces
-    """The faces to fine-tune on."""
+    """The faces to fine-tune on, and to fit the shift on."""
     exam: Exam
     """The faces to fit and measure on."""
     run: dict[str, Any]

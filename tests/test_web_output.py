@@ -176,8 +176,9 @@ def test_a_large_body_a_long_head_and_many_requests_at_once(page: Page) -> None:
     assert say(page.port, many).count(b"HTTP/1.1 200 OK") == 500
 
 
-def test_who_is_refused_may_finish_speaking(page: Page) -> None:
+def test_who_is_refused_may_finish_speaking(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hung up on at once, a visitor who still speaks may never see the answer."""
+    monkeypatch.setitem(connection_module._PATIENCE, Phase.LEAVING, 60.0)  # on a slow machine, too
     with socket.create_connection(("127.0.0.1", page.port), 30) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 2 * LARGEST_HEAD)
         assert sock.recv(1, socket.MSG_PEEK)  # the answer is there
