@@ -119,6 +119,26 @@ def test_training_goes_on_from_trained_weights_not_from_averaged_ones(
     assert not any(np.array_equal(one, other) for one, other in zip(trained, averaged, strict=True))
 
 
+def test_a_run_does_not_go_on_with_other_faces(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(data / "cache"))
+    faces = load_faces(data / "fer2013.csv", data / "ferplus.csv")
+    settings = FitSettings(
+        weights="none", alpha=0.1, size=32, small_epochs=0, epochs=1, batch_size=10
+    )
+    run = Run(faces, settings, tmp_path)
+    run.start()
+    run.train(lambda _: None)
+
+    again = Run(faces, settings, tmp_path)
+    again.resume()
+    assert len(again.history) == 1
+    other = Run(faces[np.arange(1, len(faces))], settings, tmp_path)
+    with pytest.raises(RunError, match=r"other settings: data was \w{64}, not \w{64};"):
+        other.resume()
+
+
 def test_finished_run_is_not_overwritten(data: Path, finished: Path) -> None:
     done = fit(data, finished, "--epochs", "3")
 

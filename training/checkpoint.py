@@ -26,6 +26,8 @@ def save_checkpoint(
 ) -> None:
     """Write weights, optimizer state, the history so far and the run's settings into `folder`.
 
+    `settings` are all that must be the same when the run goes on: the data, too.
+
     Raises:
         RunError: it cannot be written; the previous checkpoint is as it was.
 
@@ -95,7 +97,8 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _check_settings(arrays: dict[str, Any], now: dict[str, Any]) -> None:
-    began = {**OLDER_RUNS, **json.loads(str(arrays["settings"]))}
+    # Older checkpoints do not tell their data.
+    began = {"data": now.get("data"), **OLDER_RUNS, **json.loads(str(arrays["settings"]))}
     changed = [
         f"{name} was {began.get(name)}, not {value}"
         for name, value in json.loads(json.dumps(now)).items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from dataclasses import asdict
@@ -59,10 +60,11 @@ class Run:
         with quiet():  # it seeds TensorFlow, too, which greets, wherever that is installed
             keras.utils.set_random_seed(settings.seed)
         self.settings, self.folder, self.cluster = settings, folder, cluster
-        self._data_sha256 = faces.sha256
         train = training_faces(faces, settings.label_set)
         self._images = train.images
         targets = train.targets(settings.label_set)
+        data = hashlib.sha256(train.images.tobytes() + targets.tobytes()).hexdigest()
+        self._beginning = {**asdict(settings), "data": data}
         self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)
         self._targets = _smooth(targets, settings.label_smoothing)
         self._loss = BalancedCrossEntropy(self.prior, settings.balance)
@@ -131,7 +133,7 @@ class Run:
             RunError: there is no checkpoint, or it does not fit.
 
         """
-        self.history = load_checkpoint(self.folder, self.network, asdict(self.settings))
+        self.history = load_checkpoint(self.folder, self.network, self._beginning)
 
     def train(self, report: Callable[[str], None]) -> None:
         """Run the epochs that are left, keeping the state after each; `report` gets a line each.
@@ -145,7 +147,7 @@ class Run:
             self.cluster,
             {
                 "settings": asdict(self.settings),
-                "data": self._data_sha256,
+                "data": self._beginning["data"],
                 "epochs done in --out": len(self.history),
             },
         )
@@ -166,7 +168,7 @@ class Run:
             row["seconds"] = round(time.monotonic() - started, 1)
             self.history.append(row)
             if self.cluster.chief:
-                save_checkpoint(self.folder, self.network, self.history, asdict(self.settings))
+                save_checkpoint(self.folder, self.network, self.history, self._beginning)
             done = epoch + 1 - first
             left = (time.monotonic() - began) / done * (self.settings.epochs - epoch - 1)
             report(_line(row, self.settings.epochs, left))
