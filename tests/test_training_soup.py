@@ -85,10 +85,26 @@ def test_weights_are_the_mean_and_the_record_tells_of_whom(
     varied = {"blur": 0.1, "noise": [0.3, 0.4]}
     assert record["settings"] == {**last["settings"], "seed": [3, 4], "augmentation": varied}
     assert len(set(record["averaged"])) == 2
-    assert record["class_prior"] == last["class_prior"]
+    assert record["class_prior"] == pytest.approx(last["class_prior"])
     assert record["seconds"] == 120
     assert record["commit"] == git_commit()
     assert record["versions"] == versions()
+
+
+def test_runs_with_a_few_faces_more_have_a_mean_and_a_mean_prior(
+    runs: list[Path], faces: Faces, tmp_path: Path
+) -> None:
+    more = tmp_path / "more"
+    shutil.copytree(runs[1], more)
+    record = json.loads((more / "run.json").read_text())
+    fear = record["class_prior"]["fear"]
+    record["class_prior"]["fear"] = 1.08 * fear
+    (more / "run.json").write_text(json.dumps(record))
+
+    average_runs([runs[0], more], faces, tmp_path / "mean")
+
+    prior = json.loads((tmp_path / "mean" / "run.json").read_text())["class_prior"]
+    assert prior == pytest.approx({**record["class_prior"], "fear": 1.04 * fear})
 
 
 def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) -> None:
@@ -109,6 +125,10 @@ def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) 
     with pytest.raises(RunError, match="differ in their balance"):
         average_runs([runs[0], another], faces, tmp_path / "mean")
     del record["settings"]["balance"]
+    record["class_prior"]["fear"] *= 1.2
+    (another / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match="differ in their class prior"):
+        average_runs([runs[0], another], faces, tmp_path / "mean")
     (another / "run.json").write_text(json.dumps({**record, "averaged": ["0"]}))
     with pytest.raises(RunError, match="another is a mean itself"):
         average_runs([runs[0], another], faces, tmp_path / "mean")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from serenbox.results import EMOTIONS
 from training.augment import TrainingBatches
 from training.commit import git_commit
 from training.data import training_faces
@@ -38,6 +39,10 @@ BATCHES = 60
 _ALIKE = ("label_set", "size", "backbone", "alpha", "balance")
 """The settings that must not differ; of others the record tells all values."""
 
+_PRIOR_TOLERANCE = 0.1
+"""By how much of itself a class's prior may differ: a few faces more or less move logits by less
+than their own scatter, another choice of classes moves them by far more."""
+
 
 def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     """Write the mean of finished runs, with statistics of its own, as if it were a run.
@@ -51,7 +56,7 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
 
     Raises:
         RunError: A run is not finished or a mean itself, the runs have other shapes, labels,
-            balance or data, or `out` holds a model already or cannot be written.
+            balance, data or class priors, or `out` holds a model already or cannot be written.
         DataError: There are no votes.
 
     """
@@ -69,9 +74,11 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     networks[0].set_weights([np.mean(values, axis=0) for values in weights])
     estimate_statistics(networks[0], _batches(records[-1]["settings"], faces))
     write_model(networks[0], out / MODEL)
+    prior = np.mean([_prior(record) for record in records], axis=0)
     record = {
         **records[-1],
         "settings": _merged([each["settings"] for each in records]),
+        "class_prior": dict(zip(EMOTIONS, prior.tolist(), strict=True)),
         "averaged": [hashlib.sha256((run / MODEL).read_bytes()).hexdigest() for run in runs],
         "seconds": sum(each["seconds"] for each in records),
         "commit": git_commit(),
@@ -114,8 +121,17 @@ def _check_alike(run: Path, record: dict[str, Any], first: Path, wanted: dict[st
     for name, mine, other in (
         *((key, record["settings"].get(key), wanted["settings"].get(key)) for key in _ALIKE),
         ("data", record["data_sha256"], wanted["data_sha256"]),
-        ("class prior", record["class_prior"], wanted["class_prior"]),
     ):
         if mine != other:
-            msg = f"{run} and {first} differ in their {name}: no mean of them is a network"
-            raise RunError(msg)
+            raise _differing(run, first, name)
+    if not np.allclose(_prior(record), _prior(wanted), rtol=_PRIOR_TOLERANCE, atol=0):
+        raise _differing(run, first, "class prior")
+
+
+def _differing(run: Path, first: Path, name: str) -> RunError:
+    return RunError(f"{run} and {first} differ in their {name}: no mean of them is a network")
+
+
+def _prior(record: dict[str, Any]) -> NDArray[np.float64]:
+    """Give the (7,) class prior of a run."""
+    return np.array([record["class_prior"][emotion] for emotion in EMOTIONS])
