@@ -79,6 +79,14 @@ class Faces:
             & (self.votes.max(axis=1) >= _other_votes(self.ballots).max(axis=1))
         )
 
+    @cached_property
+    def near_copy(self) -> NDArray[np.bool_]:
+        """(n,) whether a *Training* face shows the photograph of a face of a test split."""
+        training = self.splits == "Training"
+        marks = np.zeros(len(self), np.bool_)
+        marks[training] = show_one_of(self.images[training], self.images[~training])
+        return marks
+
     def select(self, split: str) -> Faces:
         """Take the faces of one split.
 
@@ -216,9 +224,8 @@ def training_faces(faces: Faces, label_set: LabelSet) -> Faces:
         DataError: a class has no face left.
 
     """
-    chosen = faces.select("Training")
+    chosen = faces[~faces.near_copy].select("Training")
     chosen = chosen[~chosen.duplicate & ~constant(chosen.images)]
-    chosen = chosen[~show_one_of(chosen.images, faces.images[faces.splits != "Training"])]
     if label_set == "ferplus":
         chosen = chosen[chosen.usable]
     counts = np.bincount(chosen.truth(label_set), minlength=len(EMOTIONS))
