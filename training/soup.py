@@ -40,8 +40,8 @@ _ALIKE = ("label_set", "size", "backbone", "alpha", "balance")
 """The settings that must not differ; of others the record tells all values."""
 
 _PRIOR_TOLERANCE = 0.1
-"""By how much of itself a class's prior may differ: a few faces more or less move logits by less
-than their own scatter, another choice of classes moves them by far more."""
+"""By how much of itself a class's prior may differ, which moves a balanced logit by a tenth: so
+little comes of a few faces more or less."""
 
 
 def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
