@@ -28,7 +28,7 @@ from training.results import tabulate
 
 ROOT = Path(__file__).parent.parent
 SMALL = [
-    # The older backbone has half the layers, and TensorFlow takes longest to get ready.
+    # Half the layers of the default: getting them ready takes longer than training so few faces.
     *("--backbone", "mobilenet_v1", "--weights", "none", "--alpha", "0.25", "--batch-size", "5"),
     *("--size", "32", "--small-size", "32", "--small-epochs", "1"),
     *("--learning-rate", "0.003", "--ema", "0.5", "--noise", "0.1"),

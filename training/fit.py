@@ -64,6 +64,7 @@ class Run:
         self._images = train.images
         targets = train.targets(settings.label_set)
         data = hashlib.sha256(train.images.tobytes() + targets.tobytes()).hexdigest()
+        # What must be the same when a run goes on.
         self._beginning = {**asdict(settings), "data": data}
         self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)
         self._targets = _smooth(targets, settings.label_smoothing)
