@@ -79,10 +79,13 @@ class EmotionClassifier:
         path: An emotion model made by `python -m convert`; the shipped one where None.
         threads: CPU threads for one run.
         runtime: Which TensorFlow Lite runtime to use.
+        prior_exponent: How much of the class prior is put back, 0 to 1, in place of what the
+            model says.
 
     Raises:
         ModelError: The file cannot be read, is damaged, or is not a model of the seven emotions.
         RuntimeUnavailableError: The runtime is not installed or cannot run here.
+        ValueError: The exponent is out of its range.
 
     """
 
@@ -92,10 +95,16 @@ class EmotionClassifier:
         *,
         threads: int = 1,
         runtime: Runtime = "auto",
+        prior_exponent: float | None = None,
     ) -> None:
+        if prior_exponent is not None and not 0 <= prior_exponent <= 1:
+            raise ValueError(f"prior_exponent is {prior_exponent}, and must be from 0 to 1")
         path = EMOTION_MODEL if path is None else path
         content, self.metadata = load_model_file(path)
-        """What the model says about itself."""
+        """What the model says about itself, with the exponent that applies."""
+        if prior_exponent is not None:
+            scores = self.metadata.scores._replace(prior_exponent=prior_exponent)
+            self.metadata = self.metadata._replace(scores=scores)
         try:
             _check_labels(self.metadata.labels)
             self._model = open_model(content, threads=threads, runtime=runtime)

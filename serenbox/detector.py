@@ -36,6 +36,9 @@ class EmotionDetector:
         threads: CPU threads for each model.
         min_confidence: The score an emotion needs to be named, 0 to 1, in place of the thresholds
             that come with the model.
+        prior_exponent: How much to count on common emotions, in place of what the model says: 0
+            takes all seven for equally likely, 1 for as likely as among the faces the model learnt
+            from.
         tiles: Look for small faces too, as in a group photo; slower on large pictures.
 
     Raises:
@@ -52,11 +55,14 @@ class EmotionDetector:
         runtime: Runtime = "auto",
         threads: int = 1,
         min_confidence: float | None = None,
+        prior_exponent: float | None = None,
         tiles: bool = True,
     ) -> None:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is {min_confidence}, and must be from 0 to 1")
-        self.classifier = EmotionClassifier(model, threads=threads, runtime=runtime)
+        self.classifier = EmotionClassifier(
+            model, threads=threads, runtime=runtime, prior_exponent=prior_exponent
+        )
         """The emotion classifier."""
         thresholds = self.classifier.metadata.scores.thresholds
         if min_confidence is not None:

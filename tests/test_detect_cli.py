@@ -169,6 +169,17 @@ def test_min_confidence(run: Run, tmp_path: Path) -> None:
     assert emotion() == UNCERTAIN, "the model's own threshold is 0.4"
 
 
+def test_prior_exponent(run: Run, tmp_path: Path, portrait: npt.NDArray[np.uint8]) -> None:
+    cv2.imwrite(str(tmp_path / "face.png"), portrait)
+
+    def disgust(*arguments: str) -> float:
+        (result,) = results(run("--json", "--cropped", "face.png", *arguments, model=False))
+        return float(result["faces"][0]["scores"]["disgust"])
+
+    own = disgust()
+    assert disgust("--prior-exponent", "1") < own < disgust("--prior-exponent", "0.3")
+
+
 def test_runtime_and_threads(run: Run, tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     process = run("--json", "--cropped", "a.png", "--runtime", "auto", "--threads", "2")
@@ -294,6 +305,7 @@ def test_strange_names(run: Run, tmp_path: Path, name: bytes) -> None:
         (["--nonsense", "a.png"], "unrecognized arguments: --nonsense"),
         (["--min-confidence", "1.5", "a.png"], "must be a number from 0 to 1, not '1.5'"),
         (["--min-confidence", "nan", "a.png"], "must be a number from 0 to 1"),
+        (["--prior-exponent", "2", "a.png"], "must be a number from 0 to 1, not '2'"),
         (["--min-confidence", "high", "a.png"], "must be a number from 0 to 1"),
         (["--threads", "0", "a.png"], "must be a whole number from 1 to 64, not '0'"),
         (["--runtime", "onnx", "a.png"], "invalid choice: 'onnx'"),
@@ -334,7 +346,7 @@ def test_runtime_that_is_missing(run: Run, tmp_path: Path) -> None:
 def test_help_and_version(run: Run) -> None:
     process = run("--help", model=False)
     assert (process.returncode, process.stderr) == (0, b"")
-    for option in ("--json", "--cropped", "--annotate", "--min-confidence", "Exit code:"):
+    for option in ("--json", "--cropped", "--annotate", "--prior-exponent", "Exit code:"):
         assert option in process.stdout.decode()
     process = run("--version", model=False)
     assert (process.returncode, process.stderr) == (0, b"")

@@ -13,6 +13,7 @@ from serenbox import EmotionDetector, ImageError, ModelError
 from serenbox.crop import crop_face, face_to_input
 from serenbox.model_file import append_metadata
 from serenbox.models import EMOTION_MODEL
+from serenbox.mood.smoothing import prior_weights
 from serenbox.results import EMOTIONS, UNCERTAIN, Box, Face
 
 if TYPE_CHECKING:
@@ -117,6 +118,20 @@ def test_a_confidence_asked_for_replaces_the_thresholds(emotion_model: Path) -> 
     assert high.emotion == UNCERTAIN
     with pytest.raises(ValueError, match=r"min_confidence is 1\.5, and must be from 0 to 1"):
         EmotionDetector(emotion_model, min_confidence=1.5)
+
+
+def test_less_of_the_prior_is_what_the_service_makes_of_it(portrait: Image) -> None:
+    usual, flat = EmotionDetector(), EmotionDetector(prior_exponent=0.3)
+
+    scores = usual.classify_cropped(portrait).scores
+    weights = prior_weights(usual.classifier.metadata, 0.3)
+    total = sum(score * weights[label] for label, score in scores.items())
+    wanted = {label: score * weights[label] / total for label, score in scores.items()}
+
+    assert flat.classify_cropped(portrait).scores == pytest.approx(wanted, rel=1e-4)
+    assert wanted["disgust"] > 1.5 * scores["disgust"]
+    with pytest.raises(ValueError, match=r"prior_exponent is -0\.1, and must be from 0 to 1"):
+        EmotionDetector(prior_exponent=-0.1)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ def test_reads_every_kind_of_setting_from_the_environment() -> None:
         "MODEL": "mine.tflite",
         "RUNTIME": "tflite-runtime",
         "MIN_CONFIDENCE": "0.5",
+        "PRIOR_EXPONENT": "0.3",
         "TOTAL": "100",
         "MAX_BODY_MB": "2",
         "MAX_MEGAPIXELS": "1.5",
@@ -29,11 +30,8 @@ def test_reads_every_kind_of_setting_from_the_environment() -> None:
 
     found = settings_from({ENVIRONMENT + name: text for name, text in texts.items()})
 
-    assert (found.model, found.runtime, found.min_confidence) == (
-        "mine.tflite",
-        "tflite-runtime",
-        0.5,
-    )
+    assert (found.model, found.runtime) == ("mine.tflite", "tflite-runtime")
+    assert (found.min_confidence, found.prior_exponent) == (0.5, 0.3)
     assert (found.total, found.queue) == (100, 0)
     assert (found.max_body, found.max_pixels, found.max_memory) == (2 * 2**20, 1_500_000, 2**23)
     assert found.cors_origins == ("https://a.example", "http://b.example:8080")

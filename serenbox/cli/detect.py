@@ -78,6 +78,14 @@ class DetectTool(Tool):
             "(default: a threshold for each emotion, from the model)",
         )
         add(
+            "--prior-exponent",
+            metavar="SHARE",
+            type=_score,
+            help="how much to count on common emotions: 0 takes all seven for equally likely, so "
+            "that rare ones are found more often, 1 for as likely as in training; the service has "
+            "0.3 (default: the model's own)",
+        )
+        add(
             "--runtime",
             choices=("auto", "ai-edge-litert", "tflite-runtime"),
             default="auto",
@@ -192,6 +200,7 @@ def _open_detector(args: argparse.Namespace) -> EmotionDetector:
         runtime=args.runtime,
         threads=args.threads,
         min_confidence=args.min_confidence,
+        prior_exponent=args.prior_exponent,
     )
 
 

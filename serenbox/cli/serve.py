@@ -65,10 +65,12 @@ class ServeTool(Tool):
         settings = _settings(args)
         listening = _listening(args)
         from serenbox.daemon.logs import set_up_logging
+        from serenbox.server.engine import open_detector
         from serenbox.server.process import serve
 
+        # Found out here, and once, is what would otherwise stop every worker.
         with native_messages_hidden(show=self.debug):
-            _check_models(settings)
+            open_detector(settings)
         set_up_logging(debug=self.debug)
         try:
             return serve(settings, listening, access_log=args.access_log)
@@ -103,16 +105,6 @@ def _environment_port() -> int:
     if not text.isdecimal():
         raise UsageError(f"$PORT is '{text}', and must be a number: set it right or give --port")
     return int(text)
-
-
-def _check_models(settings: ServerSettings) -> None:
-    """Find out here, and once, what would otherwise stop every worker."""
-    from serenbox.detector import EmotionDetector
-
-    detector = EmotionDetector(
-        settings.model, runtime=settings.runtime, min_confidence=settings.min_confidence
-    )
-    _ = detector.finder
 
 
 if __name__ == "__main__":

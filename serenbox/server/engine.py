@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+def open_detector(settings: ServerSettings) -> EmotionDetector:
+    """Make the detector that the settings ask for, with all its models loaded.
+
+    Raises:
+        ModelError: A model cannot be used.
+        RuntimeUnavailableError: No TensorFlow Lite runtime can be used.
+
+    """
+    detector = EmotionDetector(
+        settings.model,
+        runtime=settings.runtime,
+        min_confidence=settings.min_confidence,
+        prior_exponent=settings.prior_exponent,
+    )
+    _ = detector.finder  # loaded now and not by the first request
+    return detector
+
+
 class Engine:
     """One detector, used by one request at a time while a bounded number of others wait.
 
@@ -43,10 +61,7 @@ class Engine:
         # The workers share the cores among them: threads of OpenCV's own would only get in the way.
         cv2.setNumThreads(1)
         self._settings = settings
-        self._detector = EmotionDetector(
-            settings.model, runtime=settings.runtime, min_confidence=settings.min_confidence
-        )
-        _ = self._detector.finder  # loaded now and not by the first request
+        self._detector = open_detector(settings)
         # One thread has the models and the pictures, so that requests have their turns in the order
         # in which they came (a lock would let them overtake each other), and memory for one.
         self._thread = ThreadPoolExecutor(1, "serenbox-models")

@@ -81,6 +81,13 @@ class ServerSettings:
         "SCORE",
         'an emotion with a score below this is "uncertain" in /detect',
     )
+    prior_exponent: float | None = _setting(
+        None,
+        _number(0, 1),
+        "SHARE",
+        "how much to count on common emotions, in place of what the model says: from 0, all seven "
+        "alike, to 1, as in training",
+    )
     total: int = _setting(
         100,
         _number(1, 100, whole=True),
