@@ -139,7 +139,7 @@ $(VENV)/.demo: pyproject.toml setup.py | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml setup.py | $(BIN)/python
-	$(BIN)/pip install --quiet -e '.[dev]'
+	$(BIN)/pip install --quiet --no-compile -e '.[dev]' # Python compiles what is used, when it is
 	@touch $@
 
 .venv-tflite/.ready: pyproject.toml setup.py

@@ -114,6 +114,12 @@ class Run:
             # JAX lives by XLA; TensorFlow trains this network several times faster without it.
             jit_compile=keras.backend.backend() == "jax",
         )
+        # What is not built by then is built while the first step is traced, which TensorFlow then
+        # does a second time.
+        answers = np.zeros((1, len(EMOTIONS)), np.float32)
+        self.network.compute_loss(y=answers, y_pred=answers)
+        self.network.compute_metrics(None, answers, answers)
+        self.network.reset_metrics()
 
     def start(self) -> None:
         """Begin from the given backbone."""
