@@ -41,6 +41,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONG = ("training_fit", "training_cluster", "notebooks", "web_page", "training_vertex", "wheel")
+"""The files of tests that take longest: begun last, one would keep its worker alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    order = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
+
 def make_small_model() -> bytes:
     """Convert a network that calls bright faces happy and dark faces sad."""
     import tensorflow as tf

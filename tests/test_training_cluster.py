@@ -125,8 +125,13 @@ def test_the_parts_of_a_batch_are_the_batch() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small data set, and what the engine compiles, which all processes here share."""
+    """A small data set, and what the engine compiles, which all processes here share.
+
+    They train where there is no TensorFlow, which would only be loaded.
+    """
     folder = tmp_path_factory.mktemp("cluster")
+    (folder / "without").mkdir()
+    (folder / "without" / "tensorflow.py").write_text("raise ImportError('it is not installed')\n")
     (folder / "fer2013.csv").write_text(fer2013.csv_text())
     return folder
 
@@ -144,6 +149,7 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {
         "XDG_CACHE_HOME": str(folder / "cache"),
         "KERAS_BACKEND": "jax",
+        "PYTHONPATH": str(folder / "without"),
         # All of this is about time: compile once, and do not make the result fast.
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
