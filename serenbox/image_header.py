@@ -40,6 +40,9 @@ _FOREIGN = {
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _WEBP_SIGNATURE = re.compile(rb"RIFF....WEBP", re.DOTALL)
 _PNM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_PNM_HEADER = 4096
+"""How many bytes may hold the size of a PNM, comments and all: `re` keeps a note of every gap."""
+_PLAIN_PNM = re.compile(rb"P[1-3][\s#]")
 _PNM_SIZE = re.compile(rb"P[56]%b(\d{1,9})%b(\d{1,9})[\s#]" % (_PNM_GAP, _PNM_GAP))
 
 # JPEG markers, ITU-T T.81 table B.1. A frame header is SOF0 to SOF15 but for DHT, JPG and DAC.
@@ -47,9 +50,11 @@ _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _END_OF_IMAGE = 0xD9
 _START_OF_SCAN = 0xDA
 _APP1 = 0xE1
-_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+# Any number of FF may stand before a marker. The last one is enough: to ask for them all takes time
+# that is quadratic in their number.
+_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 # Within a scan FF00 is a data byte and FFD0 to FFD7 are restart points: neither ends it.
-_MARKER_AFTER_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+_MARKER_AFTER_SCAN = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,8 @@ def _describe_unknown(content: bytes) -> str:
     foreign = _FOREIGN.get(start[8:12]) if start[4:8] == b"ftyp" else None
     if foreign:
         return f"it is in the format {foreign}, which SerenBox does not read"
+    if _PLAIN_PNM.match(start):
+        return "it is a PNM written as text, and SerenBox reads binary ones only"
     if all(byte >= 0x20 or byte in b"\t\n\r\f" for byte in start):
         return f"it holds text, not a picture (SerenBox reads {FORMATS})"
     return f"it is not a picture in a format that SerenBox reads ({FORMATS})"
@@ -251,7 +258,7 @@ def _read_tiff(content: bytes) -> ImageHeader:
 
 
 def _read_pnm(content: bytes) -> ImageHeader:
-    found = _PNM_SIZE.match(content)
+    found = _PNM_SIZE.match(content[:_PNM_HEADER])
     if not found:
         raise struct.error("no size")
     return ImageHeader("PNM", int(found[1]), int(found[2]))

@@ -222,12 +222,21 @@ def test_folders_patterns_and_files(tmp_path: Path) -> None:
     assert found(top, skip=inner) == ["a.JPG", "z.png"]
     assert found("-", "missing.jpg", "-") == ["-", "missing.jpg"]
 
+    # What the tool writes itself is not meant, unless that folder is named alone.
+    assert found(top + "/**/*.*", skip=inner) == ["a.JPG", "notes.txt", "z.png"]
+    assert found(top + "/*", skip=inner) == ["a.JPG", "notes.txt", "z.png"]
+    assert found(*(f"{top}/{name}" for name in ("b", "z.png")), skip=inner) == ["z.png"]
+    assert found(str(inner), skip=inner) == ["b/c.webp", "b/d[1].gif"]
+    assert found(top + "/b/*.webp", skip=inner) == ["b/c.webp"]
+    assert found(top + "/*.png", skip=tmp_path / "in") == ["z.png"]
+
 
 def test_inputs_that_mean_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").touch()
     assert_error(run("empty"), 2, "empty: there are no pictures in this folder", ".jpg, ")
     assert_error(run("*.jpg"), 2, "*.jpg: no picture matches this pattern")
+    assert_error(run(""), 2, "an empty name stands for no picture")
     save(tmp_path / "a.png")
     process = run("--json", "empty", "a.png")
     assert_error(process, 1, "empty: there are no pictures")

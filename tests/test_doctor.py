@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from serenbox.cli.check import CheckTool, table_line
-from serenbox.doctor import Result, Roots, examine, hooks, service, software
+from serenbox.doctor import Result, Roots, camera, examine, hooks, service, software
 from serenbox.doctor.roots import Person
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings import Settings
@@ -200,6 +200,12 @@ def test_broker_that_listens_is_reached_and_one_that_is_gone_is_not() -> None:
     assert "mosquitto" in gone.mend
 
 
+def test_broker_of_a_name_that_cannot_be_is_not_reached() -> None:
+    result = service.check_broker(MqttSettings(enabled=True, host="raspberrypi..local"))
+    assert result.state == "fail"
+    assert "raspberrypi..local:1883 takes no connections" in result.seen
+
+
 @pytest.mark.parametrize(
     ("answer", "state"),
     [
@@ -245,6 +251,13 @@ def test_recordings_need_no_camera_checks(roots: Roots, tmp_path: Path) -> None:
         name for name in NAMES if name != "camera access"
     ]
     assert [result.name for result in results if result.state == "fail"] == []
+
+
+@pytest.mark.parametrize("name", ["gone.mkv", "x" * 300, "gone\0.mkv"])
+def test_a_recording_that_is_not_to_be_had_fails(roots: Roots, tmp_path: Path, name: str) -> None:
+    result = camera.check_camera(f"{tmp_path}/{name}", [], roots)
+    assert result.state == "fail"
+    assert "is not to be had (" in result.seen
 
 
 def test_line_of_the_table() -> None:

@@ -8,6 +8,7 @@ import io
 import os
 import resource
 import struct
+import tracemalloc
 import zlib
 from typing import TYPE_CHECKING
 
@@ -481,11 +482,30 @@ def test_anything_at_all_gives_a_picture_or_one_sentence() -> None:
                 assert read_image(bytes(damaged), max_pixels=100_000).size <= 300_000
 
 
+def test_padding_before_a_marker_takes_no_longer_than_reading_it() -> None:
+    """Time quadratic in it would be hours here."""
+    padded = SIGNED["jpeg"].replace(b"\xff\xdb", b"\xff" * 2_000_000 + b"\xdb", 1)
+    assert_quarters(read_image(padded), tolerance=12)
+    assert "damaged or cut off" in reason(b"\xff\xd8" + b"\xff" * 5_000_000)
+    assert "cut off" in reason(SIGNED["jpeg"][:-2] + b"\xff" * 5_000_000)
+
+
+def test_gaps_in_a_pnm_take_no_memory() -> None:
+    content = b"P5" + b" " * 2_000_000 + b"1 1 255\n0"
+    tracemalloc.start()
+    try:
+        assert "damaged" in reason(content)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_what_is_no_picture(tmp_path: Path) -> None:
     text = tmp_path / "text.jpg"
     text.write_text("This is no picture.\n")
     assert reason(text).startswith(f"{text}: it holds text, not a picture")
     assert "it is empty (0 bytes)" in reason(b"")
+    assert "PNM written as text" in reason(b"P2\n1 1\n255\n7\n")
     assert "HEIC" in reason(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import struct
@@ -160,6 +161,16 @@ def test_too_large(client: FlaskClient, path: str, faceless: bytes) -> None:
     assert refusal(client.post(path, data=b"x" * (limit + 1))) == (413, "too_large")
     assert refusal(upload(client, path, b"x" * limit)) == (413, "too_large")
     assert client.post(path, data=faceless.ljust(limit, b"\0")).status_code in (200, 422)
+
+
+def test_a_form_with_more_than_a_picture_is_told_so(client: FlaskClient, faceless: bytes) -> None:
+    long = {"file": "x" * 600_000}
+    many = {f"field{number}": "x" for number in range(25)}
+
+    for fields in (long, many | {"file": (io.BytesIO(faceless), "face.png")}):
+        answer = client.post("/predict", data=fields, content_type=FORM)
+        assert refusal(answer) == (400, "bad_request")
+        assert "too many fields or too much text" in answer.get_json()["message"]
 
 
 def png_header(width: int, height: int) -> bytes:

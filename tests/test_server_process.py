@@ -312,13 +312,30 @@ def test_a_wrong_call_ends_at_once(
     assert message in capsys.readouterr().err
 
 
-def test_a_taken_port_is_told_in_a_line(server: Server) -> None:
-    command = [sys.executable, "-m", "serenbox.cli.main", "serve", "--port", str(server.port)]
+@pytest.mark.parametrize(
+    ("host", "reason"), [("127.0.0.1", "Address already in use"), ("pi..local", "encoding with")]
+)
+def test_an_address_that_cannot_be_had_is_told_in_a_line(
+    server: Server, host: str, reason: str
+) -> None:
+    command = [sys.executable, "-m", "serenbox.cli.main", "serve"]
+    command += ["--host", host, "--port", str(server.port)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     assert done.returncode == 1
-    assert "cannot be listened on (Address already in use)" in done.stderr
+    assert f"{host}:{server.port} cannot be listened on ({reason}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serenbox.cli.serve._NEEDED", ("flask", "gunicorn_of_nowhere"))
+
+    assert ServeTool().main([]) == 2
+    said = capsys.readouterr().err
+    assert "needs gunicorn_of_nowhere, which is not installed" in said
+    assert "pip install 'serenbox[server]'" in said
 
 
 def test_curl_is_here() -> None:

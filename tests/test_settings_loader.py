@@ -138,6 +138,7 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
             '[mqtt]\nhost = "x:1883"',
             'line 2: mqtt.host is the text "x:1883", and must be a name or',
         ),
+        ('[mqtt]\nhost = "pi..local"', 'line 2: mqtt.host is the text "pi..local", and must be a'),
         ('[mqtt]\n\nca_file = "/x"', 'line 3: mqtt.ca_file is the text "/x", and must be empty wh'),
     ],
 )

@@ -72,14 +72,23 @@ class Tool(ABC):
                 "that this tool was started from"
             )
             return EXIT_USAGE
-        # Whatever else happens is a mistake of ours, and still no reason to show a traceback.
         except Exception as error:  # noqa: BLE001
-            self.error(
-                f"unexpected {type(error).__name__}: {error}: this is a mistake in SerenBox; "
-                "run it again with --debug and report what that prints"
-            )
-            return EXIT_FAILED
+            return self._unexpected(error)
         return status
+
+    def _unexpected(self, error: Exception) -> int:
+        """Tell of what nobody thought of; that is no reason to show a traceback, either."""
+        if isinstance(error, OSError) and error.filename is not None:
+            self.error(
+                f"{error.filename}: {error.strerror}: check the path and its permissions, also "
+                "those of the folders above it"
+            )
+            return EXIT_USAGE
+        self.error(
+            f"unexpected {type(error).__name__}: {error}: this is a mistake in SerenBox; "
+            "run it again with --debug and report what that prints"
+        )
+        return EXIT_FAILED
 
     def error(self, *messages: str) -> None:
         """Print each on a line of standard error, and before, if asked for, the traceback."""

@@ -150,8 +150,9 @@ def _steps(path: Path, edges: Sequence[float]) -> list[Step]:
 
 
 def _days(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MOST_DAYS:
+    digits = text.lstrip("0")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(digits[:9] or 0) <= _MOST_DAYS:
         raise argparse.ArgumentTypeError(
             f"must be a whole number from 1 to {_MOST_DAYS}, not '{text}'"
         )
-    return int(text)
+    return int(digits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +51,10 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
     """
     found = Inputs()
     seen: set[Path] = set()
-    for name in names:
+    names = list(names)
+    # A shell makes the folder of `*`, too; alone it must be meant.
+    others = [name for name in names if not (_is_folder(name) and _is_same(skip, name))]
+    for name in others or names:
         for path in _expand(name, skip, found.problems):
             if (key := Path(path).absolute()) not in seen:
                 seen.add(key)
@@ -61,6 +65,9 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
 def _expand(name: str, skip: Path | None, problems: list[str]) -> list[str]:
     if name == STDIN:
         return [name]
+    if not name:
+        problems.append("an empty name stands for no picture: leave it away, or name one")
+        return []
     if _is_folder(name):
         return _in_folder(name, skip, problems)
     if os.path.lexists(name) or not any(character in name for character in "*?["):
@@ -69,10 +76,24 @@ def _expand(name: str, skip: Path | None, problems: list[str]) -> list[str]:
 
     paths: list[str] = []
     for match in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - pathlib's is relative
-        paths += _walk(match, skip, problems) if _is_folder(match) else [match]
+        if not _lies_in(skip, match, below=name):
+            paths += _walk(match, skip, problems) if _is_folder(match) else [match]
     if not paths:
         problems.append(f"{name}: no picture matches this pattern: check it, or name a folder")
     return paths
+
+
+def _is_same(folder: Path | None, name: str) -> bool:
+    return folder is not None and Path(name).resolve() == folder.resolve()
+
+
+def _lies_in(folder: Path | None, match: str, below: str) -> bool:
+    """Tell whether a match is in the folder, or the folder itself, but for one named outright."""
+    if folder is None:
+        return False
+    fixed = Path(re.split(r"[*?[]", below, maxsplit=1)[0] + "_").parent.resolve()
+    place, folder = Path(match).resolve(), folder.resolve()
+    return place.is_relative_to(folder) and not fixed.is_relative_to(folder)
 
 
 def _is_folder(name: str) -> bool:

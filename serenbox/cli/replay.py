@@ -152,7 +152,7 @@ def parse_assignment(text: str) -> tuple[str, object]:
         raise UsageError(f"--set {text}: write it as KEY=VALUE, such as mood.smoothing=1.5")
     try:
         parsed = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or beyond Python's limits
         return name.strip(), value.strip()
     return name.strip(), parsed["value"] if len(parsed) == 1 else value
 

@@ -152,7 +152,7 @@ def _assignment(text: str) -> tuple[str, object]:
 
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or beyond Python's limits
         return key.strip(), value.strip()
 
 

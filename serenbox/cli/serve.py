@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from dataclasses import fields
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from serenbox.server.process import Listening
 
 _DEFAULT_PORT = 8080
+_NEEDED = ("flask", "gunicorn", "prometheus_client")
+"""What only the extra `server` brings."""
 
 
 class ServeTool(Tool):
@@ -60,6 +63,7 @@ class ServeTool(Tool):
 
     def run(self, args: argparse.Namespace) -> int:
         """Check everything once, then serve."""
+        _check_installed()
         # Each worker uses one core: a thread of NumPy's for every core would never have work.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         settings = _settings(args)
@@ -77,6 +81,15 @@ class ServeTool(Tool):
         except ServiceError as error:
             self.error(*error.problems)
             return 1
+
+
+def _check_installed() -> None:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"the server needs {' and '.join(missing)}, which is not installed: run "
+            "`pip install 'serenbox[server]'` in the environment that this tool was started from"
+        )
 
 
 def _settings(args: argparse.Namespace) -> ServerSettings:

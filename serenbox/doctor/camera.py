@@ -144,10 +144,13 @@ def _check_recording(source: str) -> Result:
     if "://" in source:
         return Result("camera", "ok", "in the network; not tried")
     path = source.removeprefix("scripted:")
-    if Path(path).exists():
-        return Result("camera", "ok", f"a recording, {path}")
-    mend = "sudoedit /etc/serenbox/serenbox.toml"
-    return Result("camera", "fail", f"the recording {path} is not there", mend)
+    try:
+        Path(path).stat()
+    except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        mend = "sudoedit /etc/serenbox/serenbox.toml"
+        return Result("camera", "fail", f"the recording {path} is not to be had ({reason})", mend)
+    return Result("camera", "ok", f"a recording, {path}")
 
 
 def _may_open(name: str, nodes: Sequence[Path], person: Person) -> Result:

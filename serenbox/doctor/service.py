@@ -31,8 +31,9 @@ def check_broker(settings: MqttSettings, timeout: float = 3.0) -> Result:
     place = f"{settings.host}:{settings.port}"
     try:
         socket.create_connection((settings.host, settings.port), timeout).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
+    # No name at all, such as one with two dots in a row, is a UnicodeError.
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         if settings.host in _LOCAL:
             mend = "sudo apt install mosquitto && sudo systemctl restart mosquitto"
         else:

@@ -143,10 +143,10 @@ def _check_address(listening: Listening) -> None:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
             trial.listen()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ServiceError(
-            f"{where} cannot be listened on ({error.strerror}): "
-            "choose another with --host and --port"
+            f"{where} cannot be listened on ({reason}): choose another with --host and --port"
         ) from error
 
 

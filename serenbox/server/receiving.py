@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from flask import Request
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.sansio.utils import get_content_length
 
-from serenbox.server.errors import BrokenBodyError, NoFileError, NotAnImageError, TooSlowError
+from serenbox.server.errors import (
+    BrokenBodyError,
+    NoFileError,
+    NotAnImageError,
+    RequestError,
+    TooSlowError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -172,7 +179,15 @@ def read_picture(request: Request) -> tuple[str, bytes]:
 
 
 def _from_form(request: Any) -> tuple[str, bytes]:  # noqa: ANN401 - typed too loosely upstream
-    upload = request.files.get(FIELD)
+    try:
+        upload = request.files.get(FIELD)
+    except RequestEntityTooLarge as error:
+        if (request.content_length or math.inf) > request.max_content_length:
+            raise
+        raise RequestError(
+            f"the form has too many fields or too much text in them: send the picture as a file in "
+            f"its field '{FIELD}', and nothing else"
+        ) from error
     if upload is None:
         raise NoFileError(f"the form has no file in its field '{FIELD}': put the picture there")
     content = upload.read()

@@ -50,7 +50,12 @@ def _is_topic(text: str) -> bool:
 
 def _is_host(text: str) -> bool:
     # An address of the new kind has several colons; a single one is a port that went astray.
-    return bool(re.fullmatch(r"[^\s/@]+", text)) and text.count(":") != 1
+    labels = text.removesuffix(".").split(".")
+    return (
+        bool(re.fullmatch(r"[^\s/@]+", text))
+        and text.count(":") != 1
+        and all(0 < len(label) < 64 for label in labels)  # RFC 1035, section 2.3.4
+    )
 
 
 RULES = (

@@ -150,8 +150,8 @@ class WebOutput:
         while not self._closing:
             try:
                 return _open(web.host, web.port)
-            except OSError as error:
-                reason = error.strerror or error
+            except (OSError, UnicodeError) as error:
+                reason = getattr(error, "strerror", None) or error
                 self._report(
                     f"the web page cannot be opened at {web.host} port {web.port} ({reason}): set "
                     "web.host to an address of this machine and web.port to a free port; trying "
@@ -197,6 +197,7 @@ def _open(host: str, port: int) -> socket.socket:
 
     Raises:
         OSError: The address is none of this machine, or the port is taken.
+        UnicodeError: No machine can have such a name.
 
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
