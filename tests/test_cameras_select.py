@@ -72,6 +72,7 @@ def test_a_script_and_a_folder_and_a_video_are_opened(tmp_path: Path) -> None:
     ("source", "said"),
     [
         ("nothing.mp4", "nothing.mp4: there is no such video, folder or device"),
+        ("~nobody-of-that-name/a.mp4", "there is no such user here: check camera.source"),
         ("/dev/video99", "/dev/video99: there is no such camera"),
         ("pi:left", "cameras are numbered"),
         ("pi:²", "cameras are numbered"),

@@ -238,6 +238,52 @@ def test_other_settings_open_the_camera_again(device: Device, capture: Capture) 
     wait_for(lambda: device.opened == 2)
 
 
+@pytest.mark.parametrize("reopens", [0, 3])
+def test_an_opening_that_fails_when_another_is_wanted_is_not_told(
+    device: Device, woken: threading.Event, caplog: pytest.LogCaptureFixture, reopens: int
+) -> None:
+    entered, answered = threading.Event(), threading.Event()
+    first = CameraSettings(reopens=reopens, reopen_pause=60)
+
+    def open_slowly(settings: CameraSettings) -> Device:
+        if settings is not first:
+            return device.open(settings)
+        entered.set()
+        assert answered.wait(30)
+        raise CameraError("the old one: nobody answers")
+
+    capture = Capture(first, open_slowly, woken.set)
+    capture.start()
+    assert entered.wait(30)
+    capture.renew(QUICK)
+    device.results.append(frame(1))
+    answered.set()
+    wait_for(lambda: came(capture, 1))
+    assert (capture.state, capture.problem) == (CameraState.OPEN, None)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+    entered.clear()
+    answered.clear()
+    capture.renew(first)
+    assert entered.wait(30)
+    assert capture.state is CameraState.OPENING, "no frame can come before it is open"
+    capture.pause()
+    answered.set()
+    wait_for(lambda: capture.state is CameraState.PAUSED)
+    assert capture.problem is None
+    capture.stop()
+    assert capture.join(30)
+
+
+def test_a_pause_forgets_what_was_wrong_with_the_camera(device: Device, capture: Capture) -> None:
+    device.open_errors.append(CameraError("it has gone"))
+    capture.start()
+    wait_for(lambda: capture.state is CameraState.LOST)
+    capture.pause()
+    wait_for(lambda: capture.state is CameraState.PAUSED)
+    assert capture.problem is None
+
+
 def test_a_mistake_in_a_driver_ends_it_with_a_sentence(device: Device, capture: Capture) -> None:
     device.results.append(ZeroDivisionError("oops"))
     capture.start()

@@ -53,9 +53,17 @@ def open_camera(settings: CameraSettings) -> Camera:
         from serenbox.cameras.usb import open_usb
 
         return open_usb(Path(source), settings)
+    return _open_recording(source, settings)
+
+
+def _open_recording(source: str, settings: CameraSettings) -> Camera:
     from serenbox.cameras.recording import open_recording
 
-    return open_recording(Path(source).expanduser(), settings)
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:
+        raise CameraError(f"{source}: there is no such user here: check camera.source") from error
+    return open_recording(path, settings)
 
 
 def _open_pi(number: str, settings: CameraSettings) -> Camera:

@@ -156,6 +156,7 @@ class Capture:
             if paused:
                 self._captured = None
                 self._renewed = True  # what was put up with until now is forgotten
+                self.problem = None
             self._condition.notify_all()
 
     def _run(self) -> None:
@@ -178,7 +179,10 @@ class Capture:
             try:
                 self._open_and_read(recovery)
             except CameraError as error:
-                self._lose(str(error), recovery)
+                with self._condition:
+                    # Who asked for another camera, or for none, need not hear of this one.
+                    if not self._interrupted:
+                        self._lose(str(error), recovery)
             if self.state in {CameraState.ENDED, CameraState.FAILED}:
                 return
             if recovery.failures:
@@ -192,6 +196,8 @@ class Capture:
 
         """
         settings = self._settings
+        if self.state is not CameraState.LOST:
+            self._become(CameraState.OPENING)
         self._allow(_OPENING)
         try:
             camera = self._open_camera(settings)
@@ -201,8 +207,6 @@ class Capture:
         self.openings += 1
         try:
             self.camera, self._device = camera.name, camera
-            if self.state is not CameraState.LOST:
-                self._become(CameraState.OPENING)
             self._read(camera, settings, recovery)
         finally:
             self.camera = self._device = None
@@ -252,7 +256,7 @@ class Capture:
         """Say so once; give the camera up where that was too often."""
         if recovery.hopeless:
             self.problem = (
-                f"the camera did not come back in {self._settings.reopens} attempts ({problem})"
+                f"the camera did not come back in {recovery.reopens} attempts ({problem})"
             )
             self._become(CameraState.FAILED)
             return
@@ -261,7 +265,7 @@ class Capture:
             _log.debug("camera, attempt %d: %s", recovery.failures, problem)
             return
         self._lost_at = time.monotonic()
-        _log.warning("%s; trying again, up to %d times", problem, self._settings.reopens)
+        _log.warning("%s; trying again, up to %d times", problem, recovery.reopens)
         self._become(CameraState.LOST)
 
     @property

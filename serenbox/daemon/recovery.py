@@ -25,13 +25,15 @@ class Recovery:
     def __init__(self, settings: CameraSettings) -> None:
         self._settings = settings
         self._misses = 0
+        self.reopens = settings.reopens
+        """How many reopenings may fail."""
         self.failures = 0
         """Openings in a row that failed or gave no frame."""
 
     @property
     def hopeless(self) -> bool:
         """Whether as many reopenings failed as may: the first opening is not one of them."""
-        return self.failures > self._settings.reopens
+        return self.failures > self.reopens
 
     @property
     def pause(self) -> float:

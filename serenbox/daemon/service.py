@@ -186,10 +186,15 @@ class Service:
             raise ServiceError(str(self._capture.problem))
         if state in {CameraState.PAUSED, CameraState.LOST}:
             self._be_blind(lost=state is CameraState.LOST)
-        elif state is CameraState.OPENING and self._announcer.state == "paused":
-            self._announcer.became("no_camera")  # it is not closed any more
+        elif state is CameraState.OPENING and self._is_blind():
+            self._announcer.became("no_camera")
         if self._ready:
             self._notifier.status(status_line(self._announcer, self._capture))
+
+    def _is_blind(self) -> bool:
+        """Tell whether nothing was seen for too long to go on with the last mood."""
+        late = time.monotonic() - self._observer.last_frame > self._settings.camera.timeout
+        return self._announcer.state == "paused" or (self._announcer.state == "sensing" and late)
 
     def _be_blind(self, *, lost: bool) -> None:
         """Tell that nothing is seen, and be ready all the same."""

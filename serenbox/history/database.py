@@ -97,6 +97,18 @@ class Database:
         with damage_told(self._path), self._transaction():
             self._connection.executemany(_ADD, rows)
 
+    def latest(self) -> int | None:
+        """Return the last minute that is kept, if there is one.
+
+        Raises:
+            HistoryDamagedError: The file turns out to be damaged.
+            sqlite3.Error: It cannot be read.
+
+        """
+        with damage_told(self._path):
+            (latest,) = self._connection.execute("SELECT max(minute) FROM minutes").fetchone()
+        return latest if latest is None else int(latest)
+
     def prune(self, before: int, limit: int) -> bool:
         """Remove old minutes, the oldest first, and give their room back.
 

@@ -242,6 +242,16 @@ class HistoryOutput:
             _log.warning("%s: somebody has removed the history: a new one is begun", self._path)
         if self._database is None:
             self._database = Database(self._path)
+            self._compare_clock(self._database.latest())
+
+    def _compare_clock(self, latest: int | None) -> None:
+        """Take a clock that is well after what was kept last for one that was set ahead.
+
+        It may also be right, and the box was off; then old minutes stay an hour longer.
+        """
+        with self._lock:
+            if latest is not None and self._wall() - latest * MINUTE > _REST:
+                self._sums.jumped_ahead = self._clock()
 
     def _write(self, batch: list[Summary]) -> None:
         self._open()
