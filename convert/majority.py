@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 _RIDGE = 1e-4
 """Weight of the squared distance from no shift: it settles what the likelihood leaves open."""
-_STEPS = 50
-"""Newton's method needs about ten; whatever has not settled after these never will."""
+_STEPS = 100
+"""Newton's method needs about ten near the answer."""
+_SETTLED = 1e-9
+"""The largest change of a parameter by a step that is the last."""
+_TINY = 1e-300
+"""Keeps the logarithm of a score that is too small for a float."""
 
 
 def fit_shift(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -43,7 +47,15 @@ def fit_shift(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> ND
     moves = np.concatenate([each, np.asarray(logits, np.float64)[..., np.newaxis]], axis=2)
     unmoved = np.append(np.zeros(classes), 1.0)
     parameters = unmoved
-    # The problem is convex, so Newton's method finds the one answer.
+    chosen = (np.arange(rows), truth)
+
+    def badness(parameters: NDArray[np.float64]) -> float:
+        scores = _softmax(moves @ parameters)[chosen]
+        distance = parameters - unmoved
+        return float(-np.log(scores + _TINY).mean() + _RIDGE * (distance @ distance) / 2)
+
+    # The problem is convex, so Newton's method finds the one answer; from afar its steps may be too
+    # long.
     for _ in range(_STEPS):
         scores = _softmax(moves @ parameters)
         error = (scores - np.eye(classes)[truth]) / rows
@@ -51,8 +63,10 @@ def fit_shift(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> ND
         centred = moves - np.einsum("nk,nkp->np", scores, moves)[:, np.newaxis]
         curvature = np.einsum("nk,nkp,nkq->pq", scores / rows, moves, centred)
         step = np.linalg.solve(curvature + _RIDGE * np.eye(classes + 1), gradient)
+        while badness(parameters - step) > badness(parameters) and np.abs(step).max() > _SETTLED:
+            step = step / 2
         parameters = parameters - step
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < _SETTLED:
             break
     shift = parameters[:-1] / parameters[-1]
     return np.asarray(shift - shift.mean())

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.calibrate import calibration_faces
-from convert.errors import RefusedError
+from convert.errors import InputError, RefusedError
 from convert.flatbuffer import read_structure
 from convert.opcheck import OLDEST_RUNTIME, check_integers, check_operators
 from convert.output import check_writable, replaced_when_good
-from convert.provenance import class_prior, read_run
+from convert.provenance import class_prior, kept_out, read_run
 from convert.quantize import quantize
 from convert.record import make_metadata
 from convert.scoring import SPLIT, fit_scores, make_exam, shift_to_majority, truth_of
@@ -118,6 +118,12 @@ def convert(options: Options, say: Callable[[str], None]) -> Converted:
 def gather(options: Options, say: Callable[[str], None]) -> Material:
     """Read the model, its record and the data, and choose the faces."""
     run = read_run(options.model)
+    most = kept_out(run)
+    if most is not None and options.prior_exponent > most:
+        raise InputError(
+            f"--prior-exponent {options.prior_exponent:g} is more of the class prior than training "
+            f"kept out of the logits (--balance {most:g}): give {most:g} or less"
+        )
     say(f"reading {options.model}")
     model = load_float_model(options.model, options.scale, len(options.labels))
     say(f"reading the faces in {options.data}")
@@ -166,7 +172,10 @@ def _measure(
         train = material.training
         say(f"fitting the shift to the majority on {len(train)} faces of the Training split")
         truth = truth_of(train, options.label_set, options.labels)
-        shift = shift_to_majority(int8_logits(tflite, model, train.images), truth, prior)
+        known = kept_out(material.run)
+        exponent = options.prior_exponent if known is None else known
+        logits = int8_logits(tflite, model, train.images)
+        shift = shift_to_majority(logits, truth, prior, exponent)
     say(f"comparing float and int8 on {len(exam.images)} faces of {SPLIT}")
     before, after = model.logits(exam.images), int8_logits(tflite, model, exam.images)
     scores = fit_scores(after, exam, options, prior, shift)

@@ -85,6 +85,17 @@ def class_prior(
     return tuple(shares[label] / total for label in labels)
 
 
+def kept_out(run: dict[str, Any]) -> float | None:
+    """Return how much of the class prior training kept out of the logits, 0 to 1, if that is known.
+
+    Args:
+        run: From `read_run`.
+
+    """
+    settings = run.get("settings")
+    return float(settings.get("balance", 1.0)) if isinstance(settings, dict) else None
+
+
 def _is_prior(prior: object) -> bool:
     return (
         isinstance(prior, dict)

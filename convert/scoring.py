@@ -71,7 +71,10 @@ def truth_of(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> NDAr
 
 
 def shift_to_majority(
-    logits: NDArray[np.float32], truth: NDArray[np.int64], class_prior: tuple[float, ...]
+    logits: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    class_prior: tuple[float, ...],
+    exponent: float,
 ) -> tuple[float, ...]:
     """Fit what is added to logits, so that the majority of the annotators comes first.
 
@@ -79,12 +82,13 @@ def shift_to_majority(
         logits: (n, labels) of the finished int8 model, for faces it was trained on.
         truth: (n,) index of what most annotators said.
         class_prior: How often each label occurred in training.
+        exponent: How much of that the logits lack, 0 to 1.
 
     Returns:
         One number for each label, in their order; they sum to 0 but for rounding.
 
     """
-    shift = fit_shift(logits + np.log(np.array(class_prior)), truth)
+    shift = fit_shift(logits + exponent * np.log(np.array(class_prior)), truth)
     return tuple(round(each, 4) for each in shift.tolist())
 
 

@@ -41,7 +41,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LONG = ("training_fit", "training_cluster", "notebooks", "web_page", "training_vertex", "wheel")
+LONG = ("training_fit", "training_cluster", "notebooks", "training_vertex", "wheel")
 """The files of tests that take longest: begun last, one would keep its worker alone at the end."""
 
 

@@ -137,6 +137,21 @@ def check_metadata(metadata: ModelMetadata) -> None:
     assert metadata.created.endswith("Z")
 
 
+def test_no_more_of_the_prior_is_put_back_than_was_kept_out(
+    tmp_path: Path, data: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    record = {"class_prior": dict.fromkeys(EMOTIONS, 1 / 7), "settings": {"balance": 0.0}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    model = tmp_path / "model.keras"
+    model.touch()
+
+    assert convert(model, tmp_path / "x.tflite", "--data", data, "--prior-exponent", 0.5) == 2
+    assert (
+        "--prior-exponent 0.5 is more of the class prior than training kept"
+        in capfd.readouterr().err
+    )
+
+
 def test_a_converted_model_answers_and_tells_all_about_itself(
     tmp_path: Path, data: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

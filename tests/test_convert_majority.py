@@ -12,6 +12,7 @@ from serenbox.classifier import EmotionClassifier
 from serenbox.crop import face_to_input
 from serenbox.model_file import ModelMetadata, append_metadata
 from serenbox.results import EMOTIONS
+from training.errors import RunError
 from training.predict import predict
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ def test_the_shift_is_found_whatever_the_sharpness() -> None:
         truth = drawn(softmax(sharpness * (logits + SHIFT)), rng)
 
         np.testing.assert_allclose(fit_shift(logits, truth), SHIFT, atol=0.1)
+
+
+def test_the_shift_of_overconfident_logits_is_found() -> None:
+    """A whole step of Newton's method goes too far there, and never comes back."""
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, (20_000, 7))
+    truth = drawn(softmax(logits + SHIFT), rng)
+    for factor in (5, 20):
+        np.testing.assert_allclose(
+            fit_shift(factor * logits, truth), factor * SHIFT, rtol=0.3, atol=factor * 0.1
+        )
 
 
 def test_the_majority_of_ten_votes_comes_first_more_often() -> None:
@@ -76,3 +88,17 @@ def test_evaluation_shifts_as_the_device_does_whatever_the_order_of_labels(
 
     answer = device.classify(face_to_input(face, device.input_size, "grey"))
     assert predict(path, face[np.newaxis]).scores[0] == pytest.approx(answer)
+
+
+def test_what_does_not_go_with_a_model_is_refused(
+    small_tflite: bytes, metadata: ModelMetadata, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(append_metadata(small_tflite, metadata))
+    face = np.full((1, 48, 48), 200, np.uint8)
+
+    with pytest.raises(RunError, match=r"--scores-as is for a \.keras, and m\.tflite"):
+        predict(path, face, scores_as=path)
+    for exponent in (-1, 7, np.nan):
+        with pytest.raises(RunError, match="must be from 0 to 1"):
+            predict(path, face, prior_exponent=exponent)

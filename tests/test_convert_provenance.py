@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from convert.errors import InputError
-from convert.provenance import class_prior, describe_run, read_run
+from convert.provenance import class_prior, describe_run, kept_out, read_run
 from serenbox.results import EMOTIONS
 from training.data import Faces
 
@@ -36,6 +36,13 @@ def test_the_prior_of_the_run_is_taken_in_the_order_of_the_labels(tmp_path: Path
     labels = tuple(reversed(EMOTIONS))
     prior = class_prior(run, faces([0]), "fer2013", labels)
     assert prior == pytest.approx([share / 28 for share in (7, 6, 5, 4, 3, 2, 1)])
+
+
+def test_how_much_of_the_prior_the_run_kept_out(tmp_path: Path) -> None:
+    for settings, known in (({"balance": 0.5}, 0.5), ({}, 1.0)):
+        run = read_run(write(tmp_path, {"class_prior": PRIOR, "settings": settings}))
+        assert kept_out(run) == known
+    assert kept_out({}) is None
 
 
 def test_without_a_run_the_training_faces_are_counted(tmp_path: Path) -> None:

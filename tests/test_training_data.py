@@ -84,12 +84,29 @@ def test_changed_file_is_read_again(csv_file: Path) -> None:
     assert len(load_faces(csv_file)) == len(fer2013.faces()) - 1
 
 
-def test_damaged_cache_is_replaced(csv_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["other", "cut off", "changed"])
+def test_damaged_cache_is_replaced(csv_file: Path, tmp_path: Path, damage: str) -> None:
     load_faces(csv_file)
     (cached,) = (tmp_path / "cache").rglob("*.npz")
-    cached.write_bytes(b"PK not an archive")
+    whole = cached.read_bytes()
+    middle = len(whole) // 2
+    changed = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+    damaged = {"other": b"PK not an archive", "cut off": whole[:middle], "changed": changed}
+    cached.write_bytes(damaged[damage])
 
     assert len(load_faces(csv_file)) == len(fer2013.faces())
+    assert cached.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_leaves_nothing(csv_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "serenbox"
+    load_faces(csv_file)
+    (cached,) = folder.iterdir()
+    cached.unlink()
+    cached.mkdir()  # in its way
+
+    assert len(load_faces(csv_file)) == len(fer2013.faces())
+    assert list(folder.iterdir()) == [cached]
 
 
 @pytest.mark.parametrize(
@@ -185,6 +202,14 @@ def test_votes_of_another_length_are_refused(csv_file: Path, votes_file: Path) -
     votes_file.write_text("\n".join(votes_file.read_text().splitlines()[:-1]) + "\n")
 
     with pytest.raises(DataError, match="not a pair"):
+        load_faces(csv_file, votes_file)
+
+
+def test_votes_in_another_order_are_refused(csv_file: Path, votes_file: Path) -> None:
+    first, *rest = votes_file.read_text().splitlines()
+    votes_file.write_text("\n".join([first, *reversed(rest)]) + "\n")
+
+    with pytest.raises(DataError, match=r"says that face 1 is of PrivateTest, .* not a pair"):
         load_faces(csv_file, votes_file)
 
 

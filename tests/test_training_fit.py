@@ -181,6 +181,23 @@ def test_finished_run_is_not_overwritten(finished: Path, refuse: Refuse) -> None
     assert "already holds a finished model" in refuse(finished, "--epochs", "3")
 
 
+def test_a_run_that_ended_before_its_record_goes_on(tmp_path: Path, refuse: Refuse) -> None:
+    (tmp_path / CHECKPOINT).touch()
+    (tmp_path / "model.keras").touch()
+
+    assert "holds an unfinished run; go on with --resume" in refuse(tmp_path)
+
+
+def test_a_finished_run_is_not_taken_for_one_with_other_faces(
+    data: Path, finished: Path, tmp_path: Path, refuse: Refuse
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text((data / "fer2013.csv").read_text().rstrip("\n").rpartition("\n")[0] + "\n")
+    options = ("--epochs", "3", "--resume=auto", "--data", str(other))
+
+    assert "trained with other data than --data and --ferplus name" in refuse(finished, *options)
+
+
 def test_finished_runs_are_tabulated_once_each(
     data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

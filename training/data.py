@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
-import tempfile
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from serenbox.results import EMOTIONS
-from training.errors import DataError
+from training.errors import DataError, RunError
+from training.files import write_atomically
 from training.labels import FERPLUS_COLUMNS, SPLITS
 from training.near_copies import show_one_of
 from training.sources import RawFaces, read_faces, read_votes
@@ -147,10 +150,17 @@ def load_faces(
         if source.is_dir():
             msg = "FER+ follows the rows of fer2013.csv: give --data that file, not folders"
             raise DataError(msg)
-        ballots = read_votes(Path(ferplus))
+        ballots, splits = read_votes(Path(ferplus))
         sha256["ferplus"] = hash_source(Path(ferplus))
         if len(ballots) != len(raw.images):
             msg = f"{ferplus} has {len(ballots)} rows, {path} has {len(raw.images)}: not a pair"
+            raise DataError(msg)
+        if not np.array_equal(splits, raw.splits):
+            row = int(np.argmax(splits != raw.splits)) + 1
+            msg = (
+                f"{ferplus} says that face {row} is of {splits[row - 1]}, {path} that it is of "
+                f"{raw.splits[row - 1]}: not a pair; give both files as they were published"
+            )
             raise DataError(msg)
     return Faces(*raw, mark_duplicates(raw), ballots, sha256)
 
@@ -181,18 +191,16 @@ def _cached_faces(source: Path, digest: str) -> RawFaces:
     cache = Path(home) / "serenbox" / f"fer2013-{digest[:16]}.npz"
     if cache.is_file():
         try:
-            with np.load(cache) as arrays:
+            with cache.open("rb") as file, np.load(file) as arrays:
                 return RawFaces(arrays["images"], arrays["labels"], arrays["splits"])
-        except (OSError, ValueError, KeyError, EOFError):
-            cache.unlink()  # damaged: read the source again
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            pass  # damaged: read the source again
     raw = read_faces(source)
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, images=raw.images, labels=raw.labels, splits=raw.splits)
-        Path(file.name).replace(cache)
-    except OSError:
-        pass  # a cache that cannot be written costs time, nothing else
+    content = io.BytesIO()
+    np.savez(content, images=raw.images, labels=raw.labels, splits=raw.splits)
+    # A cache that cannot be written costs time, nothing else.
+    with contextlib.suppress(RunError):
+        write_atomically(cache, content.getvalue())
     return raw
 
 

@@ -139,11 +139,12 @@ def _fit(options: argparse.Namespace) -> int:
     with quiet():  # TensorFlow greets
         from training.checkpoint import check_same_run
         from training.fit import Run
-        from training.record import write_record
+        from training.record import check_same_data, write_record
 
     resume = _check_folder(options.out, options.resume)
     if resume and (options.out / RECORD).exists():
         check_same_run(options.out, dataclasses.asdict(settings))
+        check_same_data(options.out, options.data, options.ferplus)
         print(f"{options.out} already holds the finished model of this run")
         return 0
     faces = load_faces(options.data, options.ferplus)
@@ -201,7 +202,9 @@ def _check_folder(folder: Path, resume: str | None) -> bool:
 
     """
     begun = (folder / CHECKPOINT).exists()
-    if (folder / MODEL).exists() and not (begun and resume == "auto"):
+    # The record comes last: a model without one is that of a run which ended before.
+    finished = (folder / (RECORD if begun else MODEL)).exists()
+    if finished and not (begun and resume == "auto"):
         msg = f"{folder} already holds a finished model; give --out another folder"
         raise RunError(msg)
     if begun and not resume:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from serenbox.model_file import ModelMetadata
     from serenbox.runtime import Runtime
 
 BATCH = 256
@@ -74,11 +75,17 @@ def predict(
         prior_exponent: in place of the model's own.
 
     Raises:
-        RunError: the model cannot be read.
+        RunError: the model cannot be read, or the other arguments do not go with it.
 
     """
     if not path.is_file():
         msg = f"{path} does not exist: give a .keras or .tflite model"
+        raise RunError(msg)
+    if prior_exponent is not None and not 0 <= prior_exponent <= 1:
+        msg = f"--prior-exponent is {prior_exponent:g}, and must be from 0 to 1"
+        raise RunError(msg)
+    if scores_as is not None and path.suffix != ".keras":
+        msg = f"--scores-as is for a .keras, and {path.name} brings its own scores: leave it away"
         raise RunError(msg)
     try:
         if path.suffix == ".keras":
@@ -104,12 +111,18 @@ def _from_tflite(
     classifier = EmotionClassifier(path, runtime=runtime)
     metadata = classifier.metadata
     order = [metadata.labels.index(emotion) for emotion in EMOTIONS]
-    scores = metadata.scores
-    prior = tuple(scores.class_prior[index] for index in order)
-    shift = tuple(scores.shift[index] for index in order) if scores.shift else ()
     color, size = metadata.input.color, classifier.input_size
     logits = [classifier.logits(face_to_input(image, size, color))[order] for image in images]
-    return np.stack(logits), scores._replace(class_prior=prior, shift=shift), classifier.runtime
+    return np.stack(logits), _in_order(metadata), classifier.runtime
+
+
+def _in_order(metadata: ModelMetadata) -> ScoreSpec:
+    """Give a model's scoring with its numbers in the order of `EMOTIONS`."""
+    scores = metadata.scores
+    order = [metadata.labels.index(emotion) for emotion in EMOTIONS]
+    prior = tuple(scores.class_prior[index] for index in order)
+    shift = tuple(scores.shift[index] for index in order) if scores.shift else ()
+    return scores._replace(class_prior=prior, shift=shift)
 
 
 def _from_keras(
@@ -121,7 +134,7 @@ def _from_keras(
         from training.network import load_network
 
     model = load_network(path, "the model")
-    spec = load_model_file(scores_as)[1].scores if scores_as else _run_spec(path)
+    spec = _in_order(load_model_file(scores_as)[1]) if scores_as else _run_spec(path)
     logits = keras_logits(model, images, model.input_shape[1])
     return logits, spec, f"keras {keras.version()} on {keras.backend.backend()}"
 

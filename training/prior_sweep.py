@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from serenbox.classifier import scores_from_logits
 from serenbox.results import EMOTIONS
+from training.errors import RunError
 from training.metrics import measure
 
 if TYPE_CHECKING:
@@ -26,7 +27,14 @@ def sweep_prior(
         label_set: whose labels are the truth.
         exponents: how much of the prior to put back, 0 (none) to 1 (all).
 
+    Raises:
+        RunError: An exponent is out of its range.
+
     """
+    for exponent in exponents:
+        if not 0 <= exponent <= 1:
+            msg = f"--exponents has {exponent:g}, and each must be from 0 to 1"
+            raise RunError(msg)
     usable = faces.usable
     truth = faces[usable].truth(label_set)
     for exponent in exponents:

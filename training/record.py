@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from serenbox.results import EMOTIONS
+from training.data import hash_source
 from training.errors import RunError
 from training.files import MODEL, RECORD, write_atomically
 from training.fit_settings import OLDER_RUNS
@@ -53,6 +54,25 @@ def write_record(run: Run, faces: Faces) -> None:
         "seconds": round(sum(row["seconds"] for row in run.history)),
     }
     write_atomically(run.folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def check_same_data(run: Path, data: Path, ferplus: Path | None) -> None:
+    """Refuse to take a finished run for one with these faces.
+
+    Raises:
+        RunError: It was trained with others, or has no whole record.
+        DataError: The files cannot be read.
+
+    """
+    sha256 = {"fer2013": hash_source(data)}
+    if ferplus is not None:
+        sha256["ferplus"] = hash_source(ferplus)
+    if read_record(run)["data_sha256"] != sha256:
+        msg = (
+            f"{run} holds a finished run, trained with other data than --data and --ferplus name; "
+            "give --out another folder"
+        )
+        raise RunError(msg)
 
 
 def read_record(run: Path) -> dict[str, Any]:

@@ -156,24 +156,26 @@ def _read_picture(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def read_votes(path: Path) -> NDArray[np.int64]:
+def read_votes(path: Path) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
     """Read FER+ votes, row i of which belongs to row i of fer2013.csv.
 
     Returns:
-        (n, 10) counts in the order of `FERPLUS_COLUMNS`.
+        (n, 10) counts in the order of `FERPLUS_COLUMNS`, and (n,) the split each face is said to be
+        of.
 
     Raises:
         DataError: the file is not FER+'s CSV file or is damaged.
 
     """
     columns = ("Usage", "Image name", *FERPLUS_COLUMNS)
-    rows = []
+    rows, splits = [], []
     for line, row in csv_rows(path, columns):
         if not all(count.isdecimal() for count in row[2:]):
             msg = f"{path}, line {line}: a vote is not a whole number"
             raise DataError(msg)
         rows.append([int(count) for count in row[2:]])
+        splits.append(row[0])
     if not rows:
         msg = f"{path} holds no votes"
         raise DataError(msg)
-    return np.array(rows, np.int64)
+    return np.array(rows, np.int64), np.array(splits, np.str_)
