@@ -17,7 +17,7 @@ from serenbox.daemon.pipeline import Look, Pipeline
 from serenbox.errors import ModelError, ServiceError
 from serenbox.mood.types import Mood
 from serenbox.results import EMOTIONS
-from serenbox.settings.schema import SensingSettings, Settings
+from serenbox.settings.schema import MoodSettings, SensingSettings, Settings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -130,6 +130,26 @@ def test_who_is_missed_in_a_few_frames_is_not_gone(portrait: npt.NDArray[np.uint
     ]
     assert not any(look.faces for look in looks[30:34])
     assert {look.mood.label for look in looks[20:]} == {"happy"}
+
+
+@pytest.mark.usefixtures("face_model")
+def test_a_pipeline_that_replaces_another_goes_on_with_who_is_there(
+    portrait: npt.NDArray[np.uint8],
+) -> None:
+    nobody = np.full_like(portrait, 90)
+    first = Pipeline(Settings())
+    for number in range(8):
+        seen = first.look(Frame(portrait, number / 10))
+
+    second = Pipeline(Settings())
+    second.go_on(first)
+    assert second.look(Frame(nobody, 0.8)).mood.label == seen.mood.label
+    again = second.look(Frame(portrait, 0.9))
+    assert [face.id for face in again.faces] == [face.id for face in seen.faces]
+
+    other = Pipeline(Settings(mood=MoodSettings(smoothing=2.0)))
+    other.go_on(second)
+    assert other.look(Frame(nobody, 1.0)).mood.label == "no_face"
 
 
 @pytest.mark.usefixtures("face_model")

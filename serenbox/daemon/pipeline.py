@@ -64,6 +64,20 @@ class Pipeline:
         self._gate = MotionGate(settings.sensing)
         self._somebody = False
 
+    def go_on(self, other: Pipeline) -> None:
+        """Follow whom another pipeline follows, with its mood, where both would do so alike."""
+        if self._manner != other._manner:
+            return
+        self._sensor, self._filter, self._gate = other._sensor, other._filter, other._gate
+        self._somebody = other._somebody
+        self._sensor.use(self._detector)
+
+    @property
+    def _manner(self) -> tuple[object, ...]:
+        """What decides how people are followed and what their mood is, but for the weights."""
+        settings = self._settings
+        return settings.sensing, settings.mood, self._detector.classifier.metadata.scores
+
     def look(self, frame: Frame) -> Look:
         """Take the next frame.
 

@@ -285,6 +285,7 @@ class Service:
                 self._rule = _make_rule(new)
             self._settings = new
             self._stats_at = min(self._stats_at, time.monotonic() + new.service.stats_interval)
+            pipeline.go_on(self._observer.pipeline)
             self._observer.pipeline = pipeline
             if outputs is not self._outputs.all:
                 self._outputs.exchange(outputs, _CLOSING)

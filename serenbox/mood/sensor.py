@@ -59,6 +59,10 @@ class Sensor:
         """Whether the last reading has faces."""
         return bool(self._known)
 
+    def use(self, detector: EmotionDetector) -> None:
+        """Go on with another detector."""
+        self._detector = detector
+
     def read(self, frame: Frame) -> Reading:
         """Return the faces in a frame, largest first, each with its number and its emotion.
 
