@@ -23,8 +23,6 @@ _STEPS = 100
 """Newton's method needs about ten near the answer."""
 _SETTLED = 1e-9
 """The largest change of a parameter by a step that is the last."""
-_TINY = 1e-300
-"""Keeps the logarithm of a score that is too small for a float."""
 
 
 def fit_shift(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -34,7 +32,7 @@ def fit_shift(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> ND
     shift is offsets / sharpness.
 
     Args:
-        logits: (n, k), the prior of the classes already added.
+        logits: (n, k), with the whole prior of the classes.
         truth: (n,) index of the right class.
 
     Returns:
@@ -47,12 +45,13 @@ def fit_shift(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> ND
     moves = np.concatenate([each, np.asarray(logits, np.float64)[..., np.newaxis]], axis=2)
     unmoved = np.append(np.zeros(classes), 1.0)
     parameters = unmoved
-    chosen = (np.arange(rows), truth)
 
     def badness(parameters: NDArray[np.float64]) -> float:
-        scores = _softmax(moves @ parameters)[chosen]
+        moved = moves @ parameters
+        log_scores = moved - np.logaddexp.reduce(moved, axis=1, keepdims=True)
         distance = parameters - unmoved
-        return float(-np.log(scores + _TINY).mean() + _RIDGE * (distance @ distance) / 2)
+        loss = -log_scores[np.arange(rows), truth].mean()
+        return float(loss + _RIDGE * (distance @ distance) / 2)
 
     # The problem is convex, so Newton's method finds the one answer; from afar its steps may be too
     # long.
