@@ -91,9 +91,20 @@ def kept_out(run: dict[str, Any]) -> float | None:
     Args:
         run: From `read_run`.
 
+    Raises:
+        InputError: The record tells something impossible.
+
     """
     settings = run.get("settings")
-    return float(settings.get("balance", 1.0)) if isinstance(settings, dict) else None
+    if not isinstance(settings, dict):
+        return None
+    balance = settings.get("balance", 1.0)
+    if not isinstance(balance, float | int) or not 0 <= balance <= 1:
+        raise InputError(
+            f"{RUN_RECORD}: settings.balance is {balance!r}, and must be a number from 0 to 1: "
+            "restore the file or remove it"
+        )
+    return float(balance)
 
 
 def _is_prior(prior: object) -> bool:

@@ -14,6 +14,11 @@ class SerenBoxError(Exception):
         return (str(self),)
 
 
+def reason_of(error: Exception) -> str:
+    """Return in a few words why something failed: the system's own, where an error has them."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 class ImageError(SerenBoxError, ValueError):
     """A picture cannot be read, is not a picture, is too large, or cannot be written."""
 

@@ -43,6 +43,8 @@ def test_how_much_of_the_prior_the_run_kept_out(tmp_path: Path) -> None:
         run = read_run(write(tmp_path, {"class_prior": PRIOR, "settings": settings}))
         assert kept_out(run) == known
     assert kept_out({}) is None
+    with pytest.raises(InputError, match=r"settings\.balance is 'much'"):
+        kept_out({"settings": {"balance": "much"}})
 
 
 def test_without_a_run_the_training_faces_are_counted(tmp_path: Path) -> None:

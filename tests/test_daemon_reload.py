@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +63,23 @@ def test_of_another_camera_nothing_is_said_that_was_said_of_the_one_before(tmp_p
         daemon.wait_until(lambda: "video99" in told(daemon), "the other problem")
         assert daemon.end() == 0
     assert len(daemon.warnings()) == 2
+
+
+def test_while_another_camera_is_long_in_opening_no_mood_is_told(
+    tmp_path: Path, camera: str
+) -> None:
+    named = QUICK.replace("[camera]", '[camera]\nsource = "{}"')
+    daemon = Daemon(
+        tmp_path, camera, configuration=named.format(camera), arguments=(), name_camera=False
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent, daemon:
+        daemon.wait_mood("happy")
+        silence = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        daemon.configuration.write_text(named.format(silence))
+        daemon.send(signal.SIGHUP)
+        daemon.wait_mood("no_camera")
+        assert told(daemon) == "None", "it is not known to fail"
+        assert daemon.end() == 0
 
 
 def told(daemon: Daemon) -> str:

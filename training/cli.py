@@ -172,6 +172,7 @@ def _add_crop(commands: Any) -> None:
         default=("level",),
         help="whether to level the eyes",
     )
+    _add_prior_exponent(parser)
 
 
 def _crop(options: argparse.Namespace) -> None:
@@ -185,7 +186,7 @@ def _crop(options: argparse.Namespace) -> None:
             options.resolutions, options.eyes, options.lifts, options.margins
         )
     ]
-    for line in sweep_crop(options.model, options.photos, specs):
+    for line in sweep_crop(options.model, options.photos, specs, options.prior_exponent):
         print(line, flush=True)
 
 

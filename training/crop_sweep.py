@@ -26,32 +26,34 @@ if TYPE_CHECKING:
     Found = tuple[NDArray[np.uint8], FaceLocation, int]
 
 
-def sweep_crop(model: Path, photos: Path, specs: Iterable[CropSpec]) -> Iterator[str]:
+def sweep_crop(
+    model: Path, photos: Path, specs: Iterable[CropSpec], prior_exponent: float | None = None
+) -> Iterator[str]:
     """Yield a line per geometry: accuracy and macro-recall on the largest face of each photo.
 
     Args:
         model: a .tflite emotion model.
         photos: pictures in `photos/<emotion>/`.
         specs: the geometries to try.
+        prior_exponent: in place of the model's own, 0 to 1.
 
     Raises:
-        RunError: the model cannot be used.
+        RunError: the model cannot be used, or the exponent is out of its range.
         DataError: there are no photos, or one cannot be read.
 
     """
     try:
-        classifier = EmotionClassifier(model)
+        classifier = EmotionClassifier(model, prior_exponent=prior_exponent)
         found, count = _find(photos)
-    except SerenBoxError as error:
+    except (SerenBoxError, ValueError) as error:
         raise RunError(str(error)) from error
     yield f"{len(found)} of {count} photos with a face"
     truth = np.array([label for _, _, label in found])
     size, color = classifier.input_size, classifier.metadata.input.color
+    grey = color == "grey"
     for spec in specs:
-        scores = [
-            classifier.classify(face_to_input(crop_face(image, location, spec), size, color))
-            for image, location, _ in found
-        ]
+        crops = [crop_face(image, location, spec, grey=grey) for image, location, _ in found]
+        scores = [classifier.classify(face_to_input(crop, size, color)) for crop in crops]
         figures = measure(np.stack(scores), truth, EMOTIONS)
         yield (
             f"margin {spec.margin:.2f}, lift {spec.lift:+.2f}, resolution {spec.resolution}, "

@@ -52,8 +52,9 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
     found = Inputs()
     seen: set[Path] = set()
     names = list(names)
+    skip = skip.resolve() if skip else None
     # A shell makes the folder of `*`, too; alone it must be meant.
-    others = [name for name in names if not (_is_folder(name) and _is_same(skip, name))]
+    others = [name for name in names if skip is None or Path(name).resolve() != skip]
     for name in others or names:
         for path in _expand(name, skip, found.problems):
             if (key := Path(path).absolute()) not in seen:
@@ -83,17 +84,12 @@ def _expand(name: str, skip: Path | None, problems: list[str]) -> list[str]:
     return paths
 
 
-def _is_same(folder: Path | None, name: str) -> bool:
-    return folder is not None and Path(name).resolve() == folder.resolve()
-
-
 def _lies_in(folder: Path | None, match: str, below: str) -> bool:
     """Tell whether a match is in the folder, or the folder itself, but for one named outright."""
     if folder is None:
         return False
     fixed = Path(re.split(r"[*?[]", below, maxsplit=1)[0] + "_").parent.resolve()
-    place, folder = Path(match).resolve(), folder.resolve()
-    return place.is_relative_to(folder) and not fixed.is_relative_to(folder)
+    return Path(match).resolve().is_relative_to(folder) and not fixed.is_relative_to(folder)
 
 
 def _is_folder(name: str) -> bool:
@@ -120,12 +116,11 @@ def _walk(folder: str, skip: Path | None, problems: list[str]) -> Iterator[str]:
             f"{error.filename}: the folder cannot be read ({error.strerror}): check its permissions"
         )
 
-    skipped = skip.resolve() if skip else None
     for place, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and Path(place, name).resolve() != skipped
+            if not name.startswith(".") and Path(place, name).resolve() != skip
         )
         for name in sorted(files):
             if not name.startswith(".") and name.lower().endswith(SUFFIXES):

@@ -70,7 +70,7 @@ class Pipeline:
             return
         self._sensor, self._filter, self._gate = other._sensor, other._filter, other._gate
         self._somebody = other._somebody
-        self._sensor.use(self._detector)
+        self._sensor.replace_detector(self._detector)
 
     @property
     def _manner(self) -> tuple[object, ...]:

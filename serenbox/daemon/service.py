@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import selectors
 import signal
@@ -148,7 +149,7 @@ class Service:
 
     def _until_due(self) -> float:
         """Return the seconds until something must be done without being woken."""
-        due = min(self._end_at, self._stats_at, self._sign_at, self._announcer.due)
+        due = min(self._end_at, self._stats_at, self._sign_at, self._announcer.due, self._stale_at)
         return max(0.0, due - time.monotonic())
 
     def _obey(self) -> None:
@@ -186,15 +187,18 @@ class Service:
             raise ServiceError(str(self._capture.problem))
         if state in {CameraState.PAUSED, CameraState.LOST}:
             self._be_blind(lost=state is CameraState.LOST)
-        elif state is CameraState.OPENING and self._is_blind():
+        elif state is CameraState.OPENING and (
+            self._announcer.state == "paused" or time.monotonic() >= self._stale_at
+        ):
             self._announcer.became("no_camera")
         if self._ready:
             self._notifier.status(status_line(self._announcer, self._capture))
 
-    def _is_blind(self) -> bool:
-        """Tell whether nothing was seen for too long to go on with the last mood."""
-        late = time.monotonic() - self._observer.last_frame > self._settings.camera.timeout
-        return self._announcer.state == "paused" or (self._announcer.state == "sensing" and late)
+    @property
+    def _stale_at(self) -> float:
+        """When a camera is too long in opening for the mood before it to hold, seconds."""
+        opening = self._capture.state is CameraState.OPENING and self._announcer.state == "sensing"
+        return self._observer.last_frame + self._settings.camera.timeout if opening else math.inf
 
     def _be_blind(self, *, lost: bool) -> None:
         """Tell that nothing is seen, and be ready all the same."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from serenbox.cameras.listing import import_picamera2, usb_cameras
 from serenbox.doctor.result import Result
-from serenbox.errors import CameraError
+from serenbox.errors import CameraError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -147,7 +147,7 @@ def _check_recording(source: str) -> Result:
     try:
         Path(path).stat()
     except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         mend = "sudoedit /etc/serenbox/serenbox.toml"
         return Result("camera", "fail", f"the recording {path} is not to be had ({reason})", mend)
     return Result("camera", "ok", f"a recording, {path}")

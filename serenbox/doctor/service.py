@@ -9,6 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from serenbox.doctor.result import Result
+from serenbox.errors import reason_of
 
 if TYPE_CHECKING:
     from serenbox.doctor.roots import Roots
@@ -33,7 +34,7 @@ def check_broker(settings: MqttSettings, timeout: float = 3.0) -> Result:
         socket.create_connection((settings.host, settings.port), timeout).close()
     # No name at all, such as one with two dots in a row, is a UnicodeError.
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
         if settings.host in _LOCAL:
             mend = "sudo apt install mosquitto && sudo systemctl restart mosquitto"
         else:

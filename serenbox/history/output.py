@@ -9,12 +9,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from serenbox.errors import HistoryDamagedError, HistoryError
+from serenbox.errors import HistoryDamagedError, HistoryError, reason_of
 from serenbox.history.database import Database
 from serenbox.history.files import delete_files, erase, files_set_aside, set_aside
 from serenbox.history.minutes import MINUTE, MinuteSums, Summary
 from serenbox.history.reading import read_summaries
-from serenbox.history.schema import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -315,8 +314,9 @@ class HistoryOutput:
         if isinstance(error, HistoryError):
             return str(error)
         return (
-            f"{self._path}: the history cannot be written ({reason(error)}): see that the folder "
-            "may be written to and that its disk has room; the minutes of a day wait in memory"
+            f"{self._path}: the history cannot be written ({reason_of(error)}): see that the "
+            "folder may be written to and that its disk has room; the minutes of a day wait in "
+            "memory"
         )
 
     def _report(self, problem: str) -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from serenbox.daemon.control import ask_service
 from serenbox.daemon.paths import socket_candidates
-from serenbox.errors import HistoryError, NoServiceError
+from serenbox.errors import HistoryError, NoServiceError, reason_of
 from serenbox.history.database import is_used
 from serenbox.history.files import database_files, delete_files, files_set_aside
-from serenbox.history.schema import reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +56,7 @@ def remove(path: Path) -> None:
             )
         delete_files(path)
     except (OSError, sqlite3.Error) as error:
-        raise HistoryError(f"{path}: it could not be removed ({reason(error)})") from error
+        raise HistoryError(f"{path}: it could not be removed ({reason_of(error)})") from error
 
 
 def _served(path: Path) -> bool:

@@ -58,8 +58,3 @@ def newer(path: Path) -> HistoryError:
         f"{path}: a newer SerenBox has made this history: update SerenBox, or remove it with "
         "`serenbox history --delete`"
     )
-
-
-def reason(error: Exception) -> str:
-    """Return in a few words why something with the database failed."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -59,8 +59,8 @@ class Sensor:
         """Whether the last reading has faces."""
         return bool(self._known)
 
-    def use(self, detector: EmotionDetector) -> None:
-        """Go on with another detector."""
+    def replace_detector(self, detector: EmotionDetector) -> None:
+        """Read the same faces with another detector from now on."""
         self._detector = detector
 
     def read(self, frame: Frame) -> Reading:

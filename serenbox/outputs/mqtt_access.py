@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from serenbox.errors import reason_of
+
 if TYPE_CHECKING:
     import ssl
 
@@ -92,7 +94,7 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.ca_file or None)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise BrokerError(
             "tls",
             f"mqtt.ca_file {settings.ca_file} cannot be used ({reason}): name a file with the "

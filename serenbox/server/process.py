@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
-from serenbox.errors import ServiceError
+from serenbox.errors import ServiceError, reason_of
 from serenbox.server import create_app
 from serenbox.server.settings import SHARED_FOLDER
 from serenbox.server.worker import PatientWorker
@@ -144,7 +144,7 @@ def _check_address(listening: Listening) -> None:
             trial.bind(address)
             trial.listen()
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise ServiceError(
             f"{where} cannot be listened on ({reason}): choose another with --host and --port"
         ) from error

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from serenbox.errors import SettingsError
+from serenbox.errors import SettingsError, reason_of
 from serenbox.outputs.queueing import Mailbox, Waker
 from serenbox.web.access import Access
 from serenbox.web.wsgi import EVENTS, PICTURES
@@ -151,7 +151,7 @@ class WebOutput:
             try:
                 return _open(web.host, web.port)
             except (OSError, UnicodeError) as error:
-                reason = getattr(error, "strerror", None) or error
+                reason = reason_of(error)
                 self._report(
                     f"the web page cannot be opened at {web.host} port {web.port} ({reason}): set "
                     "web.host to an address of this machine and web.port to a free port; trying "
