@@ -68,7 +68,7 @@ format: $(VENV)/.dev ## let ruff mend what it can
 bench: $(VENV)/.dev ## compare the speed with that of bare scripts
 	$(BIN)/python -m tests.benchmarks.speed $(PORTRAIT)
 
-# A network that knows faces; docs/model-card.md tells where it comes from.
+# A network that knows faces; docs/experiments.md tells where it comes from.
 FACERES = $(RUN)/faceres/faceres.json
 FACERES_PACKAGE = vladmandic-human-3.3.6.tgz
 

@@ -35,7 +35,7 @@ _VARIED = Augmentation(
     rotation=15, scale=0.18, shift=0.08, brightness=30, blur=0.15, noise=0.2, mixup=0
 )
 """How faces are varied: none is blended, and light changes less than in `fit`, so that the int8
-weights answer best where faces are clear (docs/model-card.md tells what more noise costs)."""
+weights answer best where faces are clear (docs/experiments.md tells what more noise costs)."""
 
 _REPORT = 100
 """Steps between two lines of progress."""
