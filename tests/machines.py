@@ -17,8 +17,8 @@ MEMBER = Person("member", 54321, frozenset({54321, os.getgid()}))
 
 def bare_machine(folder: Path) -> Roots:
     """Make a machine that shows nothing of itself."""
-    found = Roots(*(folder / name for name in ("sys", "proc", "dev", "run")))
-    for path in (found.sys / "class" / "video4linux", found.proc, found.dev, found.run):
+    found = Roots(*(folder / name for name in ("sys", "proc", "dev", "run", "etc")))
+    for path in (found.sys / "class" / "video4linux", found.proc, found.dev, found.run, found.etc):
         path.mkdir(parents=True)
     return found
 

@@ -13,12 +13,13 @@ SERVICE_USER = "serenbox"
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """The folders in which Linux shows the machine."""
+    """The folders in which Linux shows the machine, and its configuration."""
 
     sys: Path = Path("/sys")
     proc: Path = Path("/proc")
     dev: Path = Path("/dev")
     run: Path = Path("/run")
+    etc: Path = Path("/etc")
 
 
 @dataclass(frozen=True, slots=True)

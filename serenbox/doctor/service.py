@@ -6,8 +6,10 @@ import contextlib
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenbox.doctor.firewall import UNIT, Firewall, can_look_up
 from serenbox.doctor.result import Result
 from serenbox.errors import reason_of
 
@@ -15,23 +17,31 @@ if TYPE_CHECKING:
     from serenbox.doctor.roots import Roots
     from serenbox.settings.schema import MqttSettings
 
-UNIT = "serenbox.service"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_DROP_IN = "/etc/systemd/system/serenbox.service.d/lan-broker.conf"
 
 
-def check_broker(settings: MqttSettings, timeout: float = 3.0) -> Result:
-    """Look whether the broker takes connections; nothing is sent.
+def check_broker(
+    settings: MqttSettings,
+    timeout: float = 3.0,
+    firewall: Firewall | None = None,
+    etc: Path = Path("/etc"),
+) -> Result:
+    """Look whether the broker takes connections, and those of the service, too; nothing is sent.
 
     Args:
         settings: Where it is, and whether it is used at all.
         timeout: Seconds to wait for an answer.
+        firewall: What the service may reach; everything if None.
+        etc: The folder in which the system keeps what it knows of names.
 
     """
     if not settings.enabled:
         return Result("broker", "ok", "not used: mqtt.enabled is false")
     place = f"{settings.host}:{settings.port}"
     try:
-        socket.create_connection((settings.host, settings.port), timeout).close()
+        with socket.create_connection((settings.host, settings.port), timeout) as connection:
+            address = str(connection.getpeername()[0])
     # No name at all, such as one with two dots in a row, is a UnicodeError.
     except (OSError, UnicodeError) as error:
         reason = reason_of(error)
@@ -40,6 +50,21 @@ def check_broker(settings: MqttSettings, timeout: float = 3.0) -> Result:
         else:
             mend = f"ping -c 3 {settings.host}"
         return Result("broker", "fail", f"{place} takes no connections ({reason})", mend)
+    return _judge_reach(settings.host, place, address, firewall or Firewall(), etc)
+
+
+def _judge_reach(host: str, place: str, address: str, firewall: Firewall, etc: Path) -> Result:
+    """Judge whether the service reaches a broker that whoever runs the check has reached."""
+    if not firewall.lets_through(address):
+        seen = f"{place} takes connections, but {UNIT} may not reach {address}"
+        mend = (
+            f"printf '[Service]\\nIPAddressAllow={address}\\n' | sudo install -D -m 644 /dev/stdin "
+            f"{_DROP_IN} && sudo systemctl daemon-reload && sudo systemctl restart {UNIT}"
+        )
+        return Result("broker", "fail", seen, mend)
+    if not can_look_up(host, etc, firewall):
+        seen = f"{place} takes connections, but {UNIT} may ask nobody for the address of {host}"
+        return Result("broker", "fail", seen, f"echo '{address} {host}' | sudo tee -a /etc/hosts")
     return Result("broker", "ok", f"{place} takes connections")
 
 

@@ -32,6 +32,10 @@ NEEDS_A_PERSON: frozenset[Fault] = frozenset(
 """Faults that do not go away by themselves, so that trying often is of no use."""
 
 
+_CONFINED = "`sudo serenbox check` tells whether the service may reach it"
+"""What the kernel refuses looks like a broker that is off: packets vanish, names are unknown."""
+
+
 class BrokerError(Exception):
     """There is no connection, or no longer; the message says why and what to do."""
 
@@ -128,19 +132,20 @@ def connect_error(error: Exception, settings: MqttSettings) -> BrokerError:
         )
     if isinstance(error, (socket.gaierror, UnicodeError)):
         return BrokerError(
-            "unreachable", f"{broker}: there is no such name in this network: check mqtt.host"
+            "unreachable",
+            f"{broker}: there is no such name in this network: check mqtt.host; {_CONFINED}",
         )
     if isinstance(error, PermissionError):
         return BrokerError(
             "unreachable",
             f"{broker} may not be reached ({error.strerror}): the service is confined to this "
-            "machine; docs/mqtt.md says how to open the broker's address",
+            f"machine; {_CONFINED}",
         )
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return BrokerError(
         "unreachable",
         f"{broker} cannot be reached ({reason}): check mqtt.host and mqtt.port and that the broker "
-        "runs",
+        f"runs; {_CONFINED}",
     )
 
 

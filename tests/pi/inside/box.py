@@ -18,6 +18,8 @@ DROP_INS = Path(f"/etc/systemd/system/{UNIT}.d")
 SOURCE = Path("/opt/pi-lab/systemd")
 PROBE = "/opt/pi-lab/tests/pi/inside/probe.py"
 NEIGHBOUR = "10.99.0.2"
+OWN = "10.99.0.1"
+"""Of this machine, but beyond loopback."""
 PATIENCE = 60.0
 """Seconds until something that should happen is taken as not happening."""
 
@@ -83,7 +85,7 @@ def prepare_temptations() -> None:
     command("chgrp", "video", str(secret))
     secret.chmod(0o640)
     command("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1")
-    command("ip", "address", "add", "10.99.0.1/24", "dev", "lan0")
+    command("ip", "address", "add", f"{OWN}/24", "dev", "lan0")
     for name in ("lan0", "lan1"):
         command("ip", "link", "set", name, "up")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -189,6 +190,36 @@ def lan_drop_in_opens_one_address(_: Watcher) -> None:
     assert inside["packet to other"] == "EPERM", inside
 
 
+def doctor_mends_a_broker_that_is_out_of_reach(_: Watcher) -> None:
+    """The kernel refuses a broker elsewhere; the check tells, and its command opens the address."""
+    with socket.create_server((box.OWN, 0)) as broker:
+        port = broker.getsockname()[1]
+        where = f"enabled = true\nhost = '{box.OWN}'\nport = {port}\n[web]"
+        box.CONFIG.write_text(SETTINGS.replace("enabled = true\n[web]", where))
+        started = time.time()
+        box.restart()
+        reason = f"the broker at {box.OWN}:{port} cannot be reached (timed out)"
+        wait_until("a word on the broker", lambda: reason in box.journal_since(started))
+        found = _check("broker")
+        assert found["state"] == "fail", found
+        assert found["seen"].endswith(f"but {UNIT} may not reach {box.OWN}"), found
+        command("sh", "-c", found["mend"].replace("sudo ", ""))
+        assert _check("broker")["state"] == "ok"
+        broker.settimeout(box.PATIENCE)
+        broker.accept()[0].close()
+    (box.DROP_INS / "lan-broker.conf").unlink()
+    command("systemctl", "daemon-reload")
+    box.CONFIG.write_text(SETTINGS)
+    box.restart()
+
+
+def _check(name: str) -> dict[str, str]:
+    """Return what `serenbox check` says of one thing."""
+    answer = json.loads(command("serenbox", "check", "--json", check=False))
+    (found,) = [check for check in answer["checks"] if check["name"] == name]
+    return dict(found)
+
+
 def password_comes_as_a_credential(_: Watcher) -> None:
     folder = Path("/run/credentials", UNIT)
     assert not (folder / "mqtt-password").exists()
@@ -239,6 +270,7 @@ CHECKS: list[Callable[[Watcher], None]] = [
     sandbox_refuses,
     hook_runs_in_the_sandbox,
     lan_drop_in_opens_one_address,
+    doctor_mends_a_broker_that_is_out_of_reach,
     password_comes_as_a_credential,
     stops_cleanly,
     uninstalls_without_a_trace,
