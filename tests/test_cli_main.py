@@ -142,3 +142,11 @@ def test_the_list_imports_no_command() -> None:
     loaded = set(done.stdout.splitlines()[-1].split())
     assert loaded.isdisjoint({"numpy", "cv2", "tomllib", "serenbox.settings"})
     assert loaded.isdisjoint({command.tool.partition(":")[0] for command in COMMANDS.values()})
+
+
+def test_it_is_a_module_to_run_too() -> None:
+    command = [sys.executable, "-m", "serenbox", "nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert done.returncode == EXIT_USAGE
+    assert done.stderr.startswith("serenbox: error: there is no command 'nonsense'")

@@ -1,0 +1,10 @@
+"""`python -m serenbox`: the command `serenbox`, where its script is not on the path."""
+
+from __future__ import annotations
+
+import sys
+
+from serenbox.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())
