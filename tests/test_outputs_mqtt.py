@@ -24,6 +24,7 @@ import pytest
 from serenbox.outputs.messages import event_message, mood_message
 from serenbox.outputs.mqtt import MqttOutput
 from serenbox.outputs.mqtt_access import Patience
+from serenbox.outputs.mqtt_session import Session
 from serenbox.outputs.queueing import EVENT_LIMIT
 from serenbox.settings.schema import DeviceSettings, DiffuserSettings, MqttSettings, Settings
 from tests.mosquitto import (
@@ -171,6 +172,19 @@ def test_a_slot_of_another_time_never_meets_a_box_that_is_online(broker: Mosquit
             broker.restart()
             wait_for(lambda: len(listener.of("/slot")) >= 4, "the slot again")
             assert {one.text for one in listener.of("/slot")[3:]} == {"B"}
+
+
+def test_a_mood_of_another_time_never_meets_a_box_that_is_online(broker: Mosquitto) -> None:
+    with listening(broker) as listener:
+        listener.publish(f"{OWN}/mood", "yesterday's", retain=True)
+        output = MqttOutput(settings_for(broker.port), print, version="1", patience=HURRIED)
+        output.mood(mood(7))
+        output.start()
+        listener.wait(f"{OWN}/availability")
+        told = [one.topic for one in listener.received if one.topic.startswith(OWN)]
+        output.close(5)
+        assert told[-2:] == [f"{OWN}/mood", f"{OWN}/availability"]
+        assert json.loads(listener.of(f"{OWN}/mood")[-1].text) == mood(7)
 
 
 def test_discovery_can_be_turned_off(broker: Mosquitto) -> None:
@@ -405,6 +419,18 @@ def test_what_the_access_list_forbids_is_told_once(
     assert sum("does not let" in record.getMessage() for record in caplog.records) == 1
 
 
+def test_a_denial_is_not_blamed_for_what_ends_a_connection_later(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Brokers of other makes turn a message down and keep the connection."""
+    monkeypatch.setattr(Session, "denied", property(lambda _: True, lambda *_: None), raising=False)
+    with publishing(broker.port) as output:
+        assert "does not let SerenBox use all its" in _problem(output)
+        broker.restart()
+        wait_for(lambda: "is gone (" in caplog.text, "the truth")
+        wait_for(lambda: output.health()["connected"], "the connection")
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # as below
 def test_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -432,7 +458,7 @@ def test_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_tls_to_a_broker_without_it(broker: Mosquitto) -> None:
     with publishing(broker.port, connected=False, tls=True) as output:
-        wait_for(lambda: output.health()["problem"], "a problem")
+        assert "speaks no TLS that works here" in _problem(output)
         assert output.health()["connected"] is False
 
 
@@ -484,6 +510,28 @@ def test_a_broker_that_knows_no_mqtt_5() -> None:
             pass
         thread.join(PATIENCE)
     assert versions == [5, 4]
+
+
+def test_the_version_of_a_broker_is_remembered() -> None:
+    versions: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            """Speak 3.1.1 alone, and hang up after every subscription."""
+            while versions.count(4) < 3:
+                connection, _ = server.accept()
+                with connection:
+                    versions.append(connection.recv(1000)[8])
+                    answer = b"\x20\x02\x00\x00" if versions[-1] == 4 else b"\x20\x02\x00\x01"
+                    connection.sendall(answer)
+                    if versions[-1] == 4:
+                        connection.recv(1000)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with publishing(server.getsockname()[1], connected=False, goodbye=0.5):
+            thread.join(PATIENCE)
+    assert versions == [5, 4, 4, 4]
 
 
 def test_commands_reach_the_caller(broker: Mosquitto) -> None:

@@ -94,7 +94,7 @@ def test_a_broker_that_is_gone_after_short_connections_is_not_suspicious() -> No
     retries = Retries(Patience())
     for _ in range(3):
         retries.held_for(0.1)
-    retries.refused()
+    retries.not_made()
     assert not retries.suspicious
 
 
@@ -148,11 +148,17 @@ def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
 )
 def test_every_failure_has_a_sentence(error: Exception, fault: str, words: str) -> None:
     if isinstance(error, ssl.SSLCertVerificationError):
-        error.verify_message = "self-signed certificate"
+        error.verify_code, error.verify_message = 18, "self-signed certificate"
     said = connect_error(error, SETTINGS)
     assert said.fault == fault
     assert words in str(said)
     assert "broker.lan:1884" in str(said)
+
+
+def test_a_certificate_of_another_time_is_blamed_on_the_clock() -> None:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = 9, "certificate is not yet valid"
+    assert "not yet valid): see with `timedatectl`" in str(connect_error(error, SETTINGS))
 
 
 def test_addresses() -> None:

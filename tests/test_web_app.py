@@ -129,6 +129,25 @@ def test_history(box: Box) -> None:
     assert "hour or day" in got(refused)["error"]
 
 
+def test_an_answer_that_fails_is_owned_up_to_now_and_then(
+    box: Box, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr(box.board, "health", fail)
+    for _ in range(3):
+        answer = box.client.get("/api/health")
+        assert answer.status_code == 500
+        assert got(answer) == {"error": "this is a mistake in SerenBox; its log says more"}
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "GET /api/health could not be answered (ZeroDivisionError: by nought): a mistake in "
+        "SerenBox, please report it"
+    )
+
+
 def test_what_a_supervisor_needs(box: Box) -> None:
     assert box.client.get("/healthz").status_code == 503
     box.board.take("mood", HAPPY)
@@ -299,6 +318,6 @@ def test_a_person_is_asked_for_the_token() -> None:
     assert (entered.status_code, entered.headers["Location"]) == (303, "/")
     cookie = entered.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
-    assert "SameSite=Strict" in cookie
+    assert "SameSite=Lax" in cookie
     assert TOKEN not in cookie
     assert box.client.get("/").status_code == 200

@@ -31,6 +31,11 @@ def page(port: int) -> str:
     return f"{QUICK}\n[web]\nenabled = true\nport = {port}\n"
 
 
+def _seconds(port: int, mood: str) -> float:
+    steps = ask_json(port, "/api/history")["steps"]
+    return float(sum(step["seconds"].get(mood, 0) for step in steps))
+
+
 def test_mood_pause_health_and_the_end(tmp_path: Path, camera: str) -> None:
     port = free_port()
     with Daemon(tmp_path, camera, configuration=page(port)) as daemon:
@@ -48,8 +53,7 @@ def test_mood_pause_health_and_the_end(tmp_path: Path, camera: str) -> None:
             wait_for(lambda: ask_json(port, "/api/health")["camera"] == "", "no camera in use")
             assert ask(port, "/api/resume", "POST")[0] == 202
             viewer.wait("mood", mood="happy")
-            steps = ask_json(port, "/api/history")["steps"]
-            assert sum(step["seconds"].get("happy", 0) for step in steps) > 0
+            wait_for(lambda: _seconds(port, "happy") > 0, "a tenth of a second")
             status, metrics = ask(port, "/metrics")
             assert status == 200
             assert 'serenbox_mood{mood="happy"} 1.0' in metrics

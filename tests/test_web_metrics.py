@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serenbox.web.board import Board
@@ -60,8 +61,18 @@ def test_the_figures() -> None:
 
 
 def test_what_nobody_tells_is_left_out() -> None:
-    assert "temperature" not in expose(told=False)
-    assert "throttled" not in expose(told=False)
+    """Above all counters: after a reload of the page they must not begin at 0 again."""
+    untold = expose(told=False)
+    for name in ("temperature", "throttled", "frames_total", "build_info", "latency"):
+        assert f"serenbox_{name}" not in untold.replace("stage_latency", "latency")
+    assert "serenbox_state" in untold
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=x", "*/*", "nonsense"])
+def test_whatever_is_accepted_something_is_told(accept: str) -> None:
+    server = cast("Server", SimpleNamespace(streams=Counter(), refused=Counter(), dropped=0))
+    text, _ = exposition(Board("box"), lambda: server)(accept)
+    assert b"serenbox_state" in text
 
 
 def test_names_keep_the_conventions() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -67,6 +68,7 @@ def test_a_visit_during_the_demonstration(tmp_path: Path, page: Page) -> None:
         page.wait("link", "Live")
         assert page.text("score-happy").endswith("%")
         page.wait("hour-list", "Happy")
+        assert re.fullmatch(r"\d\d:\d\d.*\d\d:\d\d.*now", page.text("hour-axis"), re.DOTALL)
         page.check_everywhere()
 
         # By keyboard alone: the button is the second thing on the page to be reached.

@@ -133,6 +133,8 @@ class Service:
     def _start(self) -> None:
         """Begin everything; what takes long in threads of their own comes first."""
         self._capture.start()
+        # Before anybody connects: what a broker keeps of another time must not pass for now.
+        self._announcer.begin("paused" if self._paused else "no_camera")
         self._outputs.start()
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.clear)
         self._notifier.status("Loading the models")

@@ -44,8 +44,8 @@ _MARGIN = 0.02
 _REST = 3600.0
 """Seconds for which nothing is removed after the clock was set ahead: that may be a mistake."""
 
-_READING = 0.5
-"""Seconds to wait for the writer before the history is read."""
+_READING = 0.05
+"""Seconds to wait for the writer before the history is read: whoever reads has others waiting."""
 
 
 class HistoryOutput:

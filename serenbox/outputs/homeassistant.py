@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _PATIENCE = 3
 """Heartbeats that may fail to arrive before Home Assistant calls a value unknown."""
 
+_REMOVED_DIFFUSER = {"slot": {"platform": "sensor"}}
+"""A component with nothing but its platform goes; one that is left out would stay."""
+
 
 def discovery_message(
     device: str, topics: Topics, *, version: str, stats_interval: float, diffuser: bool = False
@@ -36,6 +39,9 @@ def discovery_message(
         components |= _diffuser_component(topics)
     for key, component in components.items():
         component["unique_id"] = f"{identifier(device)}_{key}"
+        component["qos"] = 1  # one for all would not do: not every version hands it down
+    if not diffuser:
+        components |= _REMOVED_DIFFUSER
     return {
         "device": {
             "identifiers": [identifier(device)],
@@ -48,7 +54,6 @@ def discovery_message(
         "availability_topic": topics.availability,
         "payload_available": "online",
         "payload_not_available": "offline",
-        "qos": 1,
         "components": components,
     }
 

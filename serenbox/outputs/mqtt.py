@@ -168,9 +168,10 @@ class MqttOutput:
             self._begin()
             self._publish_until_closed(session)
         except BrokerError as problem:
-            # Mosquitto 2.0.11 hangs up after it has turned down a message.
-            denied = session is not None and session.denied
-            return denial(self._settings, self._topics) if denied else problem
+            # Mosquitto 2.0.11 hangs up at once after it has turned down a message. Where a broker
+            # keeps the connection, what ends it later is something else.
+            at_once = session is not None and session.denied and not self._held_well()
+            return denial(self._settings, self._topics) if at_once else problem
         except ImportError:
             return BrokerError(
                 "setup", "MQTT needs paho-mqtt: install it with `pip install 'paho-mqtt>=2.1'`"
@@ -196,7 +197,11 @@ class MqttOutput:
         if since is not None:
             self._retries.held_for(time.monotonic() - since)
         else:
-            self._retries.refused()
+            self._retries.not_made()
+
+    def _held_well(self) -> bool:
+        since = self._connected_since
+        return since is not None and time.monotonic() - since >= self._patience.steady
 
     def _begin(self) -> None:
         self._published_before = self._published
@@ -207,17 +212,21 @@ class MqttOutput:
         _log.info("connected to %s", address(self._settings))
 
     def _announce(self) -> None:
-        """Prepare what a new connection and a Home Assistant that has just started need."""
+        """Prepare what a new connection and a Home Assistant that has just started need.
+
+        Slot and mood come first: those of another time, which the broker keeps, must not meet
+        `online`.
+        """
         self._announcements = []
-        if self._slot is not None:  # first: one of another time must not meet `online`
+        if self._slot is not None:
             self._slot.take(self._last_mood or {})
             self._announcements.append((self._topics.slot, self._slot.again(time.monotonic())))
-        self._announcements.append((self._topics.availability, "online"))
-        if self._settings.discovery:
-            self._announcements.append((self._topics.discovery, self._discovery))
         mood = None if self._last_mood is None else self._text(self._last_mood)
         if mood is not None:
             self._announcements.append((self._topics.mood, mood))
+        self._announcements.append((self._topics.availability, "online"))
+        if self._settings.discovery:
+            self._announcements.append((self._topics.discovery, self._discovery))
 
     def _publish_until_closed(self, session: Session) -> None:
         while not self._closing:
@@ -303,8 +312,9 @@ class MqttOutput:
 
     def _rest(self, waker: Waker, problem: BrokerError) -> None:
         """Wait before the next attempt, unless it is time to close."""
-        # Older brokers do not know MQTT 5, and say so or just hang up.
-        self._modern = problem.fault != "protocol" or not self._modern
+        # Older brokers do not know MQTT 5, and say so or just hang up. They are remembered.
+        if problem.fault == "protocol":
+            self._modern = not self._modern
         until = time.monotonic() + self._retries.next_pause(problem.fault)
         poll = select.poll()
         poll.register(waker, select.POLLIN)

@@ -36,6 +36,11 @@ _CONFINED = "`sudo serenbox check` tells whether the service may reach it"
 """What the kernel refuses looks like a broker that is off: packets vanish, names are unknown."""
 
 
+_CLOCK_FAULTS = (9, 10)
+"""X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED of OpenSSL's x509_vfy.h: mostly the clock's fault,
+for a Raspberry Pi has none of its own."""
+
+
 class BrokerError(Exception):
     """There is no connection, or no longer; the message says why and what to do."""
 
@@ -118,13 +123,10 @@ def connect_error(error: Exception, settings: MqttSettings) -> BrokerError:
 
     broker = address(settings)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return BrokerError(
-            "tls",
-            f"the certificate of {broker} is not trusted ({error.verify_message}): set "
-            "mqtt.ca_file to the authority that signed it, and mqtt.host to the name in it",
-        )
-    if isinstance(error, ssl.SSLError):
-        detail = getattr(error, "reason", None) or error
+        return BrokerError("tls", _explain_distrust(error, broker))
+    reset = isinstance(error, ConnectionResetError) and settings.tls
+    if reset or isinstance(error, ssl.SSLError):
+        detail = getattr(error, "reason", None) or reason_of(error)
         return BrokerError(
             "tls",
             f"{broker} speaks no TLS that works here ({detail}): set mqtt.port to "
@@ -146,6 +148,19 @@ def connect_error(error: Exception, settings: MqttSettings) -> BrokerError:
         "unreachable",
         f"{broker} cannot be reached ({reason}): check mqtt.host and mqtt.port and that the broker "
         f"runs; {_CONFINED}",
+    )
+
+
+def _explain_distrust(error: ssl.SSLCertVerificationError, broker: str) -> str:
+    reason = error.verify_message
+    if error.verify_code in _CLOCK_FAULTS:
+        return (
+            f"the certificate of {broker} does not hold today ({reason}): see with `timedatectl` "
+            "whether the clock of this machine is right, else renew the certificate"
+        )
+    return (
+        f"the certificate of {broker} is not trusted ({reason}): set mqtt.ca_file to the authority "
+        "that signed it, and mqtt.host to the name in it"
     )
 
 

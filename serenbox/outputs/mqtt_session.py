@@ -151,7 +151,7 @@ class Session:
     def publish(
         self, topic: str, payload: str, *, qos: int, retain: bool, event: bool = False
     ) -> None:
-        """Send a message; `event` tells whether it counts among `unconfirmed_events`."""
+        """Send a message; `event` tells whether it counts among `undelivered_events`."""
         import paho.mqtt.client as paho
 
         sent = self._client.publish(topic, payload, qos, retain)

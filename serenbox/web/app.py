@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, abort, jsonify, make_response, redirect, request
+from flask import Flask, Response, abort, jsonify, redirect, request
 from flask.json.provider import DefaultJSONProvider
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
+from serenbox.outputs.queueing import RateLimit
 from serenbox.web.access import COOKIE, Access, same_site
 from serenbox.web.preview import BOUNDARY
 from serenbox.web.timeline import PERIODS
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
     from serenbox.web.board import Board
+
+_log = logging.getLogger("serenbox.web")
+
+_RARELY = 60.0
+"""Seconds between two words on answers that failed."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -85,6 +92,7 @@ def make_app(board: Board, access: Access, actions: Actions) -> Flask:
     app.before_request(guard.judge)
     app.after_request(guard.confine)
     app.register_error_handler(HTTPException, guard.explain)
+    app.register_error_handler(Exception, guard.own_up)
     app.add_url_rule("/api/mood", view_func=api.mood)
     app.add_url_rule("/api/health", view_func=api.health)
     app.add_url_rule("/api/history", view_func=api.history)
@@ -112,6 +120,7 @@ class _Guard:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self._failures = RateLimit(_RARELY)
 
     def judge(self) -> None:
         access = self._access
@@ -135,8 +144,6 @@ class _Guard:
             kinds = ["application/json", "text/html"]
             if request.accept_mimetypes.best_match(kinds) == "text/html":
                 return redirect("/login", 303)
-        if error.response is not None:  # a redirection of Flask's own
-            return make_response(error.response)
         response = jsonify(error=error.description or error.name)
         response.status_code = error.code or 500
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
@@ -144,6 +151,19 @@ class _Guard:
         if error.code == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
+
+    def own_up(self, error: Exception) -> AnyResponse:
+        """Answer where an answer failed, and log why, now and then."""
+        if count := self._failures.pass_on():
+            _log.warning(
+                "%s %s could not be answered (%s: %s): a mistake in SerenBox, please report it%s",
+                request.method,
+                request.path,
+                type(error).__name__,
+                error,
+                f" ({count} times since this was last said)" if count > 1 else "",
+            )
+        return self.explain(InternalServerError("this is a mistake in SerenBox; its log says more"))
 
 
 class _Api:
@@ -227,8 +247,10 @@ class _Pages:
             wrong.status_code = 403
             return wrong
         response = redirect("/", 303)
+        # Not `Strict`: a link to the page, such as one in Home Assistant, would ask for the token
+        # each time. What changes anything is a POST, which other sites get no cookie for.
         response.set_cookie(
-            COOKIE, self._access.session, max_age=_MONTH, httponly=True, samesite="Strict"
+            COOKIE, self._access.session, max_age=_MONTH, httponly=True, samesite="Lax"
         )
         return response
 

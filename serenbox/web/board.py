@@ -6,17 +6,22 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
+from serenbox.history.minutes import MINUTE
 from serenbox.outputs.messages import MOOD_LABELS, SCHEMA, mood_message, timestamp
 from serenbox.web.timeline import PERIODS, Timeline, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from serenbox.history.minutes import Summary
     from serenbox.history.output import HistoryOutput
     from serenbox.outputs.base import Output
 
 _NEWS = 180.0
 """Seconds without a message, which comes every minute at least, after which the service hangs."""
+
+_STALE = 2
+"""Minutes for which what the history said is shown again while its disk is busy."""
 
 _UNKNOWN: dict[str, Any] = {
     "state": "no_camera",
@@ -63,6 +68,7 @@ class Board:
         kept = next((output for output in others if output.name == "history"), None)
         self._kept = cast("HistoryOutput | None", kept)
         self._stats = _UNKNOWN
+        self._latest_kept: dict[str, tuple[int, list[Summary]]] = {}
         self._told_at: float | None = None
         self.preview_allowed = preview_allowed
         self.previews = 0
@@ -85,6 +91,11 @@ class Board:
             self.changes[message["mood"]] += 1
         else:
             self.mood = message
+
+    @property
+    def reported(self) -> bool:
+        """Whether there were statistics yet."""
+        return self._stats is not _UNKNOWN
 
     @property
     def hangs(self) -> bool:
@@ -112,11 +123,10 @@ class Board:
         """Return the moods of one of `PERIODS`, ready for JSON.
 
         They come from the database where the history is kept; otherwise, and where that cannot be
-        read, from what was told since the page began.
+        read for long, from what was told since the page began.
         """
         minutes, step = PERIODS[period]
-        kept = self._kept.recent(minutes, step) if self._kept else None
-        if kept is not None:
+        if (kept := self._read_kept(period)) is not None:
             first, summaries = kept
             steps = steps_of(summaries, first, minutes, step)
         else:
@@ -127,9 +137,21 @@ class Board:
             "period": period,
             "minutes": minutes,
             "step_minutes": step,
-            "kept_days": self._kept.days if self._kept and kept is not None else None,
+            "kept_days": self._kept.days if self._kept else None,
             "steps": steps,
         }
+
+    def _read_kept(self, period: str) -> tuple[int, list[Summary]] | None:
+        """Return what `HistoryOutput.recent` does, or did a moment ago if its disk is busy."""
+        if self._kept is None:
+            return None
+        minutes, step = PERIODS[period]
+        if (kept := self._kept.recent(minutes, step)) is not None:
+            self._latest_kept[period] = kept
+            return kept
+        before = self._latest_kept.get(period)
+        first = int(self._wall() // MINUTE) + 1 - minutes
+        return before if before is not None and first - before[0] <= _STALE else None
 
     def liveness(self) -> tuple[bool, str]:
         """Tell whether all is well, and in a word what the box does."""

@@ -39,10 +39,12 @@ class BoxCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         health = self._board.health()
-        yield InfoMetricFamily("serenbox_build", "What runs.", {"version": str(health["version"])})
         yield from self._mood()
-        yield from _frames(health)
-        yield from _box(health)
+        if self._board.reported:  # else a counter would fall to 0 and rise again at every reload
+            version = {"version": str(health["version"])}
+            yield InfoMetricFamily("serenbox_build", "What runs.", version)
+            yield from _frames(health)
+            yield from _box(health)
         yield from _outputs(health["outputs"])
         server = self._server()
         yield _gauge("serenbox_web_streams", "Viewers of live events.", server.streams[EVENTS])
@@ -85,7 +87,10 @@ def exposition(board: Board, server: Callable[[], Server]) -> Callable[[str], tu
     ProcessCollector(registry=registry)
 
     def expose(accept: str) -> tuple[bytes, str]:
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # an odd version in the header
+            encode, content_type = choose_encoder("")
         return encode(registry), content_type
 
     return expose

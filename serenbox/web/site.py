@@ -82,6 +82,7 @@ class Site:
         self._tick_at = 0.0
         self._report_at = 0.0
         self._life_at = 0.0
+        commands("report")  # after a reload the next statistics may be far away
 
     def turn(self) -> None:
         """Do once what there is to do, waiting for it if need be."""

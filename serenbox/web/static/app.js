@@ -46,6 +46,10 @@ function duration(seconds) {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
 }
 
+function clock(time) {
+  return new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+}
+
 // --- showing -----------------------------------------------------------------------------------
 
 function showLink() {
@@ -166,11 +170,13 @@ function showHealth() {
 
 function showHistory(history) {
   const sums = {};
-  const columns = history.steps.map(({ seconds }) => {
-    const column = make("div");
+  const columns = history.steps.map(({ time, seconds }) => {
+    const known = ORDER.filter((each) => seconds[each]);
+    const said = known.map((each) => `${name(each)} ${duration(seconds[each])}`).join(", ");
+    const column = make("div", { title: `${clock(time)}: ${said || "nothing known"}` });
     // More than there is time for, where somebody set the clock back.
     const whole = Math.max(60 * history.step_minutes, Object.values(seconds).reduce((a, b) => a + b, 0));
-    for (const label of ORDER.filter((each) => seconds[each])) {
+    for (const label of known) {
       const part = make("span", { "data-mood": label });
       part.style.height = `${(100 * seconds[label]) / whole}%`;
       column.append(part);
@@ -179,11 +185,13 @@ function showHistory(history) {
     return column;
   });
   element(history.period).replaceChildren(...columns);
+  const marks = [0, history.steps.length / 2].map((index) => clock(history.steps[index].time));
+  element(`${history.period}-axis`).replaceChildren(...[...marks, "now"].map((mark) => make("span", {}, mark)));
   const items = ORDER.filter((label) => sums[label]).map((label) => make(
     "li", {}, make("i", { "data-mood": label, "aria-hidden": "true" }), `${name(label)} ${duration(sums[label])}`,
   ));
   put(element("kept"), history.kept_days === null
-    ? "Kept in memory only, since the service started."
+    ? "Kept in memory only."
     : `A summary per minute is kept on the box for ${history.kept_days} days.`);
   element(`${history.period}-list`).replaceChildren(...(items.length ? items : [make("li", {}, "Nothing known yet")]));
 }
