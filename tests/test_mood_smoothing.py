@@ -144,6 +144,36 @@ def test_who_comes_is_seen_after_the_dwell() -> None:
         assert when == pytest.approx(3 + DEFAULTS.dwell)
 
 
+@pytest.mark.parametrize("every", [2, 3, 6])
+def test_frames_that_miss_a_face_say_nothing_about_the_mood(every: int) -> None:
+    """A dim room: the face is not found in each frame, but it is there."""
+
+    def shown(time: float) -> dict[str, float] | None:
+        missed = round(time * 10) % every == 0
+        return None if missed or time < 3 else showing("sad" if time < 10 else "happy")
+
+    seen = (every - 1) / every  # only such frames count
+
+    (_, nobody), (came, first), (when, second) = changes(play(shown, 20))
+    assert (nobody, first, second) == (NO_FACE, "sad", "happy")
+    assert came - 3 == pytest.approx(DEFAULTS.dwell / seen, abs=0.25)
+    assert DEFAULTS.dwell / seen <= when - 10 <= 2 / seen
+
+
+def test_uncertain_comes_although_frames_miss_the_face() -> None:
+    moods = play(lambda time: None if round(time * 10) % 6 == 0 else showing("sad", 0.3), 12)
+    moods = [each for each in moods if each[0] > 0]  # the first one decides at once
+
+    assert changes(moods)[-1][1] == UNCERTAIN
+
+
+def test_two_glimpses_far_apart_make_no_mood() -> None:
+    glimpses = (3.0, 4.8, 6.6)
+    moods = play(lambda time: showing("sad") if round(time, 1) in glimpses else None, 12)
+
+    assert changes(moods) == [(0, NO_FACE)]
+
+
 def test_after_a_long_gap_old_scores_count_no_more() -> None:
     mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
     for n in range(50):

@@ -40,7 +40,24 @@ def test_a_lost_face_keeps_its_number_for_a_while_only() -> None:
 
     assert faces.update(0.5, []) == []
     assert faces.update(1.0, [box(10)])[0].id == 1
+    assert faces.update(1.5, []) == []
     assert faces.update(2.1, [box(10)])[0].id == 2
+
+
+@pytest.mark.parametrize(("memory", "apart"), [(1.0, 2.0), (1.0, 1.02), (0.0, 0.1)])
+def test_a_face_of_two_frames_in_a_row_was_never_lost(memory: float, apart: float) -> None:
+    faces = tracker(memory=memory)
+
+    assert {faces.update(n * apart, [box(n)])[0].id for n in range(20)} == {1}
+
+
+def test_who_is_gone_leaves_the_mood_to_others_sooner_than_the_number() -> None:
+    faces = Tracker(max_faces=5, memory=10.0, primary_lead=1.5, primary_memory=2.0)
+    faces.update(0.0, [box(0), box(400, 90)])
+
+    told = {n: faces.update(n, [box(400, 90)])[0].primary for n in (1.0, 2.0, 2.1, 3.0)}
+    assert told == {1.0: False, 2.0: False, 2.1: True, 3.0: True}
+    assert [one.id for one in faces.update(4.0, [box(0), box(400, 90)])] == [1, 2]
 
 
 def test_the_largest_face_is_primary_until_another_is_much_larger() -> None:

@@ -23,9 +23,6 @@ BACKBONES = {
 }
 """What makes each of `fit_settings.Backbone`."""
 
-ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-"""Width multipliers for which ImageNet weights exist."""
-
 
 def build_network(
     size: int | None,

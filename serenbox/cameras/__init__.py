@@ -1,7 +1,6 @@
 """Where frames come from: one interface over every kind of camera.
 
-`open_camera` in `select` opens what the settings name; `list_cameras` in `listing` tells which
-cameras there are.
+`open_camera` in `select` opens what the settings name; `listing` tells which cameras there are.
 """
 
 from serenbox.cameras.base import Camera, Frame

@@ -28,15 +28,6 @@ class CameraInfo:
     """The model, as the camera says."""
 
 
-def list_cameras() -> list[CameraInfo]:
-    """Return the cameras that are connected: Raspberry Pi cameras first, then USB cameras."""
-    try:
-        found = pi_cameras()
-    except CameraError:  # without picamera2 there are none to use
-        found = []
-    return found + usb_cameras()
-
-
 def pi_cameras() -> list[CameraInfo]:
     """Return the cameras that libcamera knows, without the USB cameras among them.
 

@@ -59,7 +59,7 @@ class Pipeline:
     def forget(self) -> None:
         """Forget everybody: what comes next is another scene, or later."""
         settings = self._settings
-        self._sensor = Sensor(self._detector, settings.sensing, settings.mood.primary_lead)
+        self._sensor = Sensor(self._detector, settings.sensing, settings.mood)
         self._filter = MoodFilter.for_model(settings.mood, self._detector.classifier.metadata)
         self._gate = MotionGate(settings.sensing)
         self._somebody = False

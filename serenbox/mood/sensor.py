@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from serenbox.cameras.base import Frame
     from serenbox.detector import EmotionDetector
     from serenbox.results import FaceLocation
-    from serenbox.settings.schema import SensingSettings
+    from serenbox.settings.schema import MoodSettings, SensingSettings
 
     Image = npt.NDArray[np.uint8]
 
@@ -35,17 +35,21 @@ class Sensor:
     Args:
         detector: Its face finder and its classifier are used.
         settings: How to look.
-        primary_lead: See `serenbox.mood.tracking.Tracker`.
+        mood: Who makes the mood: `primary_lead`, and `no_face_after`, for who is gone for so long
+            must not keep another from it.
 
     """
 
     def __init__(
-        self, detector: EmotionDetector, settings: SensingSettings, primary_lead: float
+        self, detector: EmotionDetector, settings: SensingSettings, mood: MoodSettings
     ) -> None:
         self._detector = detector
         self._interval = settings.search_interval
         self._tracker = Tracker(
-            max_faces=settings.max_faces, memory=settings.memory, primary_lead=primary_lead
+            max_faces=settings.max_faces,
+            memory=settings.memory,
+            primary_lead=mood.primary_lead,
+            primary_memory=mood.no_face_after,
         )
         self._known: list[FaceLocation] = []
         self._searched = 0.0
@@ -53,11 +57,6 @@ class Sensor:
         """How long the last reading looked for faces."""
         self.classify_seconds = 0.0
         """How long the last reading took to read them all."""
-
-    @property
-    def faces_known(self) -> bool:
-        """Whether the last reading has faces."""
-        return bool(self._known)
 
     def replace_detector(self, detector: EmotionDetector) -> None:
         """Read the same faces with another detector from now on."""

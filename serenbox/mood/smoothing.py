@@ -49,9 +49,10 @@ class MoodFilter:
     The first reading decides at once. Later, an emotion replaces the mood when its smoothed score
     reaches its threshold and leads the mood's by `margin`, for `dwell` seconds; `uncertain` when no
     score has reached its threshold for `uncertain_after` seconds (`dwell` for somebody who has just
-    come); `no_face` after `no_face_after` seconds without a primary face. No mood is replaced
-    before it is `minimum` seconds old. When another face becomes the primary one, the average
-    begins again.
+    come); `no_face` after `no_face_after` seconds without a primary face. Frames that miss the face
+    for less than that say nothing: they are left out of `dwell` and `uncertain_after`. No mood is
+    replaced before it is `minimum` seconds old. When another face becomes the primary one, the
+    average begins again.
 
     Args:
         settings: The constants.
@@ -74,7 +75,8 @@ class MoodFilter:
         self._face_seen = -math.inf
         self._mood: Mood | None = None
         self._wish: str | None = None
-        self._wished = 0.0
+        self._wished = 0.0  # when the wish began, moved on by frames that missed the face
+        self._time = 0.0
 
     @classmethod
     def for_model(cls, settings: MoodSettings, metadata: ModelMetadata) -> MoodFilter:
@@ -99,15 +101,17 @@ class MoodFilter:
             self._face, self._face_seen = primary.id, reading.time
             scores = self._average.update(reading.time, primary.face.scores)
             mood = self._with_face(reading.time, scores)
-        self._mood = mood
+        self._mood, self._time = mood, reading.time
         return mood
 
     def _without_face(self, time: float) -> Mood:
-        self._wish = None
         mood = self._mood
         if mood is None:
             return Mood(NO_FACE, 0.0, dict(_NOTHING), time)
         gone = time - self._face_seen >= self._settings.no_face_after - _EARLY
+        self._wished += time - self._time
+        if gone:
+            self._wish = None
         if mood.label == NO_FACE or not gone or not self._old_enough(mood, time):
             return mood
         self._face = None

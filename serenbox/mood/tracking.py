@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -41,20 +42,32 @@ class Tracker:
     """Gives faces their numbers and keeps the primary one as long as that makes sense.
 
     The primary face is the largest one. Another takes its place once it is `primary_lead` times
-    larger, or once the primary one has been lost for `memory` seconds; until then there may be
-    frames that have faces and no primary one.
+    larger, or once the primary one has been lost for `primary_memory` seconds; until then there may
+    be frames that have faces and no primary one. A face that is in one frame and the next was not
+    lost, however long after one another these come.
 
     Args:
         max_faces: Faces to keep, at least 1.
         memory: Seconds for which a lost face keeps its number.
         primary_lead: At least 1.
+        primary_memory: Seconds for which a lost face stays the primary one; not longer than
+            `memory` in any case.
 
     """
 
-    def __init__(self, *, max_faces: int, memory: float, primary_lead: float) -> None:
+    def __init__(
+        self,
+        *,
+        max_faces: int,
+        memory: float,
+        primary_lead: float,
+        primary_memory: float = math.inf,
+    ) -> None:
         self._max_faces = max_faces
         self._memory = memory
         self._lead = primary_lead
+        self._primary_memory = primary_memory
+        self._time = -math.inf
         self._tracks: list[Track] = []
         self._primary: int | None = None
         self._last_id = 0
@@ -67,14 +80,19 @@ class Tracker:
             boxes: All faces in the frame, in any order.
 
         """
-        known = [track for track in self._tracks if time - track.seen <= self._memory]
+        known = [
+            track
+            for track in self._tracks
+            if track.seen == self._time or time - track.seen <= self._memory
+        ]
         owners = _match(known, boxes)
         kept = self._largest(boxes, owners)
         now = [Track(self._number(owners.get(index)), boxes[index], time) for index in kept]
         seen = {track.id for track in now}
         unseen = [track for track in known if track.id not in seen]
         self._tracks = now + unseen
-        rivals = now + [track for track in unseen if track.id == self._primary]
+        self._time = time
+        rivals = now + [track for track in unseen if self._is_missed(track)]
         self._primary = max(rivals, key=self._weight).id if rivals else None
         return [
             Assignment(index, track.id, track.id == self._primary)
@@ -91,6 +109,11 @@ class Tracker:
             areas[index] *= self._lead if owner.id == self._primary else 1
         heaviest = sorted(largest, key=areas.__getitem__, reverse=True)[: self._max_faces]
         return [index for index in largest if index in heaviest]
+
+    def _is_missed(self, track: Track) -> bool:
+        """Tell whether an unseen face is the primary one still."""
+        lost_for = self._time - track.seen
+        return track.id == self._primary and lost_for <= min(self._memory, self._primary_memory)
 
     def _weight(self, track: Track) -> float:
         """Return the area of a face as it counts among others: the primary one's counts more."""

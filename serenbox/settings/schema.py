@@ -121,7 +121,7 @@ class SensingSettings(_Table):
     ] = 2.0
     max_faces: Annotated[int, Setting("Faces to follow at a time, largest first.", 1, 50)] = 5
     memory: Annotated[
-        float, Setting("Seconds for which a face that is lost keeps its number.", 0, 60)
+        float, Setting("Seconds for which a face that a frame misses keeps its number.", 0, 60)
     ] = 1.0
 
 
