@@ -34,10 +34,10 @@ _SAMPLES = 2
 def crop_face(image: Image, location: FaceLocation, spec: CropSpec, *, grey: bool = False) -> Image:
     """Cut a face out of a picture: square, upright, and no sharper than training faces were.
 
-    The square's side is `(1 + 2 * margin)` times the longer side of the face's box. It is centred
-    on the box, turned so that the eyes are level where `level_eyes` is set, and then moved towards
-    the forehead by `lift` sides. Beyond the edge of the picture the edge pixels are repeated. A
-    large face is reduced by area averaging, so that nothing aliases.
+    The square's side is `(1 + 2 * margin)` times the longer side of the face's whole box. It is
+    centred on that, turned so that the eyes are level where `level_eyes` is set, and then moved
+    towards the forehead by `lift` sides. Beyond the edge of the picture the edge pixels are
+    repeated. A large face is reduced by area averaging, so that nothing aliases.
 
     Args:
         image: uint8, (height, width) grey or (height, width, 3) BGR.
@@ -50,7 +50,7 @@ def crop_face(image: Image, location: FaceLocation, spec: CropSpec, *, grey: boo
         `grey` is not set.
 
     """
-    box = location.box
+    box = location.whole
     side = (1 + 2 * spec.margin) * max(box.width, box.height, 1)
     angle = _eye_angle(location) if spec.level_eyes else 0.0
     lift = spec.lift * side

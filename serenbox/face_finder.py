@@ -213,7 +213,7 @@ def _boxes(locations: Sequence[FaceLocation], width: int, height: int) -> Floats
     """Return left, top, right and bottom of each face, (n, 4), in parts of the picture's sides."""
     corners = [
         (box.x, box.y, box.x + box.width, box.y + box.height)
-        for box in (location.box for location in locations)
+        for box in (location.whole for location in locations)
     ]
     sides = np.array((width, height, width, height), np.float32)
     return np.array(corners, np.float32).reshape(-1, 4) / sides
@@ -238,9 +238,14 @@ def _location(
         height: In pixels.
 
     """
-    (left, top), (right, bottom) = (
-        (round(min(max(x, 0), width)), round(min(max(y, 0), height))) for x, y in points[:2]
-    )
-    if right <= left or bottom <= top:
+    whole = _box(*points[:2])
+    inside = _box(*((min(max(x, 0), width), min(max(y, 0), height)) for x, y in points[:2]))
+    if inside.width <= 0 or inside.height <= 0:
         return None
-    return FaceLocation(Box(left, top, right - left, bottom - top), tuple(points[2:]), score)
+    uncut = None if whole == inside else whole
+    return FaceLocation(inside, tuple(points[2:]), score, uncut)
+
+
+def _box(start: tuple[float, float], end: tuple[float, float]) -> Box:
+    (left, top), (right, bottom) = ((round(x), round(y)) for x, y in (start, end))
+    return Box(left, top, right - left, bottom - top)

@@ -43,7 +43,9 @@ _PNM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _PNM_HEADER = 4096
 """How many bytes may hold the size of a PNM, comments and all: `re` keeps a note of every gap."""
 _PLAIN_PNM = re.compile(rb"P[1-3][\s#]")
-_PNM_SIZE = re.compile(rb"P[56]%b(\d{1,9})%b(\d{1,9})[\s#]" % (_PNM_GAP, _PNM_GAP))
+_PNM_SIZE = re.compile(rb"P[56]%b(\d{1,9})%b(\d{1,9})%b(\d{1,5})\s" % ((_PNM_GAP,) * 3))
+_PNM_WHITES = (255, 65535)
+"""The values of white that OpenCV scales to 255; all others it takes as they are, far too dark."""
 
 # JPEG markers, ITU-T T.81 table B.1. A frame header is SOF0 to SOF15 but for DHT, JPG and DAC.
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -261,6 +263,11 @@ def _read_pnm(content: bytes) -> ImageHeader:
     found = _PNM_SIZE.match(content[:_PNM_HEADER])
     if not found:
         raise struct.error("no size")
+    if (white := int(found[3])) not in _PNM_WHITES:
+        raise ImageError(
+            f"it is a PNM whose values go up to {white}, and SerenBox reads those up to 255 or "
+            "65535: convert it to PNG"
+        )
     return ImageHeader("PNM", int(found[1]), int(found[2]))
 
 

@@ -19,6 +19,7 @@ from serenbox.image_header import (
     check_complete,
     read_header,
 )
+from serenbox.whole_file import write_whole
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -37,7 +38,8 @@ def read_image(
 
     JPEG (also CMYK), PNG, WebP, GIF (from OpenCV 4.12 on), BMP, TIFF, PGM and PPM are read. Of an
     animation the first frame is taken, of 16 bits per sample the upper 8, grey and palette become
-    color, and transparency is ignored: a transparent pixel shows the color that it hides.
+    color, and transparency is ignored: a transparent pixel shows the color that it hides (in TIFF,
+    where OpenCV blends it with black, the darker for that).
 
     Args:
         source: A file, or the bytes of one.
@@ -89,7 +91,7 @@ def write_image(path: str | os.PathLike[str], image: Pixels) -> None:
     if not done:
         raise ImageError(f"{path}: OpenCV cannot write this picture: {_TRY}")
     try:
-        _write_whole(path, encoded.tobytes())
+        write_whole(path, encoded.tobytes())
     except OSError as error:
         raise ImageError(
             f"{path}: it cannot be written ({error.strerror}): "
@@ -162,15 +164,3 @@ def _turn_upright(image: Pixels, orientation: int) -> Pixels:
     if orientation in {3, 4, 7, 8}:
         image = image[::-1]
     return np.ascontiguousarray(image)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    hidden = path.with_name(f".serenbox-{os.urandom(8).hex()}.tmp")
-    try:
-        with hidden.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        hidden.replace(path)
-    finally:
-        hidden.unlink(missing_ok=True)

@@ -180,7 +180,7 @@ def _json(text: str | None) -> object:
         )
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"metadata.json in the model is not JSON: {error}") from error
 
 

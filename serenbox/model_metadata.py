@@ -7,6 +7,7 @@ model with this metadata can be dropped in.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -202,7 +203,9 @@ def _created(data: _Section) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= sys.float_info.max  # not so for infinity and for what is no number, too
 
 
 class _Section:

@@ -33,12 +33,20 @@ class FaceLocation(NamedTuple):
             mouth centre, right ear, left ear. "Right" is the person's right, so the right eye
             stands left in the image. A point may lie outside the image.
         score: How sure the face finder is, 0 to 1.
+        uncut: The box of a face that the edge of the image cuts off, as it would be beyond that
+            edge; None where it is all inside.
 
     """
 
     box: Box
     keypoints: tuple[tuple[float, float], ...]
     score: float
+    uncut: Box | None = None
+
+    @property
+    def whole(self) -> Box:
+        """The box with what the edge of the image cuts off."""
+        return self.uncut or self.box
 
 
 class Face(NamedTuple):

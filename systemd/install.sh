@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs SerenBox as a service, or takes it away again. It can be run any number of times.
 set -Eeuo pipefail
+umask 022 # whatever root's is: the service's user must be able to read the program
 
 readonly PREFIX=/opt/serenbox
 readonly CONFIG=/etc/serenbox/serenbox.toml
@@ -98,7 +99,13 @@ install_program() {
   done
 }
 
+# An account of a person's would be the service's at first, and removed with it in the end.
+is_a_person() { getent passwd serenbox | grep -qv ':/usr/sbin/nologin$'; }
+
 install_files() {
+  if is_a_person; then
+    fail "there is a user serenbox who may log in: give that account another name first"
+  fi
   attempt "the user serenbox could not be made: see $here/sysusers.conf" \
     systemd-sysusers "$here/sysusers.conf"
   attempt "the folders could not be made: see $here/tmpfiles.conf" \
@@ -157,6 +164,8 @@ uninstall_all() {
     systemctl disable --now serenbox.service >"$log" 2>&1 || true
     systemctl reset-failed serenbox.service 2>/dev/null || true
   fi
+  # Overwrites what it removes, so that moods are not left in free blocks of the disk.
+  STATE_DIRECTORY=/var/lib/serenbox "$PREFIX/bin/serenbox" history --delete >"$log" 2>&1 || true
   rm -rf "$UNIT" "$UNIT.d" /etc/systemd/system/*.wants/serenbox.service \
     "$PASSWORD" "$PREFIX" "$(dirname "$CONFIG")" /var/lib/serenbox /run/serenbox
   local command
@@ -165,11 +174,11 @@ uninstall_all() {
       rm "/usr/local/bin/$command"
     fi
   done
-  if getent passwd serenbox >/dev/null; then
+  if getent passwd serenbox >/dev/null && ! is_a_person; then
     attempt "the user serenbox could not be removed: end its processes and try again" \
       userdel serenbox
   fi
-  if getent group serenbox >/dev/null; then
+  if getent group serenbox >/dev/null && ! is_a_person; then
     attempt "the group serenbox could not be removed" groupdel serenbox
   fi
   if [ -d /run/systemd/system ]; then systemctl daemon-reload 2>/dev/null || true; fi

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, FPS = 640, 480, 10
 SECONDS = 9.0
+HEAD = slice(0, 320), slice(64, 384)
+"""Rows and columns of the portrait, without the suit, in which a face may be seen, too."""
 WALL = (150, 160, 165)
 """The colour behind the portrait, BGR."""
 
@@ -80,7 +82,7 @@ def make_clip(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     ffv1 = cv2.VideoWriter.fourcc(*"FFV1")
     film = cv2.VideoWriter(str(path), ffv1, FPS, (WIDTH, HEIGHT))
-    for picture in frames(np.asarray(portrait, np.uint8)):
+    for picture in frames(np.asarray(portrait[HEAD], np.uint8)):
         film.write(picture)
     film.release()
 

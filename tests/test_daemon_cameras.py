@@ -30,7 +30,7 @@ def test_a_face(tmp_path: Path, script: Path) -> None:
     assert daemon.events == [("no_camera", "happy")]
     assert daemon.warnings() == []
     assert daemon.states.index("READY=1") < daemon.states.index("STOPPING=1")
-    assert any(state.startswith("STATUS=Sensing: happy before script") for state in daemon.states)
+    assert any(state.startswith("STATUS=Sensing with script") for state in daemon.states)
     event = next(message for message in daemon.messages if "event" in message)
     assert event["faces"][0]["emotion"] == "happy"
     assert event["state"] == "sensing"

@@ -83,7 +83,9 @@ def test_a_state_folder_that_nobody_may_write_to(tmp_path: Path, camera: str, fo
     with Daemon(tmp_path, camera, environment={"STATE_DIRECTORY": folder}) as daemon:
         daemon.wait_mood("happy")
         for _ in range(2):
-            assert daemon.command("pause").returncode == 0
+            paused = daemon.command("pause")
+            assert paused.returncode == 1
+            assert "closed, but a restart would open it again" in paused.stderr
             daemon.wait_mood("paused")
             assert daemon.command("resume").returncode == 0
             daemon.wait_mood("happy")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serenbox.errors import HistoryDamagedError, HistoryError
-from serenbox.history.database import Database, is_used
+from serenbox.history.database import Database, is_open_elsewhere
 from serenbox.history.files import database_files, delete_files, files_set_aside, set_aside
 from serenbox.history.minutes import Summary
 from serenbox.history.reading import read_extent, read_summaries
@@ -100,7 +100,7 @@ def test_damage_is_told(path: Path, size: int) -> None:
         Database(path)
     with pytest.raises(HistoryError, match=r"history\.db: it is damaged"):
         list(read_summaries(path, 0, 1))
-    assert not is_used(path)
+    assert not is_open_elsewhere(path)
 
 
 def test_damage_behind_the_head_is_found_when_it_is_opened(path: Path) -> None:
@@ -148,12 +148,12 @@ def test_nothing_is_written_where_a_part_cannot_be(path: Path) -> None:
 def test_it_is_known_whether_somebody_uses_it(path: Path) -> None:
     with Database(path) as database:
         database.add([summary(1)])
-        assert is_used(path)
+        assert is_open_elsewhere(path)
         assert database.in_place
         path.rename(path.with_name("elsewhere"))
         assert not database.in_place
         path.with_name("elsewhere").rename(path)
-    assert not is_used(path)
+    assert not is_open_elsewhere(path)
 
 
 def test_reading_an_empty_or_missing_one(path: Path) -> None:

@@ -260,4 +260,4 @@ def _is_picture(path: Path, suffixes: tuple[str, ...]) -> bool:
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Return what to sort by so that numbers in names count as numbers: 2.png before 10.png."""
     parts = re.split(r"([0-9]+)", name.casefold())
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts if part)
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)

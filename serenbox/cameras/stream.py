@@ -10,14 +10,12 @@ from urllib.parse import urlsplit
 from serenbox.cameras.base import CameraBase
 from serenbox.cameras.opencv import open_capture
 from serenbox.errors import CameraError, CameraTimeoutError
+from serenbox.settings.rules import STREAM_SCHEMES
 
 if TYPE_CHECKING:
     import cv2
 
     from serenbox.settings.schema import CameraSettings
-
-SCHEMES = ("http", "https", "rtsp", "rtsps")
-"""What an address may begin with."""
 
 
 def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
@@ -33,10 +31,10 @@ def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
 
     """
     shown = without_secrets(address)
-    if shown.partition("://")[0] not in SCHEMES:
+    if shown.partition("://")[0] not in STREAM_SCHEMES:
         raise CameraError(
             f"{shown}: addresses of this kind are not read: "
-            f"use one that begins with {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+            f"use one that begins with {', '.join(f'{scheme}://' for scheme in STREAM_SCHEMES)}"
         )
     import cv2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import stat
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 SLOWEST = 5.0
 """Frames per second below which no camera is asked to go: exposures would smear, reads time out."""
+
+
+_VIDEO4LINUX = 81
+"""The major number of its devices (Linux's `admin-guide/devices.txt`)."""
 
 
 class Capture(Protocol):
@@ -158,6 +163,9 @@ def _adjust(capture: cv2.VideoCapture, settings: CameraSettings) -> None:
 
 
 def _unusable(device: Path) -> str:
+    with contextlib.suppress(OSError):  # unplugged meanwhile
+        if os.major(device.stat().st_rdev) != _VIDEO4LINUX:
+            return f"{device}: it is no camera: name one of `ls /dev/video*`"
     others = users(device)
     if others:
         return f"{device}: the camera is taken by {', '.join(others)}: stop that, or name another"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
 _PATIENCE = 15.0
-"""Seconds within which a camera closes, even one that hangs in a read."""
+"""Seconds within which a camera closes; one that hangs takes `camera.timeout`, mostly two."""
 
 _STATES = {
     "sensing": "sensing",
@@ -63,6 +63,7 @@ class PauseTool(ControlTool):
         """Pause, and wait for the camera to be closed."""
         del args
         answer = _ask("pause")
+        kept = answer.get("kept", True)
         deadline = time.monotonic() + _PATIENCE
         while answer["state"] != "paused":
             if time.monotonic() > deadline:
@@ -72,6 +73,11 @@ class PauseTool(ControlTool):
                 )
             time.sleep(0.05)
             answer = _ask("status")
+        if not kept:
+            raise ServiceError(
+                "paused: the camera is closed, but a restart would open it again, for this could "
+                "not be written down: see the service's log"
+            )
         write_line("paused: the camera is closed until `serenbox resume`")
 
 

@@ -77,6 +77,8 @@ class HistoryTool(Tool):
             raise UsageError("--delete removes all of it: leave --days out")
         if args.file and not exists(args.file):
             raise UsageError(f"{args.file}: there is no such history: check the name")
+        if args.file and args.file.exists():
+            read_extent(args.file)  # a name that was given may be a wrong one
         path = args.file or _find()
         try:
             remove(path)

@@ -54,13 +54,20 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
     names = list(names)
     skip = skip.resolve() if skip else None
     # A shell makes the folder of `*`, too; alone it must be meant.
-    others = [name for name in names if skip is None or Path(name).resolve() != skip]
+    others = [name for name in names if skip is None or not _is_same(Path(name), skip)]
     for name in others or names:
         for path in _expand(name, skip, found.problems):
             if (key := Path(path).absolute()) not in seen:
                 seen.add(key)
                 found.names.append(path)
     return found
+
+
+def _is_same(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve() == folder
+    except (OSError, RuntimeError, ValueError):  # a link to itself, or an impossible name
+        return False
 
 
 def _expand(name: str, skip: Path | None, problems: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from serenbox.cli.common import UsageError
+from serenbox.whole_file import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,10 @@ def check_plot(path: Path) -> None:
 
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("--plot needs matplotlib, which is not installed: pip install matplotlib")
+        raise UsageError(
+            "--plot needs matplotlib, which is not installed: pip install matplotlib, or for the "
+            "installed service sudo apt install python3-matplotlib"
+        )
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path}: the plot is a PNG file: give it a name that ends in .png")
     if not path.parent.is_dir():
@@ -34,7 +38,7 @@ def write_plot(path: Path, content: bytes) -> None:
 
     """
     try:
-        path.write_bytes(content)
+        write_whole(path, content)
     except OSError as error:
         raise UsageError(
             f"{path}: the plot cannot be written ({error.strerror}): name another file"

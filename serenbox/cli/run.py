@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from serenbox.cli.common import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Tool, flush_output, write_line
 from serenbox.daemon.lock import ServiceLock
-from serenbox.daemon.logs import set_up_logging
+from serenbox.daemon.logs import fill_standard_descriptors, set_up_logging
 from serenbox.daemon.memory import lock_memory
 from serenbox.daemon.paths import make_runtime_folder, service_paths
 from serenbox.daemon.wakeup import ENDING, Signals, Wakeup
@@ -81,6 +81,7 @@ class RunTool(Tool):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # There is no garbage while modules are loaded; the service turns its collection on again.
         gc.disable()
+        fill_standard_descriptors()
         wakeup = Wakeup()
         # First of all, so that from here on whoever ends the service ends it in good order.
         signals = Signals(wakeup, (*ENDING, signal.SIGHUP))
@@ -90,6 +91,7 @@ class RunTool(Tool):
         service = None
         try:
             settings = _load(args)
+            _set_log_level(args, settings)
             paths = service_paths()
             make_runtime_folder(paths.runtime)
             with ServiceLock(paths.lock):
@@ -111,20 +113,30 @@ def _make_service(
 ) -> Service:
     from serenbox.daemon.service import Service
 
-    return Service(settings, lambda: _load(args), paths, wakeup, signals, seconds=args.seconds)
+    return Service(
+        settings,
+        lambda: _load(args),
+        paths,
+        wakeup,
+        signals,
+        adopted=lambda new: _set_log_level(args, new),
+        seconds=args.seconds,
+    )
 
 
 def _load(args: argparse.Namespace) -> Settings:
-    """Read the configuration, put the options over it, and log what it says is to be logged."""
+    """Read the configuration and put the options over it."""
     from serenbox.settings import find_settings_file, load_settings, with_overrides
 
     overrides = dict(args.overrides)
     if args.camera is not None:
         overrides["camera.source"] = args.camera
-    settings = with_overrides(load_settings(find_settings_file(args.config)), overrides)
+    return with_overrides(load_settings(find_settings_file(args.config)), overrides)
+
+
+def _set_log_level(args: argparse.Namespace, settings: Settings) -> None:
     if not args.debug:
         logging.getLogger("serenbox").setLevel(settings.service.log_level.upper())
-    return settings
 
 
 def _report(error: SerenBoxError) -> int:

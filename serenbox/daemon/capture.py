@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.capture")
 
 _OPENING = 60.0
-"""Seconds after which an opening counts as hung: some cameras try several ways."""
+"""Seconds after which an opening counts as hung, beyond the waits for a first frame."""
+
+_WAYS = 3
+"""Cameras that `auto` waits for, one after the other, before that."""
 
 _GRACE = 5.0
 """Seconds that any other step may take longer than it should before it counts as hung."""
@@ -198,7 +201,7 @@ class Capture:
         settings = self._settings
         if self.state is not CameraState.LOST:
             self._become(CameraState.OPENING)
-        self._allow(_OPENING)
+        self._allow(_OPENING + _WAYS * settings.timeout)
         try:
             camera = self._open_camera(settings)
         except CameraError:

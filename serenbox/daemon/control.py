@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from serenbox.errors import NoServiceError, ServiceError
+from serenbox.errors import NoServiceError, ServiceError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,7 +143,7 @@ def ask_service(request: str, paths: Sequence[Path], timeout: float = 5.0) -> di
                     f"the service at {path} may not be talked to by you: use sudo"
                 ) from error
             except OSError as error:
-                reason = error.strerror or "it took too long"
+                reason = "it took too long" if isinstance(error, TimeoutError) else reason_of(error)
                 raise ServiceError(
                     f"the service at {path} does not answer ({reason}): see its log with "
                     "`journalctl -u serenbox`, and restart it if it hangs"

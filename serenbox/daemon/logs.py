@@ -22,6 +22,9 @@ _PRIORITIES = {
 """See sd-daemon(3)."""
 
 
+_STANDARD_ERROR = 2
+
+
 class JournalFormatter(logging.Formatter):
     """Lines whose beginning tells the journal how urgent they are; it knows the time itself."""
 
@@ -61,6 +64,16 @@ def set_up_logging(*, debug: bool = False) -> None:
     logger.propagate = False
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
     logging.raiseExceptions = debug  # a full disk or a closed terminal is no reason for tracebacks
+
+
+def fill_standard_descriptors() -> None:
+    """Open what is closed of standard input, output and error to nowhere.
+
+    Else the next file or pipe would be given its number, and be taken for it.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(number)
 
 
 def _keep_standard_error_to_ourselves() -> None:

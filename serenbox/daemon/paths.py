@@ -62,9 +62,13 @@ def service_paths(environment: Mapping[str, str] | None = None) -> Paths:
 
 
 def socket_candidates(environment: Mapping[str, str] | None = None) -> list[Path]:
-    """Return where a running service may listen: this user's first, then the system's."""
+    """Return where a running service may listen: this user's first, then the system's.
+
+    A folder that another user has made is left out: who listens there may be anybody.
+    """
     environment = os.environ if environment is None else environment
-    folders = (_runtime(environment), SYSTEM_RUNTIME)
+    own = _runtime(environment)
+    folders = [own, SYSTEM_RUNTIME] if _may_be_ours(own) else [SYSTEM_RUNTIME]
     return list(dict.fromkeys(Paths(folder, folder).socket for folder in folders))
 
 
@@ -90,11 +94,23 @@ def make_runtime_folder(folder: Path) -> None:
             f"the runtime folder {folder} cannot be made ({error.strerror}): make it writable, or "
             "name another one in the environment variable RUNTIME_DIRECTORY"
         ) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), 0}:
+    if not _is_ours(found):
         raise ServiceError(
             f"the runtime folder {folder} belongs to another user or is no folder: remove it, or "
             "name another one in the environment variable RUNTIME_DIRECTORY"
         )
+
+
+def _may_be_ours(folder: Path) -> bool:
+    """Tell whether a folder is missing, or of this user or root."""
+    try:
+        return _is_ours(folder.lstat())
+    except OSError:
+        return True
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in {os.geteuid(), 0}
 
 
 def _runtime(environment: Mapping[str, str]) -> Path:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from serenbox.daemon import health
+from serenbox.installed import installed_version
 from serenbox.outputs.messages import stats_message
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def make_stats(
         device,
         wall,
         announcer.state,
-        version=_version(),
+        version=installed_version(),
         uptime=now - started,
         camera=capture.camera or "",
         frames=stats.frames,
@@ -59,15 +59,5 @@ def status_line(announcer: Announcer, capture: Capture) -> str:
         return "Paused, the camera is closed"
     if announcer.state == "no_camera":
         return f"No camera: {capture.problem}" if capture.problem else "Opening the camera"
-    mood = announcer.label.replace("_", " ")
-    return f"Sensing: {mood} before {capture.camera or 'the camera'}"
-
-
-@cache
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("serenbox")
-    except PackageNotFoundError:
-        return "unknown"  # running from a checkout
+    # Not the mood: everybody with an account may read this line.
+    return f"Sensing with {capture.camera or 'the camera'}"

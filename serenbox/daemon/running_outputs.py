@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 from serenbox.outputs.select import make_outputs, told_alike, unchanged_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from serenbox.history.output import HistoryOutput
@@ -64,17 +65,14 @@ class RunningOutputs:
 
         """
         before, self.all = self.all, outputs
-        for output in before:
-            if output not in outputs:
-                output.close(timeout)
+        _close([output for output in before if output not in outputs], timeout)
         for output in outputs:
             if output not in before:
                 output.start()
 
     def close(self, timeout: float) -> None:
         """Close them all; each gets `timeout` seconds to say goodbye."""
-        for output in self.all:
-            output.close(timeout)
+        _close(self.all, timeout)
 
     def delete_history(self) -> dict[str, Any]:
         """Have the history removed.
@@ -94,3 +92,15 @@ class RunningOutputs:
         self, settings: Settings, running: Mapping[str, Output] | None = None
     ) -> list[Output]:
         return make_outputs(settings, self._command, running, history=self._history, tap=self._tap)
+
+
+def _close(outputs: Sequence[Output], timeout: float) -> None:
+    """Close outputs at the same time, so that slow ones do not add up."""
+    farewells = [
+        threading.Thread(target=output.close, args=(timeout,), name=f"closing {output.name}")
+        for output in outputs
+    ]
+    for farewell in farewells:
+        farewell.start()
+    for farewell in farewells:
+        farewell.join()

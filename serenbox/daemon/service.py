@@ -53,6 +53,7 @@ class Service:
         paths: Where the control socket and the state are.
         wakeup: What the main thread sleeps on.
         signals: The signals that come.
+        adopted: Called with settings that were read again and are right.
         seconds: How long to run; None for as long as nobody ends it.
 
     Raises:
@@ -68,9 +69,11 @@ class Service:
         wakeup: Wakeup,
         signals: Signals,
         *,
+        adopted: Callable[[Settings], None] = lambda _: None,
         seconds: float | None = None,
     ) -> None:
         self._settings = settings
+        self._adopted = adopted
         self._load = load
         self._wakeup = wakeup
         self._signals = signals
@@ -164,9 +167,10 @@ class Service:
             self._report_wanted = False
             self._announcer.tell(self._report(), to="web")
 
-    def _set_paused(self, *, paused: bool) -> None:
+    def _set_paused(self, *, paused: bool) -> bool:
+        """Close the camera or open it; tell whether that outlasts a restart."""
         if paused == self._paused:
-            return
+            return self._flag.read() == paused
         self._paused = paused
         if paused:
             _log.info("paused: the camera is being closed")
@@ -175,7 +179,7 @@ class Service:
         else:
             _log.info("resumed: the camera is being opened")
             self._capture.resume()
-        self._flag.write(paused=paused)
+        return self._flag.write(paused=paused)
 
     def _follow_camera(self) -> None:
         """Take the newest frame, and notice what else the camera does."""
@@ -260,10 +264,10 @@ class Service:
     def _answer(self, request: str) -> dict[str, Any]:
         """Answer a request over the control socket."""
         if request in {"pause", "resume"}:
-            self._set_paused(paused=request == "pause")
+            kept = self._set_paused(paused=request == "pause")
             # What was true a moment ago may not be any more.
             waiting = request == "pause" and self._capture.state is not CameraState.PAUSED
-            return {"state": "pausing" if waiting else self._announcer.state}
+            return {"state": "pausing" if waiting else self._announcer.state, "kept": kept}
         if request == "status":
             return {
                 **self._report(),
@@ -299,6 +303,7 @@ class Service:
             if new.camera != old.camera:
                 self._change_camera(new.camera)
             _log.info("the configuration was read again")
+            self._adopted(new)
         if self._ready:
             self._notifier.ready()
 

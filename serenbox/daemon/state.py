@@ -38,8 +38,8 @@ class PausedFlag:
             return False
         return True
 
-    def write(self, *, paused: bool) -> None:
-        """Remember it, also through a loss of power."""
+    def write(self, *, paused: bool) -> bool:
+        """Remember it, also through a loss of power; tell whether that worked."""
         try:
             if paused:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,10 +47,12 @@ class PausedFlag:
             elif self.read():
                 self._path.unlink(missing_ok=True)
             else:
-                return
+                return True
             _sync(self._path.parent)
         except OSError as error:
             self._warn(f"after a restart it will be forgotten ({error.strerror})")
+            return False
+        return True
 
     def _warn(self, what: str) -> None:
         if not self._warned:

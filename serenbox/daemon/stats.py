@@ -49,9 +49,8 @@ class FrameStats:
         recent = [moment for moment in self._moments.values() if moment > now - _OF_LATE]
         if len(recent) < 2 or now <= min(recent):
             return 0.0
-        first, last = min(recent), max(recent)
-        # What has not come yet counts, too: after a stall the figure falls at once.
-        return (len(recent) - 1) / max(last - first, now - last, 1e-6)
+        # Until now, not until the last frame: in a stall the figure falls at once.
+        return (len(recent) - 1) / (now - min(recent))
 
     def latency_ms(self) -> dict[str, dict[str, float]]:
         """Return the percentiles of each stage's latency, milliseconds, as `p50` and so on."""

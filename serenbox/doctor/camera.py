@@ -71,6 +71,9 @@ def check_camera(source: str, cameras: Sequence[CameraNode], roots: Roots) -> Re
         return _check_recording(source)
     kind = source.partition(":")[0]
     wanted = [camera for camera in cameras if kind in ("auto", camera.kind)]
+    number = source.partition(":")[2]
+    if number:
+        wanted = wanted[int(number) :][:1] if number.isdecimal() else []
     if not wanted:
         mend = "lsusb" if kind == "usb" else "rpicam-hello --list-cameras"
         what = {"pi": "no Raspberry Pi camera", "usb": "no USB camera"}.get(kind, "no camera")
@@ -82,8 +85,12 @@ def check_camera(source: str, cameras: Sequence[CameraNode], roots: Roots) -> Re
 def check_access(
     source: str, cameras: Iterable[CameraNode], person: Person, roots: Roots
 ) -> Result:
-    """Look whether somebody may open the nodes of the cameras, and of the Pi's media devices."""
-    nodes = [camera.path for camera in cameras]
+    """Look whether somebody may open the nodes of the camera, and of the Pi's media devices."""
+    if source.startswith("/dev/"):
+        nodes = [roots.dev / source.removeprefix("/dev/")]
+    else:
+        kind = source.partition(":")[0]
+        nodes = [camera.path for camera in cameras if kind in ("auto", camera.kind)]
     if needs_pi(source, cameras):
         nodes += sorted(roots.dev.glob("media*"))
     return _may_open("camera access", nodes, person)
@@ -131,7 +138,8 @@ def check_picamera2() -> Result:
 
 def is_device(source: str) -> bool:
     """Tell whether a source is a camera of this machine."""
-    return source.partition(":")[0] in ("auto", "pi", "usb") or source.startswith("/dev/")
+    named = source.partition(":")[0] == "pi" or source.startswith("/dev/")
+    return named or source in ("auto", "usb")
 
 
 def needs_pi(source: str, cameras: Iterable[CameraNode]) -> bool:
@@ -145,8 +153,9 @@ def _check_recording(source: str) -> Result:
         return Result("camera", "ok", "in the network; not tried")
     path = source.removeprefix("scripted:")
     try:
-        Path(path).stat()
-    except (OSError, ValueError) as error:  # a zero byte in a name is a ValueError
+        Path(path).expanduser().stat()
+    # A zero byte in a name is a ValueError, and ~ of nobody a RuntimeError.
+    except (OSError, ValueError, RuntimeError) as error:
         reason = reason_of(error)
         mend = "sudoedit /etc/serenbox/serenbox.toml"
         return Result("camera", "fail", f"the recording {path} is not to be had ({reason})", mend)

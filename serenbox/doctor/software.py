@@ -76,18 +76,17 @@ def check_face_model(path: Path = FACE_MODEL) -> Result:
 
 def check_runtime(path: Path, settings: Settings) -> Result:
     """Open the emotion model with the runtime that the settings name."""
-    from serenbox.model_file import read_model_bytes
-    from serenbox.runtime import open_model
+    from serenbox.classifier import EmotionClassifier
 
     sensing = settings.sensing
     try:
-        content = read_model_bytes(path)
-        model = open_model(content, threads=sensing.threads, runtime=sensing.runtime)
+        model = EmotionClassifier(path, threads=sensing.threads, runtime=sensing.runtime)
     except RuntimeUnavailableError as error:
         mend = f"sudo {shlex.quote(sys.executable)} -m pip install ai-edge-litert"
         return Result("runtime", "fail", str(error), mend)
     except ModelError as error:
-        return Result("runtime", "fail", str(error), INSTALL_AGAIN)
+        mend = INSTALL_AGAIN if path == EMOTION_MODEL else EDIT_SETTINGS
+        return Result("runtime", "fail", str(error), mend)
     return Result("runtime", "ok", f"{model.runtime} {_version(model.runtime)} opens the model")
 
 

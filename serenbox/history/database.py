@@ -97,8 +97,8 @@ class Database:
         with damage_told(self._path), self._transaction():
             self._connection.executemany(_ADD, rows)
 
-    def latest(self) -> int | None:
-        """Return the last minute that is kept, if there is one.
+    def latest(self, until: int) -> int | None:
+        """Return the last minute that is kept, if there is one, but for those after `until`.
 
         Raises:
             HistoryDamagedError: The file turns out to be damaged.
@@ -106,7 +106,8 @@ class Database:
 
         """
         with damage_told(self._path):
-            (latest,) = self._connection.execute("SELECT max(minute) FROM minutes").fetchone()
+            query = "SELECT max(minute) FROM minutes WHERE minute <= ?"
+            (latest,) = self._connection.execute(query, (until,)).fetchone()
         return latest if latest is None else int(latest)
 
     def prune(self, before: int, limit: int) -> bool:
@@ -191,11 +192,11 @@ class Database:
         return found
 
 
-def is_used(path: Path) -> bool:
+def is_open_elsewhere(path: Path) -> bool:
     """Tell whether another process has the database open. It must be there.
 
     A connection that leaves WAL mode must be alone (https://sqlite.org/wal.html), so one that
-    cannot is not. A damaged file nobody uses.
+    cannot is not; the database is left out of that mode. A damaged file nobody uses.
     """
     connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
     try:

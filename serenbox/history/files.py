@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import time
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ _COMPANIONS = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a database; see https://sqlite.org/tempfiles.html."""
 
 _ASIDE = ".damaged-"
+_MOMENT = "[0-9]" * 8 + "T" + "[0-9]" * 6 + "Z"
 _CHUNK = 1 << 20
 
 
@@ -29,7 +31,7 @@ def database_files(path: Path) -> list[Path]:
 
 def files_set_aside(path: Path) -> list[Path]:
     """Return the files that were damaged and set aside."""
-    return sorted(path.parent.glob(f"{path.name}{_ASIDE}*"))
+    return sorted(path.parent.glob(f"{glob.escape(path.name)}{_ASIDE}{_MOMENT}*"))
 
 
 def set_aside(path: Path, wall: float) -> Path:

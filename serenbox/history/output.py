@@ -74,7 +74,7 @@ class HistoryOutput:
     ) -> None:
         self.days = settings.days
         """How long a minute is kept."""
-        self._path = path
+        self._path = path.resolve()  # as SQLite does: its other files lie beside the real one
         self._clock = clock
         self._wall = wall
         # Held for sums only, by whoever tells moods too: never while the disk is used.
@@ -241,7 +241,7 @@ class HistoryOutput:
             _log.warning("%s: somebody has removed the history: a new one is begun", self._path)
         if self._database is None:
             self._database = Database(self._path)
-            self._compare_clock(self._database.latest())
+            self._compare_clock(self._database.latest(int(self._wall() // MINUTE)))
 
     def _compare_clock(self, latest: int | None) -> None:
         """Take a clock that is well after what was kept last for one that was set ahead.

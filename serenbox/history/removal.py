@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from serenbox.daemon.control import ask_service
 from serenbox.daemon.paths import socket_candidates
 from serenbox.errors import HistoryError, NoServiceError, reason_of
-from serenbox.history.database import is_used
+from serenbox.history.database import is_open_elsewhere
 from serenbox.history.files import database_files, delete_files, files_set_aside
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _INTERVAL = 0.05
 
 def exists(path: Path) -> bool:
     """Tell whether there is anything of a history, also if only what was set aside."""
+    path = path.resolve()
     return bool(database_files(path) or files_set_aside(path))
 
 
@@ -38,18 +39,19 @@ def remove(path: Path) -> None:
     a new one with the next minute.
 
     Args:
-        path: The database, there or not.
+        path: The database, there or not, or a link to it: what the link names is removed.
 
     Raises:
         HistoryError: It could not be removed, or somebody else uses it.
         ServiceError: The service that writes to it does not answer.
 
     """
+    path = path.resolve()
     if _served(path):
         _have_removed(path)
         return
     try:
-        if path.exists() and is_used(path):
+        if path.exists() and is_open_elsewhere(path):
             raise HistoryError(
                 f"{path}: another process uses this history: end it first, such as with `sudo "
                 "systemctl stop serenbox`"
@@ -65,7 +67,7 @@ def _served(path: Path) -> bool:
         file = _history_of(_ask("status")).get("file")
     except NoServiceError:
         return False
-    return file is not None and path.absolute() == path.__class__(file).absolute()
+    return file is not None and path == path.__class__(file).resolve()
 
 
 def _have_removed(path: Path) -> None:

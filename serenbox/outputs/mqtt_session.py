@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
+    from paho.mqtt.subscribeoptions import SubscribeOptions
 
     from serenbox.outputs.mqtt_access import Patience
     from serenbox.outputs.queueing import Waker
@@ -123,7 +124,7 @@ class Session:
                     "restart it, and check that mqtt.port is an MQTT port",
                 )
             self.step(left)
-        code, _ = client.subscribe([(self._topics.command, 1), (self._topics.birth, 1)])
+        code, _ = client.subscribe(self._subscriptions())
         if code != paho.MQTT_ERR_SUCCESS:
             raise self._lost("it closed the connection")
 
@@ -177,6 +178,16 @@ class Session:
         connection = self._client.socket()
         if connection is not None:
             connection.close()
+
+    def _subscriptions(self) -> list[tuple[str, int]] | list[tuple[str, SubscribeOptions]]:
+        topics = self._topics.command, self._topics.birth
+        if not self._modern:
+            return [(topic, 1) for topic in topics]
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        # Else who sends a command as retained would have it obeyed now, and ignored later.
+        command = SubscribeOptions(qos=1, retainAsPublished=True)
+        return [(topics[0], command), (topics[1], SubscribeOptions(qos=1))]
 
     def _connect(self) -> BrokerError | None:
         """Connect; return what went wrong, without the exception, which would hold the socket."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from serenbox.installed import installed_version
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -14,11 +16,17 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import Settings
 
 
+def _if_on(table: str, *concerns: str) -> Callable[[Settings], object]:
+    """Return what of the settings concerns an output where its table has it enabled."""
+    enabled, those = attrgetter(f"{table}.enabled"), attrgetter(*concerns)
+    return lambda settings: those(settings) if enabled(settings) else None
+
+
 _CONCERNS: dict[str, Callable[[Settings], object]] = {
-    "stdout": attrgetter("stdout"),
+    "stdout": _if_on("stdout", "stdout"),
     # Home Assistant is told how often statistics come.
-    "mqtt": attrgetter("device", "mqtt", "diffuser", "service.stats_interval"),
-    "history": attrgetter("history"),
+    "mqtt": _if_on("mqtt", "device", "mqtt", "diffuser", "service.stats_interval"),
+    "history": _if_on("history", "history"),
     "hooks": attrgetter("hooks"),
 }
 """What of the settings concerns an output, by its name; the web page looks at the others, too."""
@@ -56,7 +64,7 @@ def make_outputs(
     if settings.mqtt.enabled:
         from serenbox.outputs.mqtt import MqttOutput
 
-        mqtt = running.get("mqtt") or MqttOutput(settings, commands, version=_version())
+        mqtt = running.get("mqtt") or MqttOutput(settings, commands, version=installed_version())
         outputs.append(mqtt)
     if settings.history.enabled:
         from serenbox.daemon.paths import service_paths
@@ -77,7 +85,9 @@ def make_outputs(
 
 def told_alike(old: Settings, new: Settings) -> bool:
     """Tell whether both mean the same outputs."""
-    return old.web == new.web and all(of(old) == of(new) for of in _CONCERNS.values())
+    # The name of the box stands in every message, and so does what the diffuser does.
+    alike = (old.web, old.device, old.diffuser) == (new.web, new.device, new.diffuser)
+    return alike and all(of(old) == of(new) for of in _CONCERNS.values())
 
 
 def unchanged_outputs(outputs: Sequence[Output], old: Settings, new: Settings) -> dict[str, Output]:
@@ -91,12 +101,3 @@ def unchanged_outputs(outputs: Sequence[Output], old: Settings, new: Settings) -
         for output in outputs
         if (of := _CONCERNS.get(output.name)) and of(old) == of(new)
     }
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("serenbox")
-    except PackageNotFoundError:  # running from a checkout
-        return "unknown"

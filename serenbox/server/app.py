@@ -7,13 +7,13 @@ import logging
 import os
 import time
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from serenbox.image_header import MAX_BYTES, MAX_PIXELS
+from serenbox.installed import installed_version
 from serenbox.server.errors import BusyError, NoFaceError, error_body
 from serenbox.server.memory import give_memory_back
 from serenbox.server.receiving import InputGuard, PictureRequest, discard_body, read_picture
@@ -91,7 +91,7 @@ def _add_pages(app: Flask, engine: Engine, settings: ServerSettings) -> None:
     """Add what is for people and machines that look after the server."""
     from serenbox.server.openapi import openapi_document
 
-    release = _version()
+    release = installed_version()
     document = openapi_document(settings, release)
 
     @app.get("/")
@@ -185,10 +185,3 @@ def _allow_origin(response: Response, origins: tuple[str, ...]) -> None:
 
 def _json(content: object, status: int = HTTPStatus.OK) -> Response:
     return Response(json.dumps(content) + "\n", status=status, mimetype="application/json")
-
-
-def _version() -> str:
-    try:
-        return version("serenbox")
-    except PackageNotFoundError:  # a checkout that is not installed
-        return "0"

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from serenbox.settings.schema import Settings
 
+STREAM_SCHEMES = ("http", "https", "rtsp", "rtsps")
+"""What the address of a network camera may begin with."""
+
 _TOPIC = "parts of a topic: no +, #, $ or blank, and no / at either end"
 
 
@@ -48,6 +51,21 @@ def _is_topic(text: str) -> bool:
     return bool(re.fullmatch(r"[^+#$\s/]+(/[^+#$\s/]+)*", text)) and len(text) <= 200
 
 
+def _is_source(text: str) -> bool:
+    kind, colon, rest = text.partition(":")
+    if colon and rest.startswith("//"):
+        return kind.lower() in STREAM_SCHEMES
+    if colon and kind == "pi":
+        return rest.isascii() and rest.isdigit()
+    return bool(text.strip()) and not (colon and kind in {"auto", "usb"})
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a browser could show a text as the name of a site (RFC 1123, section 2.1)."""
+    label = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+    return bool(re.fullmatch(rf"{label}(\.{label})*", text.lower())) and len(text) < 254
+
+
 def _is_host(text: str) -> bool:
     # An address of the new kind has several colons; a single one is a port that went astray.
     labels = text.removesuffix(".").split(".")
@@ -66,8 +84,8 @@ RULES = (
     ),
     Rule(
         ("camera.source",),
-        lambda settings: bool(settings.camera.source.strip()),
-        "auto, pi, usb, or the name of a device, file, folder or address",
+        lambda settings: _is_source(settings.camera.source),
+        "auto, pi (or pi:1), usb, or the name of a device, file, folder or address",
     ),
     Rule(
         ("mqtt.host",),
@@ -78,6 +96,12 @@ RULES = (
         ("web.host",),
         lambda settings: _is_host(settings.web.host),
         "an address of this machine, such as 127.0.0.1; the port goes to web.port",
+    ),
+    Rule(
+        ("web.names",),
+        lambda settings: all(map(_is_name, settings.web.names.split())),
+        "names with blanks between them, such as mood.home: no port, no http:// and no commas, and "
+        "those of other scripts as xn--…",
     ),
     Rule(("mqtt.prefix",), lambda settings: _is_topic(settings.mqtt.prefix), _TOPIC),
     Rule(
@@ -93,7 +117,7 @@ RULES = (
     Rule(
         ("diffuser.enabled", "mqtt.enabled"),
         lambda settings: settings.mqtt.enabled or not settings.diffuser.enabled,
-        "false where mqtt.enabled is false: the diffuser is told over MQTT; set it to true, too",
+        "false where mqtt.enabled is false: the diffuser is told over MQTT; set that to true",
     ),
 )
 """Every rule. Files that are named are looked at where they are used."""
