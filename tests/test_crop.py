@@ -102,6 +102,17 @@ def test_pixels_beyond_the_edge_repeat_the_edge() -> None:
     assert crop[24, 12] > image[0, 0]
 
 
+def test_a_face_that_the_edge_cuts_off_keeps_its_middle_and_size() -> None:
+    image = ramp(200, 200, 0.5, 0.3)
+    spec = CropSpec(0.0, level_eyes=False, resolution=48)
+    whole = location(Box(60, 100, 80, 80))
+    shown = image[:150]
+    cut = whole._replace(box=Box(60, 100, 80, 50), uncut=whole.box)
+
+    same = crop_face(image, whole, spec)[:29], crop_face(shown, cut, spec)[:29]
+    assert np.abs(same[0].astype(int) - same[1]).max() <= 1
+
+
 def test_color_stays_and_grey_comes_first_if_asked() -> None:
     rng = np.random.default_rng(2)
     noise = rng.integers(0, 256, (400, 400, 3), np.uint8)

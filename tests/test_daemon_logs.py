@@ -65,3 +65,23 @@ def test_standard_error_may_be_closed() -> None:
         ["/bin/sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, SCRIPT], check=False
     )
     assert done.returncode == 0
+
+
+def test_closed_descriptors_are_filled_and_no_other() -> None:
+    script = """
+import os, sys
+from serenbox.daemon.logs import fill_standard_descriptors
+fill_standard_descriptors()
+reader, writer = os.pipe()
+assert min(reader, writer) > 2, (reader, writer)
+fill_standard_descriptors()
+os.close(reader)
+os.close(writer)
+assert os.open(os.devnull, os.O_RDONLY) == reader
+os.write(1, b"told") if sys.argv[1] == "2" else None
+"""
+    for closed in ("0", "1", "2"):
+        shell = f'exec "$0" -c "$1" "$2" {closed}>&-'
+        command = ["/bin/sh", "-c", shell, sys.executable, script, closed]
+        done = subprocess.run(command, capture_output=True, check=True)
+        assert done.stdout == (b"told" if closed == "2" else b"")

@@ -35,6 +35,23 @@ def test_a_command_also_looks_for_the_systems_service() -> None:
     assert socket_candidates({"RUNTIME_DIRECTORY": "/run/serenbox"}) == found[1:]
 
 
+def test_a_folder_of_another_users_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may make the one in /tmp before this user does."""
+    folder = tmp_path / "serenbox"
+    folder.mkdir()
+    system = Path("/run/serenbox/control")
+    environment = {"RUNTIME_DIRECTORY": str(folder)}
+    assert socket_candidates(environment) == [folder / "control", system]
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    others = socket_candidates(environment)
+    assert others == ([folder / "control", system] if folder.stat().st_uid == 0 else [system])
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    assert socket_candidates({"RUNTIME_DIRECTORY": str(link)}) == [system]
+
+
 def test_the_runtime_folder_is_private(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     make_runtime_folder(folder)

@@ -31,7 +31,9 @@ def goes_on(daemon: Daemon) -> None:
 def test_a_broken_configuration_changes_nothing(tmp_path: Path, camera: str) -> None:
     with Daemon(tmp_path, camera) as daemon:
         daemon.wait_mood("happy")
-        daemon.configuration.write_text(QUICK + '\n[device]\nnaem = "den"\n')
+        daemon.configuration.write_text(
+            QUICK + '\n[device]\nnaem = "den"\n[service]\nlog_level = "error"\n'
+        )
         daemon.send(signal.SIGHUP)
         daemon.wait_logged("the old configuration stays, for the new one is bad")
         assert "naem" in daemon.log[-1]

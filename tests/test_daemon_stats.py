@@ -18,7 +18,8 @@ def test_frames_per_second_of_late() -> None:
         stats.add(number / 5, {})
     assert stats.frames == 200
     assert stats.fps(199 / 5) == pytest.approx(5)
-    assert 0 < stats.fps(199 / 5 + 9) < 1.1  # hardly anything came since
+    for silence in (1, 3, 4.9, 9):
+        assert stats.fps(199 / 5 + silence) == pytest.approx(5 * (10 - silence) / 10, abs=0.2)
     assert stats.fps(199 / 5 + 20) == 0
 
 

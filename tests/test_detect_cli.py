@@ -588,6 +588,14 @@ def test_annotate(run: Run, tmp_path: Path) -> None:
     assert results(run(*arguments))[0]["annotated"] == "out/new/face-3.png", "nothing is replaced"
 
 
+def test_annotate_beside_a_link_to_itself(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    process = run("--annotate", "out", "loop.jpg")
+    assert process.returncode == 1
+    assert b"loop.jpg: " in process.stderr
+    assert b"mistake" not in process.stderr
+
+
 def test_annotate_into_the_folder_of_the_inputs(run: Run, tmp_path: Path) -> None:
     original = save(tmp_path / "a.jpg").read_bytes()
     process = run("--annotate", ".", "a.jpg")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,10 +17,14 @@ from serenbox.cli.check import CheckTool, table_line
 from serenbox.doctor import Result, Roots, camera, examine, hooks, service, software
 from serenbox.doctor.firewall import Firewall, can_look_up
 from serenbox.doctor.roots import Person
+from serenbox.model_file import append_metadata, load_model_file
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings import Settings
 from serenbox.settings.schema import HookSettings, MqttSettings, SensingSettings
 from tests.machines import MEMBER, add_pi, bare_machine
+
+if TYPE_CHECKING:
+    from serenbox.model_metadata import ModelMetadata
 
 NAMES = [
     *("python", "settings", "emotion model", "face model", "runtime", "camera", "camera access"),
@@ -127,6 +132,23 @@ def test_shipped_models_are_whole_and_open(face_model: Path) -> None:
     runtime = software.check_runtime(EMOTION_MODEL, Settings())
     assert runtime.state == "ok"
     assert "opens the model" in runtime.seen
+
+
+def test_a_model_of_other_emotions_fails(tmp_path: Path, metadata: ModelMetadata) -> None:
+    """It is whole, but the service would not start with it."""
+    labels = ("anger", *metadata.labels[1:])
+    scores = metadata.scores._replace(
+        thresholds=dict(zip(labels, metadata.scores.thresholds.values(), strict=True))
+    )
+    model, _ = load_model_file(EMOTION_MODEL)
+    other = tmp_path / "other.tflite"
+    changed = metadata._replace(labels=labels, scores=scores)
+    other.write_bytes(append_metadata(model, changed))
+    assert software.check_emotion_model(other).state == "ok"
+    result = software.check_runtime(other, Settings())
+    assert result.state == "fail"
+    assert "not a model of the seven emotions" in result.seen
+    assert result.mend.startswith("sudoedit")
 
 
 def test_damaged_and_missing_models_fail(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +46,39 @@ def test_cameras_are_told_from_codecs(roots: Roots) -> None:
 def test_missing_camera_fails(roots: Roots, source: str, mend: str) -> None:
     result = camera.check_camera(source, camera.find_cameras(roots), roots)
     assert (result.state, result.mend) == ("fail", mend)
+
+
+@pytest.mark.parametrize(
+    ("source", "state"),
+    [
+        *(("pi", "ok"), ("pi:0", "ok"), ("pi:1", "fail"), ("pi:x", "fail")),
+        *(("usb", "fail"), ("usb:1", "fail"), ("auto", "ok"), ("auto:x", "fail")),
+    ],
+)
+def test_only_what_the_service_would_open_is_there(roots: Roots, source: str, state: str) -> None:
+    add_pi(roots)
+    assert camera.check_camera(source, camera.find_cameras(roots), roots).state == state
+
+
+def test_a_recording_in_the_home_folder(
+    roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "film.mkv").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert camera.check_camera("~/film.mkv", [], roots).state == "ok"
+    assert camera.check_camera("~nobody-of-this-name/film.mkv", [], roots).state == "fail"
+
+
+def test_only_the_camera_that_is_named_must_be_open(roots: Roots) -> None:
+    add_pi(roots)
+    add_node(roots, "video4", "Webcam", "usb1")
+    (roots.dev / "video4").chmod(0o666)
+    cameras = camera.find_cameras(roots)
+    for source, state in (("usb", "ok"), ("/dev/video4", "ok"), ("pi", "fail"), ("auto", "fail")):
+        assert camera.check_access(source, cameras, STRANGER, roots).state == state
+    unknown = roots.dev / "video9"
+    unknown.touch(0o600)
+    assert camera.check_access("/dev/video9", cameras, STRANGER, roots).state == "fail"
 
 
 def test_recordings_and_addresses_need_no_node(roots: Roots, tmp_path: Path) -> None:
@@ -93,8 +127,8 @@ def test_modes_are_read_as_the_kernel_reads_them(
 
 def test_person_in_question_is_somebody_real() -> None:
     person = person_in_question()
-    assert person.name
-    assert person.groups
+    assert person == Person(pwd.getpwuid(os.geteuid()).pw_name, os.geteuid(), person.groups)
+    assert os.getegid() in person.groups
 
 
 def test_dma_heap_is_needed_and_must_be_open(roots: Roots) -> None:

@@ -120,6 +120,23 @@ def test_no_face_in_an_empty_picture(
     assert finder.find(np.full(shape, 128, np.uint8), tiles=tiles) == []
 
 
+@pytest.mark.parametrize("cut", [0.1, 0.2])
+def test_of_a_face_at_the_edge_the_whole_is_known(
+    finder: FaceFinder, portrait: Image, cut: float
+) -> None:
+    (inside,) = finder.find(portrait)
+    assert inside.uncut is None
+    assert inside.whole == inside.box
+    bottom = round(inside.box.y + inside.box.height * (1 - cut))
+
+    (face,) = finder.find(np.ascontiguousarray(portrait[:bottom]))
+
+    assert face.box.y + face.box.height == bottom
+    assert face.whole[:3] == face.box[:3]
+    missing = inside.box.y + inside.box.height - face.whole.y - face.whole.height
+    assert abs(missing) < cut * inside.box.height
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (7, 900), (400, 30), (33, 44)])
 def test_boxes_are_inside_the_picture_however_unsure(
     face_model: Path, shape: tuple[int, int]

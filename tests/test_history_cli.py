@@ -225,6 +225,35 @@ def test_what_another_process_uses_is_not_removed_beneath_it(
     assert run(capsys, "--delete")[0] == 0
 
 
+def test_what_is_no_history_is_never_removed_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, other = tmp_path / "del.png", tmp_path / "other.db"
+    beside = [tmp_path / "del.png-wal", tmp_path / "del.png.damaged-x"]
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE minutes (minute)")
+    for path in (picture, *beside):
+        path.write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in (picture, other, *beside)}
+    for path in (picture, other):
+        status, out, err = run(capsys, "--file", str(path), "--delete")
+        assert (status, out) == (2, "")
+        assert f"{path}: it is " in err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_a_link_names_is_removed(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    real = stick / "history.db"
+    kept.rename(real)
+    kept.symlink_to(real)
+    assert run(capsys, "--delete") == (0, "the history was removed\n", "")
+    assert list(stick.iterdir()) == []
+
+
 def test_a_damaged_one_can_be_removed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state.mkdir()
     (state / "history.db").write_bytes(b"\xa5" * 9999)

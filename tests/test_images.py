@@ -506,6 +506,8 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
     assert reason(text).startswith(f"{text}: it holds text, not a picture")
     assert "it is empty (0 bytes)" in reason(b"")
     assert "PNM written as text" in reason(b"P2\n1 1\n255\n7\n")
+    for white in (15, 100, 4095):  # which OpenCV would take for a nearly black picture
+        assert f"values go up to {white}" in reason(f"P5\n1 1\n{white}\n7\n".encode())
     assert "HEIC" in reason(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
 
 

@@ -77,6 +77,12 @@ def test_metadata_that_is_no_json_is_refused() -> None:
         read_metadata(with_files(metadata_json="{"))
 
 
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000])
+def test_metadata_that_is_nested_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match="is not JSON"):
+        read_metadata(with_files(metadata_json=text))
+
+
 def test_labels_that_contradict_each_other_are_refused(metadata: ModelMetadata) -> None:
     text = json.dumps(metadata.as_dict())
 

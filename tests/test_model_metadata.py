@@ -101,6 +101,7 @@ def test_a_missing_key_is_named(path: str, data: dict[str, Any]) -> None:
         ("crop.lift", 0.6),
         ("scores.temperature", 0),
         ("scores.temperature", float("inf")),
+        ("scores.temperature", 10**400),
         ("scores.class_prior", [1.0]),
         ("scores.class_prior", [0.5] * 7),
         ("scores.class_prior", [0, 0, 0, 0, 0, 0, 1]),

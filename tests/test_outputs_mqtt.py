@@ -553,6 +553,8 @@ def test_a_retained_command_is_not_obeyed(
             wait_for(lambda: output.health()["ignored_commands"] == 1, "the retained command")
             listener.publish(f"{OWN}/command", "resume")
             wait_for(lambda: heard, "the command")
+            listener.publish(f"{OWN}/command", "pause", retain=True)  # while it listens, too
+            wait_for(lambda: output.health()["ignored_commands"] == 2, "the other retained one")
     assert heard == ["resume"]
     assert "(retained)" in caplog.text
 

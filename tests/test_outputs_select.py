@@ -67,6 +67,14 @@ def test_what_new_settings_do_not_concern_goes_on() -> None:
         output.close(1)
 
 
+def test_what_is_off_is_no_concern() -> None:
+    old = Settings()
+    assert told_alike(old, replace(old, mqtt=MqttSettings(port=2)))
+    assert told_alike(old, replace(old, service=ServiceSettings(stats_interval=300)))
+    assert not told_alike(old, replace(old, mqtt=MqttSettings(enabled=True)))
+    assert not told_alike(old, replace(old, device=DeviceSettings(name="den")))
+
+
 def test_an_impossible_topic_is_refused_at_once() -> None:
     with pytest.raises(SettingsError, match=r"mqtt\.prefix"):
         make_outputs(Settings(mqtt=MqttSettings(enabled=True, prefix="a+")), ignore)

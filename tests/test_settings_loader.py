@@ -129,6 +129,26 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
         ("[mqtt]\nport = 0", "line 2: mqtt.port is 0, and must be a whole number from 1 to 65535"),
         ('[device]\nname = "my box"', 'line 2: device.name is the text "my box", and must be 1 to'),
         ('[device]\nname = ""', "line 2: device.name is empty, and must be 1 to 64 of the letters"),
+        (
+            '[camera]\nsource = "usb:1"',
+            'line 2: camera.source is the text "usb:1", and must be auto, ',
+        ),
+        (
+            '[camera]\nsource = "pi:x"',
+            'line 2: camera.source is the text "pi:x", and must be auto, ',
+        ),
+        (
+            '[camera]\nsource = "file:///film.mkv"',
+            'line 2: camera.source is the text "file:///film.mkv", and must be auto, ',
+        ),
+        (
+            '[web]\nnames = "box.lan, mood.home"',
+            'line 2: web.names is the text "box.lan, mood.home", and must be names with ',
+        ),
+        (
+            '[web]\nnames = "http://box.lan"',
+            'line 2: web.names is the text "http://box.lan", and must be names with ',
+        ),
         ('[camera]\nsource = " "', 'line 2: camera.source is the text " ", and must be auto'),
         ('[mqtt]\nprefix = "a/+/b"', 'line 2: mqtt.prefix is the text "a/+/b", and must be parts'),
         ('[mqtt]\nprefix = "a/"', 'line 2: mqtt.prefix is the text "a/", and must be parts'),

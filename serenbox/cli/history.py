@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from serenbox.cli.common import EXIT_FAILED, EXIT_OK, Tool, UsageError, write_line
 from serenbox.cli.plots import check_plot, write_plot
 from serenbox.daemon.paths import Paths, state_candidates
-from serenbox.errors import HistoryError, ServiceError
+from serenbox.errors import HistoryError, ServiceError, reason_of
 from serenbox.history.minutes import MINUTE
 from serenbox.history.reading import read_extent, read_summaries
 from serenbox.history.steps import QUARTER, Step, boundaries, gather, midnights
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MOST_DAYS = 3650
 _MANY_DAYS = 14
+_SQLITE = b"SQLite format 3\0"
+"""What every database begins with (https://sqlite.org/fileformat.html); an unwritten one is empty."""
 """More are drawn by the day, so that a step can still be seen."""
 
 
@@ -78,7 +80,7 @@ class HistoryTool(Tool):
         if args.file and not exists(args.file):
             raise UsageError(f"{args.file}: there is no such history: check the name")
         if args.file and args.file.exists():
-            read_extent(args.file)  # a name that was given may be a wrong one
+            _check_is_history(args.file)
         path = args.file or _find()
         try:
             remove(path)
@@ -87,6 +89,24 @@ class HistoryTool(Tool):
             return EXIT_FAILED
         write_line("the history was removed")
         return EXIT_OK
+
+
+def _check_is_history(path: Path) -> None:
+    """See that a name is not a wrong one, before what it names is gone.
+
+    Raises:
+        HistoryError: It is no history, or it cannot be read.
+
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_SQLITE))
+    except OSError as error:
+        raise HistoryError(f"{path}: it cannot be read ({reason_of(error)})") from error
+    # SQLite itself is asked later: it would remove what it takes for companions of a database.
+    if start and start != _SQLITE:
+        raise HistoryError(f"{path}: it is no history of SerenBox")
+    read_extent(path)
 
 
 def _find() -> Path:
