@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 _MOST_DAYS = 3650
 _MANY_DAYS = 14
-_SQLITE = b"SQLite format 3\0"
-"""What every database begins with (https://sqlite.org/fileformat.html); an unwritten one is empty."""
 """More are drawn by the day, so that a step can still be seen."""
+
+_SQLITE = b"SQLite format 3\0"
+"""What a database begins with (https://sqlite.org/fileformat.html); an unwritten one is empty."""
 
 
 class HistoryTool(Tool):
