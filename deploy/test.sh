@@ -29,6 +29,11 @@ check() {
 }
 
 for image in "$@"; do
+  if [ ! -r "$image" ]; then
+    echo "$image: it cannot be read: check the name" >&2
+    failed=1
+    continue
+  fi
   # The file is read from standard input, for curl would take a comma or a semicolon in a name for more.
   if ! code=$(curl --silent --show-error --max-time 60 --output "$answer" --write-out '%{http_code}' \
     --form 'file=@-;filename=picture' "$url/predict" <"$image"); then

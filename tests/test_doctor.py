@@ -9,18 +9,19 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from serenbox.cli.check import CheckTool, table_line
 from serenbox.doctor import Result, Roots, camera, examine, hooks, service, software
 from serenbox.doctor.firewall import Firewall, can_look_up
+from serenbox.doctor.page import check_page
 from serenbox.doctor.roots import Person
 from serenbox.model_file import append_metadata, load_model_file
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings import Settings
-from serenbox.settings.schema import HookSettings, MqttSettings, SensingSettings
+from serenbox.settings.schema import HookSettings, MqttSettings, SensingSettings, WebSettings
 from tests.machines import MEMBER, add_pi, bare_machine
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 NAMES = [
     *("python", "settings", "emotion model", "face model", "runtime", "camera", "camera access"),
-    *("broker", "service", "temperature", "throttling", "disk", "history"),
+    *("broker", "page", "service", "temperature", "throttling", "disk", "history"),
 ]
 
 
@@ -307,6 +308,49 @@ def test_broker_of_a_name_that_cannot_be_is_not_reached() -> None:
     result = service.check_broker(MqttSettings(enabled=True, host="raspberrypi..local"))
     assert result.state == "fail"
     assert "raspberrypi..local:1883 takes no connections" in result.seen
+
+
+def test_the_page_is_open_to_nobody_or_has_a_token(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SERENBOX_WEB_TOKEN", raising=False)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+
+    def look(firewall: Firewall | None = None, **settings: Any) -> Result:  # noqa: ANN401
+        return check_page(WebSettings(**settings), firewall or Firewall(), roots.etc)
+
+    assert look().state == "ok"
+    assert look(enabled=True).seen == "for this machine alone: 127.0.0.1, port 8765"
+    bare = look(enabled=True, host="0.0.0.0")  # noqa: S104
+    assert (bare.state, bare.seen) == (
+        "fail",
+        "0.0.0.0, port 8765: others could open it, and there is no token",
+    )
+    additions = roots.etc / "systemd" / "system" / "serenbox.service.d"
+    additions.mkdir(parents=True)
+    _, _, rest = bare.mend.partition("printf ")
+    printed = subprocess.run(
+        ["sh", "-c", f"printf {rest.partition(' | ')[0]}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (additions / "web-token.conf").write_text(printed.stdout)
+    assert look(enabled=True, host="0.0.0.0").state == "ok"  # noqa: S104
+    shut = look(open_to(), enabled=True, host="0.0.0.0")  # noqa: S104
+    assert (shut.state, shut.mend.split("  #")[0]) == ("warn", "sudo systemctl edit serenbox")
+    assert look(open_to("192.168.1.0/24"), enabled=True, host="0.0.0.0").state == "ok"  # noqa: S104
+    monkeypatch.setenv("SERENBOX_WEB_TOKEN", "short")
+    assert "too short" in look(enabled=True, host="0.0.0.0").seen  # noqa: S104
+
+
+def test_the_pages_packages_may_be_missing(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = check_page(WebSettings(enabled=True), Firewall(), roots.etc)
+    assert (result.state, result.seen) == (
+        "fail",
+        "flask and h11 and prometheus_client is not installed",
+    )
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: error: {error.name} is not installed: {advice}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; go on with --resume", file=sys.stderr)
+        print(f"{PROGRAM}: stopped{_going_on(options)}", file=sys.stderr)
         return 130
     except TerminatedError:
-        print(f"{PROGRAM}: told to end; go on with --resume", file=sys.stderr)
+        print(f"{PROGRAM}: told to end{_going_on(options)}", file=sys.stderr)
         return 143
+
+
+def _going_on(options: argparse.Namespace) -> str:
+    """Say how the command goes on, where one can: only `fit` has --resume."""
+    return "; --resume goes on after the last whole epoch" if "resume" in options else ""
 
 
 def _parser() -> argparse.ArgumentParser:

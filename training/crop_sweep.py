@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serenbox.classifier import EmotionClassifier
+from serenbox.cli.inputs import SUFFIXES
 from serenbox.crop import CropSpec, crop_face, face_to_input
 from serenbox.errors import SerenBoxError
 from serenbox.face_finder import FaceFinder
@@ -38,8 +39,8 @@ def sweep_crop(
         prior_exponent: in place of the model's own, 0 to 1.
 
     Raises:
-        RunError: the model cannot be used, or the exponent is out of its range.
-        DataError: there are no photos, or one cannot be read.
+        RunError: the model cannot be used, the exponent is out of its range, there are no photos,
+            or one cannot be read.
 
     """
     try:
@@ -68,6 +69,8 @@ def _find(photos: Path) -> tuple[list[Found], int]:
     found, count = [], 0
     for label, emotion in enumerate(EMOTIONS):
         for path in sorted((photos / emotion).glob("*")):
+            if not path.name.lower().endswith(SUFFIXES):
+                continue
             count += 1
             image = read_image(path)
             locations = finder.find(image)

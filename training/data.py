@@ -74,7 +74,10 @@ class Faces:
 
     @cached_property
     def usable(self) -> NDArray[np.bool_]:
-        """(n,) whether most FER+ annotators saw one of the seven emotions; all without FER+."""
+        """(n,) whether FER+ annotators saw one of the seven emotions; all without FER+.
+
+        None of their other answers (contempt, unknown, not a face) has more votes than it.
+        """
         if self.ballots is None or self.votes is None:
             return np.ones(len(self), np.bool_)
         return np.asarray(

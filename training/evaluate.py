@@ -11,6 +11,7 @@ import numpy as np
 
 from serenbox.results import EMOTIONS
 from training.annotators import majority_again, one_against_others
+from training.errors import DataError
 from training.files import write_atomically
 from training.metrics import measure
 
@@ -56,6 +57,9 @@ def evaluate(faces: Faces, prediction: Prediction) -> dict[str, Any]:
         ),
     }
     if faces.votes is not None:
+        if not faces.usable.any():
+            msg = "no face of the split shows one of the seven emotions to FER+'s annotators"
+            raise DataError(msg)
         agreed = faces.votes.max(axis=1) >= AGREED_VOTES
         chosen = {"raw": everything, "deduplicated": unique, "agreed": agreed}
         usable = {name: mask & faces.usable for name, mask in chosen.items()}
@@ -85,14 +89,18 @@ def held_back(
     scores: NDArray[np.float32], truth: NDArray[np.int64], spec: ScoreSpec
 ) -> dict[str, float | None]:
     """Tell the share of faces called uncertain, and the accuracy on the others."""
-    answers = scores.argmax(axis=1)
-    limits = np.array([spec.thresholds[emotion] for emotion in EMOTIONS])
-    named = scores.max(axis=1) >= limits[answers]
-    right = answers[named] == truth[named]
+    named = reaches_threshold(scores, spec)
+    right = scores.argmax(axis=1)[named] == truth[named]
     return {
         "share": float(1 - named.mean()),
         "accuracy_of_the_rest": float(right.mean()) if len(right) else None,
     }
+
+
+def reaches_threshold(scores: NDArray[np.float32], spec: ScoreSpec) -> NDArray[np.bool_]:
+    """Tell (n,) whether the top score of each face reaches its threshold, so that it is named."""
+    limits = np.array([spec.thresholds[emotion] for emotion in EMOTIONS])
+    return np.asarray(scores.max(axis=1) >= limits[scores.argmax(axis=1)])
 
 
 def answers_csv(faces: Faces, scores: NDArray[np.float32]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 import time
 from dataclasses import asdict
@@ -171,7 +172,14 @@ class Run:
         began, first = time.monotonic(), len(self.history)
         for epoch in range(first, self.settings.epochs):
             started = time.monotonic()
-            row = {"epoch": epoch + 1, **self._epoch(epoch), **self._validate(epoch)}
+            row = {"epoch": epoch + 1, **self._epoch(epoch)}
+            if not math.isfinite(row["loss"]):
+                msg = (
+                    f"the loss of epoch {epoch + 1} is no number any more: begin again with a "
+                    f"--learning-rate below {self.settings.learning_rate:g}"
+                )
+                raise RunError(msg)
+            row |= self._validate(epoch)
             row["seconds"] = round(time.monotonic() - started, 1)
             self.history.append(row)
             if self.cluster.chief:

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 from serenbox.classifier import scores_from_logits
 from serenbox.results import EMOTIONS
 from training.errors import RunError
+from training.evaluate import reaches_threshold
 from training.metrics import measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from serenbox.model_metadata import ScoreSpec
     from training.data import Faces, LabelSet
     from training.predict import Prediction
 
@@ -19,7 +24,10 @@ if TYPE_CHECKING:
 def sweep_prior(
     faces: Faces, prediction: Prediction, label_set: LabelSet, exponents: Sequence[float]
 ) -> Iterator[str]:
-    """Yield a line per exponent with the figures against the truth of `label_set`.
+    """Yield two lines per exponent with the figures against the truth of `label_set`.
+
+    The second one tells how many faces are named, for they reach the model's threshold, and how
+    many of those are right.
 
     Args:
         faces: the faces of one split.
@@ -39,7 +47,8 @@ def sweep_prior(
     truth = faces[usable].truth(label_set)
     for exponent in exponents:
         spec = prediction.spec._replace(prior_exponent=exponent)
-        figures = measure(scores_from_logits(prediction.logits[usable], spec), truth, EMOTIONS)
+        scores = scores_from_logits(prediction.logits[usable], spec)
+        figures = measure(scores, truth, EMOTIONS)
         recalls = ", ".join(
             f"{name} {one.recall:.0%}" for name, one in figures.classes.items() if one.support
         )
@@ -47,3 +56,17 @@ def sweep_prior(
             f"exponent {exponent:.2f}: accuracy {figures.accuracy:.2%}, "
             f"macro-recall {figures.macro_recall:.2%}, macro-F1 {figures.macro_f1:.3f}; {recalls}"
         )
+        yield f"  {_of_the_named(scores, truth, spec)}"
+
+
+def _of_the_named(scores: NDArray[np.float32], truth: NDArray[np.int64], spec: ScoreSpec) -> str:
+    answers = scores.argmax(axis=1)
+    named, right = reaches_threshold(scores, spec), answers == truth
+    if not named.any():
+        return "no face is named"
+    each = (
+        f"{emotion} {right[chosen].mean():.0%} of {chosen.sum()}"
+        for place, emotion in enumerate(EMOTIONS)
+        if (chosen := named & (answers == place)).any()
+    )
+    return f"named {named.mean():.1%}, right of those {right[named].mean():.1%}: {', '.join(each)}"

@@ -60,7 +60,7 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         DataError: There are no votes.
 
     """
-    if (out / RECORD).exists():
+    if (out / RECORD).exists() or (out / MODEL).exists():
         msg = f"{out} already holds a finished model; give --out another folder"
         raise RunError(msg)
     records = [read_record(run) for run in runs]

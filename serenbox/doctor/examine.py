@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from serenbox.daemon.paths import SYSTEM_STATE, Paths, service_paths
 from serenbox.doctor import camera, history, hooks, machine, service, software
 from serenbox.doctor.firewall import unit_firewall
+from serenbox.doctor.page import check_page
 from serenbox.doctor.roots import Person, Roots, person_in_question
 from serenbox.models import EMOTION_MODEL
 
@@ -39,7 +40,9 @@ def examine(
     yield software.check_runtime(model, settings)
     person = person or person_in_question()
     yield from _camera(settings.camera.source, roots, person)
-    yield service.check_broker(settings.mqtt, firewall=unit_firewall(roots), etc=roots.etc)
+    firewall = unit_firewall(roots)
+    yield service.check_broker(settings.mqtt, firewall=firewall, etc=roots.etc)
+    yield check_page(settings.web, firewall, roots.etc)
     yield from hooks.check_hooks(settings.hooks, person)
     yield service.check_unit(roots)
     yield machine.check_temperature(roots)

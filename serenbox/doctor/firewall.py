@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 UNIT = "serenbox.service"
 
+DROP_INS = f"/etc/systemd/system/{UNIT}.d"
+"""Where additions to the unit are."""
+
 _ALLOWED, _DENIED = "IPAddressAllow", "IPAddressDeny"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -51,6 +54,14 @@ class Firewall:
         if any(found in network for network in self.allowed):
             return True
         return not any(found in network for network in self.denied)
+
+
+def command_that_adds(line: str, name: str) -> str:
+    """Return the command that adds a line to the unit, as a drop-in of that name."""
+    return (
+        f"printf '[Service]\\n{line}\\n' | sudo install -D -m 644 /dev/stdin {DROP_INS}/{name}.conf "
+        f"&& sudo systemctl daemon-reload && sudo systemctl restart {UNIT}"
+    )
 
 
 def unit_firewall(roots: Roots) -> Firewall:

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.doctor.firewall import UNIT, Firewall, can_look_up
+from serenbox.doctor.firewall import UNIT, Firewall, can_look_up, command_that_adds
 from serenbox.doctor.result import Result
 from serenbox.errors import reason_of
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import MqttSettings
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-_DROP_IN = "/etc/systemd/system/serenbox.service.d/lan-broker.conf"
 
 
 def check_broker(
@@ -57,10 +56,7 @@ def _judge_reach(host: str, place: str, address: str, firewall: Firewall, etc: P
     """Judge whether the service reaches a broker that whoever runs the check has reached."""
     if not firewall.lets_through(address):
         seen = f"{place} takes connections, but {UNIT} may not reach {address}"
-        mend = (
-            f"printf '[Service]\\nIPAddressAllow={address}\\n' | sudo install -D -m 644 /dev/stdin "
-            f"{_DROP_IN} && sudo systemctl daemon-reload && sudo systemctl restart {UNIT}"
-        )
+        mend = command_that_adds(f"IPAddressAllow={address}", "lan-broker")
         return Result("broker", "fail", seen, mend)
     if not can_look_up(host, etc, firewall):
         seen = f"{place} takes connections, but {UNIT} may ask nobody for the address of {host}"

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("serenbox.web")
 
-_NEEDED = ("flask", "h11", "prometheus_client")
+PACKAGES = ("flask", "h11", "prometheus_client")
+"""What the page needs that SerenBox itself does not."""
 
 _FIRST = 10.0
 """Seconds to wait for a first message before the page begins: sensing comes first."""
@@ -60,7 +61,7 @@ class WebOutput:
         others: Sequence[Output] = (),
         tap: Tap | None = None,
     ) -> None:
-        missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+        missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
         if missing:
             raise SettingsError(
                 f"web.enabled is true, but {' and '.join(missing)} is not installed: run "

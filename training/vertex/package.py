@@ -19,6 +19,8 @@ from training.quiet import quiet
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAME = "serenbox-training"
+OLDEST_SETUPTOOLS = 77
+"""The first to know licences as SPDX names them (PEP 639)."""
 EXTRAS = ("training", "cluster")
 """The project's extras that the training needs."""
 
@@ -28,7 +30,8 @@ def main() -> int:
     try:
         print(pack(Path(sys.argv[1])))
     except ImportError:
-        print("setup.sh: setuptools is missing: pip install 'setuptools>=77'", file=sys.stderr)
+        needed = f"setuptools>={OLDEST_SETUPTOOLS}"
+        print(f"setup.sh: it needs {needed}: run `pip install '{needed}'`", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"setup.sh: {sys.argv[1]} cannot be written: {error.strerror}", file=sys.stderr)
@@ -43,12 +46,15 @@ def pack(folder: Path) -> Path:
         Its path.
 
     Raises:
-        ImportError: setuptools is not installed.
+        ImportError: setuptools is not installed, or too old.
         OSError: it cannot be written.
 
     """
+    import setuptools
     from setuptools import build_meta
 
+    if int(setuptools.__version__.partition(".")[0]) < OLDEST_SETUPTOOLS:
+        raise ImportError(setuptools.__version__)
     target = folder.resolve()
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
@@ -94,7 +100,7 @@ def _describe(project: dict[str, Any], code: list[str]) -> str:
     return "\n".join(
         [
             "[build-system]",
-            'requires = ["setuptools>=77"]',
+            f'requires = ["setuptools>={OLDEST_SETUPTOOLS}"]',
             'build-backend = "setuptools.build_meta"',
             "[project]",
             *lines,

@@ -1,10 +1,14 @@
 #!/bin/sh
 # Pack the training code so that pip can install it anywhere, and put it where Vertex AI finds it.
 # Usage: training/vertex/setup.sh FOLDER | gs://BUCKET/FOLDER
-# Prints the path or address of the package, for train.sh --package. Needs Python 3.11 and its
-# setuptools, and gcloud for a bucket.
+# Prints the path or address of the package, for train.sh --package. Needs Python 3.11 with
+# setuptools 77, and gcloud for a bucket.
 set -eu
-if [ $# -ne 1 ] || [ -z "$1" ]; then
+case ${1-} in
+'' | -*) usage=wrong ;;
+*) usage=right ;;
+esac
+if [ $# -ne 1 ] || [ $usage = wrong ]; then
   echo "usage: $0 FOLDER | gs://BUCKET/FOLDER" >&2
   exit 2
 fi

@@ -1,0 +1,68 @@
+"""Check of the web page: whether it can be opened, and by whom."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from serenbox.doctor.firewall import DROP_INS, UNIT, command_that_adds
+from serenbox.doctor.result import Result
+from serenbox.errors import SettingsError
+from serenbox.web.access import CREDENTIAL, is_loopback, read_token
+from serenbox.web.output import PACKAGES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from serenbox.doctor.firewall import Firewall
+    from serenbox.settings.schema import WebSettings
+
+_NAME = "page"
+_TOKEN_FILE = f"/etc/serenbox/{CREDENTIAL}"
+_ADD_TOKEN = command_that_adds(f"LoadCredential={CREDENTIAL}:{_TOKEN_FILE}", CREDENTIAL)
+_MAKE_TOKEN = f"openssl rand -hex 16 | sudo install -m 600 /dev/stdin {_TOKEN_FILE} && {_ADD_TOKEN}"
+
+
+def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
+    """Look whether the page's packages are there, and, where others may open it, its token.
+
+    Args:
+        settings: Where the page is, and whether it is used at all.
+        firewall: What the service may reach.
+        etc: The folder in which systemd keeps what was added to the unit.
+
+    """
+    if not settings.enabled:
+        return Result(_NAME, "ok", "not used: web.enabled is false")
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        mend = f"sudo {shlex.quote(sys.executable)} -m pip install 'serenbox[web]'"
+        return Result(_NAME, "fail", f"{' and '.join(missing)} is not installed", mend)
+    place = f"{settings.host}, port {settings.port}"
+    if is_loopback(settings.host):
+        return Result(_NAME, "ok", f"for this machine alone: {place}")
+    try:
+        token = read_token() is not None or _unit_has_token(etc)
+    except SettingsError as error:
+        return Result(_NAME, "fail", str(error), _MAKE_TOKEN)
+    if not token:
+        seen = f"{place}: others could open it, and there is no token"
+        return Result(_NAME, "fail", seen, _MAKE_TOKEN)
+    if firewall.denied and all(network.is_loopback for network in firewall.allowed):
+        seen = f"{place}: {UNIT} lets no other machine in"
+        mend = "sudo systemctl edit serenbox  # [Service] IPAddressAllow=192.168.1.0/24"
+        return Result(_NAME, "warn", seen, mend)
+    return Result(_NAME, "ok", f"with a token: {place}")
+
+
+def _unit_has_token(etc: Path) -> bool:
+    for addition in (etc / DROP_INS.removeprefix("/etc/")).glob("*.conf"):
+        try:
+            lines = addition.read_text("utf-8", "replace").splitlines()
+        except OSError:
+            continue
+        if any(CREDENTIAL in line and line.startswith(("LoadCred", "SetCred")) for line in lines):
+            return True
+    return False

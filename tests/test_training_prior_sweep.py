@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from serenbox.classifier import scores_from_logits
+from serenbox.model_metadata import ScoreSpec
+from serenbox.results import EMOTIONS
+from tests.fer2013 import write_files
+from training.data import load_faces
+from training.errors import RunError
+from training.predict import Prediction
+from training.prior_sweep import sweep_prior
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from training.data import Faces
+
+SPEC = ScoreSpec(
+    temperature=1.0,
+    class_prior=(0.7, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05),
+    prior_exponent=1.0,
+    thresholds=dict.fromkeys(EMOTIONS, 0.5),
+)
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Faces:
+    folder = write_files(tmp_path)
+    return load_faces(folder / "fer2013.csv").select("PublicTest")
+
+
+def prediction(faces: Faces, strength: float) -> Prediction:
+    """Return that of a model which is right, and so sure."""
+    logits = strength * np.eye(len(EMOTIONS), dtype=np.float32)[faces.labels]
+    scores = scores_from_logits(logits, SPEC)
+    return Prediction(logits=logits, scores=scores, spec=SPEC, model={})
+
+
+def test_the_prior_takes_faces_from_rare_emotions(faces: Faces) -> None:
+    lines = list(sweep_prior(faces, prediction(faces, 2.0), "fer2013", [0.0, 1.0]))
+
+    assert lines[0].startswith("exponent 0.00: accuracy 100.00%, macro-recall 100.00%")
+    assert lines[1].startswith("  named 100.0%, right of those 100.0%: angry 100% of 4, disgust")
+    assert lines[2].startswith("exponent 1.00: accuracy 14.29%")
+    assert "angry 100%, disgust 0%" in lines[2]
+    assert lines[3] == "  named 100.0%, right of those 14.3%: angry 14% of 28"
+
+
+def test_who_is_unsure_names_nobody(faces: Faces) -> None:
+    *_, named = sweep_prior(faces, prediction(faces, 0.1), "fer2013", [0.0])
+
+    assert named == "  no face is named"
+
+
+def test_an_impossible_exponent(faces: Faces) -> None:
+    with pytest.raises(RunError, match=r"--exponents has 2, and each must be from 0 to 1"):
+        list(sweep_prior(faces, prediction(faces, 1.0), "fer2013", [0.5, 2.0]))
