@@ -56,6 +56,8 @@ def main() -> None:
 def take(browser: Chrome, name: str) -> None:
     """Write a picture of the page as soon as it shows a clear mood."""
     script = "return document.getElementById('score-happy').textContent"
+    # From the moment at which somebody comes, there is time enough.
+    wait_for(lambda: "Happy9" not in str(browser.execute_script(script)), "nobody in view")
     wait_for(lambda: "Happy9" in str(browser.execute_script(script)), "the mood")
     time.sleep(1)  # the bars take a moment to grow
     path = IMAGES / f"{name}.png"

@@ -59,7 +59,8 @@ class Firewall:
 def command_that_adds(line: str, name: str) -> str:
     """Return the command that adds a line to the unit, as a drop-in of that name."""
     return (
-        f"printf '[Service]\\n{line}\\n' | sudo install -D -m 644 /dev/stdin {DROP_INS}/{name}.conf "
+        f"printf '[Service]\\n{line}\\n' "
+        f"| sudo install -D -m 644 /dev/stdin {DROP_INS}/{name}.conf "
         f"&& sudo systemctl daemon-reload && sudo systemctl restart {UNIT}"
     )
 
