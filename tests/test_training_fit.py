@@ -167,6 +167,16 @@ def test_all_is_built_before_the_first_step_is_traced(trained: Run, faces: Faces
     assert len(network.metrics_variables) == len(trained.network.metrics_variables)
 
 
+def test_a_loss_that_is_no_number_ends_the_run(
+    trained: Run, faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(faces, trained.settings, tmp_path)
+    monkeypatch.setattr(run, "_epoch", lambda _: {"loss": float("nan")})
+    with pytest.raises(RunError, match="the loss of epoch 1 is no number any more: begin again"):
+        run.train(print)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
 def test_a_run_does_not_go_on_with_other_faces(trained: Run, faces: Faces) -> None:
     again = Run(faces, trained.settings, trained.folder)
     again.resume()
@@ -283,7 +293,7 @@ def test_a_run_that_is_told_to_end_does_so_at_once(data: Path, tmp_path: Path) -
     _, complaint = process.communicate(timeout=60)
 
     assert process.returncode == 143
-    assert "told to end; go on with --resume" in complaint
+    assert "told to end; --resume goes on after the last whole epoch" in complaint
     assert "Traceback" not in complaint
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["checkpoint.npz"]
 

@@ -140,6 +140,11 @@ def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) 
     with pytest.raises(RunError, match="was trained with other data"):
         average_runs(runs, others, tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
+    lonely = tmp_path / "lonely"
+    lonely.mkdir()
+    (lonely / "model.keras").write_bytes(b"somebody's")
+    with pytest.raises(RunError, match="already holds a finished model"):
+        average_runs(runs, faces, lonely)
     with pytest.raises(RunError, match="already holds a finished model"):
         average_runs(runs, faces, runs[0])
 
