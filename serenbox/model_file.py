@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from serenbox.errors import ModelError
+from serenbox.errors import ModelError, reason_of
 from serenbox.model_metadata import (
     Color,
     CropSpec,
@@ -146,7 +146,7 @@ def read_model_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         raise ModelError(
             f"cannot read the model {os.fspath(path)}: {reason}; give the path of a .tflite file"
         ) from error

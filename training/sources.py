@@ -90,6 +90,9 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[s
                     msg = f"{path}, line {reader.line_num}: {len(row)} fields, not {len(columns)}"
                     raise DataError(msg)
                 yield reader.line_num, row
+    except FileNotFoundError as error:
+        msg = f"{path}: there is no such file: check the name"
+        raise DataError(msg) from error
     except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{path} cannot be read as CSV text: {error}; fetch the file again"
         raise DataError(msg) from error

@@ -68,7 +68,7 @@ class ControlServer:
             listener.listen(_CLIENTS)
         except OSError as error:
             listener.close()
-            reason = error.strerror or error
+            reason = reason_of(error)
             _log.warning(
                 "%s: the control socket cannot be opened (%s), so `serenbox pause`, `resume` and "
                 "`status` will not work",

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serenbox.errors import reason_of
 from serenbox.hooks.lines import LineLog
 from serenbox.hooks.process import HookProcess
 from serenbox.outputs.queueing import RateLimit
@@ -103,7 +104,7 @@ class Hook:
             )
         except (OSError, ValueError) as error:  # ValueError: what no command line can hold
             number = getattr(error, "errno", None)
-            reason = _START_ADVICE.get(number or 0) or getattr(error, "strerror", None) or error
+            reason = _START_ADVICE.get(number or 0) or reason_of(error)
             self._fail("start", f"{settings.command[0]} cannot be started: {reason}")
 
     def _judge(self, process: HookProcess) -> None:

@@ -143,7 +143,7 @@ def connect_error(error: Exception, settings: MqttSettings) -> BrokerError:
             f"{broker} may not be reached ({error.strerror}): the service is confined to this "
             f"machine; {_CONFINED}",
         )
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = reason_of(error) or type(error).__name__
     return BrokerError(
         "unreachable",
         f"{broker} cannot be reached ({reason}): check mqtt.host and mqtt.port and that the broker "

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from serenbox.errors import SettingsError
+from serenbox.errors import SettingsError, reason_of
 from serenbox.settings.check import Findings, check_document, check_rules, check_value
 from serenbox.settings.lines import key_lines
 from serenbox.settings.schema import Settings
@@ -146,7 +146,7 @@ def _read_text(path: Path) -> str:
             f"{path}: there is no such file: make one with `serenbox config > {path}`"
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a name that holds a null character
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        reason = reason_of(error)
         raise SettingsError(
             f"{path}: it cannot be read ({reason}): check its name and its permissions"
         ) from error
