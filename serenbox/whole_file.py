@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,21 @@ if TYPE_CHECKING:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file, or leave what is there as it is.
 
+    What is there keeps its owner, as far as may be, and its mode; of a link that goes for what it
+    names.
+
     Raises:
         OSError: It cannot be written.
 
     """
+    path = path.__class__(os.path.realpath(path))
     hidden = path.with_name(f".serenbox-{os.urandom(8).hex()}.tmp")
     try:
         with hidden.open("xb") as file:
+            with contextlib.suppress(OSError):  # there is none, or it is another user's
+                found = path.stat()
+                os.fchmod(file.fileno(), found.st_mode & 0o777)
+                os.fchown(file.fileno(), found.st_uid, found.st_gid)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -100,12 +100,9 @@ install_program() {
 }
 
 # An account of a person's would be the service's at first, and removed with it in the end.
-is_a_person() { getent passwd serenbox | grep -qv ':/usr/sbin/nologin$'; }
+is_a_person() { getent passwd serenbox | grep -Eqv ':[^:]*/(nologin|false)$'; }
 
 install_files() {
-  if is_a_person; then
-    fail "there is a user serenbox who may log in: give that account another name first"
-  fi
   attempt "the user serenbox could not be made: see $here/sysusers.conf" \
     systemd-sysusers "$here/sysusers.conf"
   attempt "the folders could not be made: see $here/tmpfiles.conf" \
@@ -150,6 +147,9 @@ install_all() {
   else
     [ -f "$checkout/pyproject.toml" ] \
       || fail "$checkout is no checkout of SerenBox: give a wheel with --wheel FILE"
+  fi
+  if is_a_person; then
+    fail "there is a user serenbox who may log in: give that account another name first"
   fi
   install_packages
   check_python

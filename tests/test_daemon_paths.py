@@ -44,12 +44,21 @@ def test_a_folder_of_another_users_is_not_asked(
     system = Path("/run/serenbox/control")
     environment = {"RUNTIME_DIRECTORY": str(folder)}
     assert socket_candidates(environment) == [folder / "control", system]
-    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
-    others = socket_candidates(environment)
-    assert others == ([folder / "control", system] if folder.stat().st_uid == 0 else [system])
+    real = folder.lstat()
+    monkeypatch.setattr(Path, "lstat", lambda _: _with_owner(real, os.geteuid() + 1))
+    assert socket_candidates(environment) == [system]
+    monkeypatch.setattr(Path, "lstat", lambda _: _with_owner(real, 0))
+    assert socket_candidates(environment) == [folder / "control", system]
+    monkeypatch.undo()
     link = tmp_path / "link"
     link.symlink_to(folder)
     assert socket_candidates({"RUNTIME_DIRECTORY": str(link)}) == [system]
+
+
+def _with_owner(found: os.stat_result, owner: int) -> os.stat_result:
+    values = list(found)
+    values[4] = owner
+    return os.stat_result(values)
 
 
 def test_the_runtime_folder_is_private(tmp_path: Path) -> None:

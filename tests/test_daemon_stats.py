@@ -20,6 +20,21 @@ def test_frames_per_second_of_late() -> None:
     assert stats.fps(199 / 5) == pytest.approx(5)
     for silence in (1, 3, 4.9, 9):
         assert stats.fps(199 / 5 + silence) == pytest.approx(5 * (10 - silence) / 10, abs=0.2)
+
+
+@pytest.mark.parametrize("gap", [1.0, 5.0])
+def test_slow_frames_are_no_stall(gap: float) -> None:
+    stats = FrameStats()
+    for number in range(20):
+        stats.add(number * gap, {})
+    for part in (0.0, 0.5, 0.99):
+        assert stats.fps((19 + part) * gap) == pytest.approx(1 / gap, rel=0.15)
+
+
+def test_after_a_long_stall_nothing_is_left() -> None:
+    stats = FrameStats()
+    for number in range(200):
+        stats.add(number / 5, {})
     assert stats.fps(199 / 5 + 20) == 0
 
 

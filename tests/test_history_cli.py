@@ -237,12 +237,12 @@ def test_what_is_no_history_is_never_removed_by_its_name(
     before = {path: path.read_bytes() for path in (picture, other, *beside)}
     for path in (picture, other):
         status, out, err = run(capsys, "--file", str(path), "--delete")
-        assert (status, out) == (2, "")
-        assert f"{path}: it is " in err
+        assert (status, out) == (1, "")
+        assert f"{path}: it is no history of SerenBox" in err
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_what_a_link_names_is_removed(
+def test_a_link_is_not_followed(
     kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stick = tmp_path / "stick"
@@ -250,8 +250,21 @@ def test_what_a_link_names_is_removed(
     real = stick / "history.db"
     kept.rename(real)
     kept.symlink_to(real)
-    assert run(capsys, "--delete") == (0, "the history was removed\n", "")
+    status, _, err = run(capsys, "--delete")
+    assert status == 1, "whoever made the link must not have root remove anything"
+    assert f"it is a link to {real}: give that name with --file" in err
+    assert real.exists()
+    assert run(capsys, "--file", str(real), "--delete") == (0, "the history was removed\n", "")
     assert list(stick.iterdir()) == []
+
+
+def test_a_link_to_itself(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state.mkdir()
+    (state / "history.db").symlink_to("history.db")
+    for arguments in ((), ("--delete",)):
+        status, out, err = run(capsys, *arguments)
+        assert (status in {1, 2}, out) == (True, "")
+        assert "mistake" not in err
 
 
 def test_a_damaged_one_can_be_removed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

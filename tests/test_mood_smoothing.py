@@ -167,6 +167,16 @@ def test_uncertain_comes_although_frames_miss_the_face() -> None:
     assert changes(moods)[-1][1] == UNCERTAIN
 
 
+def test_passers_by_make_no_mood_together() -> None:
+    """Each looks sad, but none for long enough."""
+    mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
+    mood_filter.update(reading(0.0, None))
+    for n in range(1, 200):
+        shown = n % 20 < 5
+        each = reading(n / 10, showing("sad") if shown else None, number=n // 20 + 1)
+        assert mood_filter.update(each).label == NO_FACE
+
+
 def test_two_glimpses_far_apart_make_no_mood() -> None:
     glimpses = (3.0, 4.8, 6.6)
     moods = play(lambda time: showing("sad") if round(time, 1) in glimpses else None, 12)

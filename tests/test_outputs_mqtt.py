@@ -403,13 +403,14 @@ def test_the_password_comes_from_the_systemd_credential(
         assert output.health()["problem"] is None
 
 
+@pytest.mark.parametrize("steady", [0.0, 60.0])
 def test_what_the_access_list_forbids_is_told_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, steady: float
 ) -> None:
     access = [f"topic readwrite {OWN}/availability", f"topic readwrite {OWN}/mood"]
     with (
         running_mosquitto(tmp_path, access=access) as broker,
-        publishing(broker.port, patience=replace(HURRIED, steady=60)) as output,
+        publishing(broker.port, patience=replace(HURRIED, steady=steady)) as output,
     ):
         output.event(event(1))
         wait_for(lambda: "does not let SerenBox use all its" in _problem(output), "the complaint")
@@ -423,7 +424,7 @@ def test_a_denial_is_not_blamed_for_what_ends_a_connection_later(
     broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Brokers of other makes turn a message down and keep the connection."""
-    monkeypatch.setattr(Session, "denied", property(lambda _: True, lambda *_: None), raising=False)
+    monkeypatch.setattr(Session, "denied", property(lambda _: True))
     with publishing(broker.port) as output:
         assert "does not let SerenBox use all its" in _problem(output)
         broker.restart()
@@ -458,7 +459,7 @@ def test_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_tls_to_a_broker_without_it(broker: Mosquitto) -> None:
     with publishing(broker.port, connected=False, tls=True) as output:
-        assert "speaks no TLS that works here" in _problem(output)
+        assert "set mqtt.port to its TLS port, often 8883, or mqtt.tls to false" in _problem(output)
         assert output.health()["connected"] is False
 
 
@@ -510,6 +511,27 @@ def test_a_broker_that_knows_no_mqtt_5() -> None:
             pass
         thread.join(PATIENCE)
     assert versions == [5, 4]
+
+
+def test_a_broker_that_hangs_up_once_is_spoken_to_in_mqtt_5_again() -> None:
+    versions: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            """Be busy with starting at first."""
+            for _ in range(3):
+                connection, _ = server.accept()
+                with connection:
+                    versions.append(connection.recv(1000)[8])
+                    if len(versions) == 2:
+                        connection.sendall(b"\x20\x02\x00\x00")
+                        connection.recv(1000)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with publishing(server.getsockname()[1], connected=False, goodbye=0.5):
+            thread.join(PATIENCE)
+    assert versions == [5, 4, 5]
 
 
 def test_the_version_of_a_broker_is_remembered() -> None:

@@ -31,6 +31,18 @@ def page(port: int) -> str:
     return f"{QUICK}\n[web]\nenabled = true\nport = {port}\n"
 
 
+def test_a_box_that_starts_paused_says_so_at_once(tmp_path: Path, camera: str) -> None:
+    port = free_port()
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "paused").touch()
+    with Daemon(tmp_path, camera, configuration=page(port)) as daemon:
+        daemon.wait_until(lambda: answers(port), "the page")
+        wait_for(lambda: ask_json(port, "/api/mood")["mood"] == "paused", "the mood")
+        assert ask(port, "/healthz")[0] == 200
+        daemon.wait_until(lambda: daemon.events == [("no_camera", "paused")], "the event")
+        assert daemon.end() == 0
+
+
 def _seconds(port: int, mood: str) -> float:
     steps = ask_json(port, "/api/history")["steps"]
     return float(sum(step["seconds"].get(mood, 0) for step in steps))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
 _PATIENCE = 15.0
-"""Seconds within which a camera closes; one that hangs takes `camera.timeout`, mostly two."""
+"""Seconds within which a camera closes, unless it hangs and `camera.timeout` is longer."""
 
 _STATES = {
     "sensing": "sensing",
@@ -92,7 +92,11 @@ class ResumeTool(ControlTool):
     def talk(self, args: argparse.Namespace) -> None:
         """Resume."""
         del args
-        _ask("resume")
+        if not _ask("resume").get("kept", True):
+            raise ServiceError(
+                "resumed: the camera is being opened, but a restart would close it again, for this "
+                "could not be written down: see the service's log"
+            )
         write_line("resumed: the camera is being opened")
 
 

@@ -80,10 +80,10 @@ class HistoryTool(Tool):
             raise UsageError("--delete removes all of it: leave --days out")
         if args.file and not exists(args.file):
             raise UsageError(f"{args.file}: there is no such history: check the name")
-        if args.file and args.file.exists():
-            _check_is_history(args.file)
         path = args.file or _find()
         try:
+            if args.file and path.exists():
+                _check_is_history(path)
             remove(path)
         except (HistoryError, ServiceError) as error:
             self.error(str(error))
@@ -106,7 +106,7 @@ def _check_is_history(path: Path) -> None:
         raise HistoryError(f"{path}: it cannot be read ({reason_of(error)})") from error
     # SQLite itself is asked later: it would remove what it takes for companions of a database.
     if start and start != _SQLITE:
-        raise HistoryError(f"{path}: it is no history of SerenBox")
+        raise HistoryError(f"{path}: it is no history of SerenBox, so it is not removed")
     read_extent(path)
 
 

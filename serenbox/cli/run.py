@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import gc
 import logging
 import math
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import Settings
 
 _log = logging.getLogger("serenbox.run")
+
+_PASSING = {errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE}
+"""Troubles of a moment, after which systemd is to try again, whatever could not be read."""
 
 
 class RunTool(Tool):
@@ -144,7 +148,8 @@ def _report(error: SerenBoxError) -> int:
     _log.debug("the service ends", exc_info=True)
     for problem in error.problems:
         _log.error("%s", problem)
-    return EXIT_FAILED if isinstance(error, ServiceError) else EXIT_USAGE
+    passing = getattr(error.__cause__, "errno", None) in _PASSING
+    return EXIT_FAILED if passing or isinstance(error, ServiceError) else EXIT_USAGE
 
 
 def _end_process(code: int) -> NoReturn:

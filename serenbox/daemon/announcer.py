@@ -75,11 +75,6 @@ class Announcer:
         """How sure the mood is, 0 to 1; 0 where there is none."""
         return self._mood.confidence if self._mood else 0.0
 
-    def begin(self, state: State) -> None:
-        """Tell what the box does before the first frame: nothing has changed, so it is no event."""
-        self.state = self.label = state
-        self.repeat()
-
     def sensed(self, mood: Mood, faces: Sequence[TrackedFace], age: float) -> None:
         """Tell what a frame showed.
 

@@ -23,7 +23,7 @@ _OPENING = 60.0
 """Seconds after which an opening counts as hung, beyond the waits for a first frame."""
 
 _WAYS = 3
-"""Cameras that `auto` waits for, one after the other, before that."""
+"""Cameras that `auto` may wait for, one after the other."""
 
 _GRACE = 5.0
 """Seconds that any other step may take longer than it should before it counts as hung."""

@@ -137,8 +137,10 @@ class Service:
         """Begin everything; what takes long in threads of their own comes first."""
         self._capture.start()
         # Before anybody connects: what a broker keeps of another time must not pass for now.
-        self._announcer.begin("paused" if self._paused else "no_camera")
+        self._announcer.repeat()
         self._outputs.start()
+        if self._paused:
+            self._announcer.became("paused")
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.clear)
         self._notifier.status("Loading the models")
         self._observer = _make_observer(self._settings, self._announcer, self._tap)
@@ -170,7 +172,7 @@ class Service:
     def _set_paused(self, *, paused: bool) -> bool:
         """Close the camera or open it; tell whether that outlasts a restart."""
         if paused == self._paused:
-            return self._flag.read() == paused
+            return self._flag.write(paused=paused)  # it may not have been possible before
         self._paused = paused
         if paused:
             _log.info("paused: the camera is being closed")
@@ -302,8 +304,8 @@ class Service:
                 self._announcer.renew(new.device.name, outputs, self._rule)
             if new.camera != old.camera:
                 self._change_camera(new.camera)
-            _log.info("the configuration was read again")
             self._adopted(new)
+            _log.info("the configuration was read again")
         if self._ready:
             self._notifier.ready()
 

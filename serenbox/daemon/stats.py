@@ -49,8 +49,11 @@ class FrameStats:
         recent = [moment for moment in self._moments.values() if moment > now - _OF_LATE]
         if len(recent) < 2 or now <= min(recent):
             return 0.0
-        # Until now, not until the last frame: in a stall the figure falls at once.
-        return (len(recent) - 1) / (now - min(recent))
+        first, last = min(recent), max(recent)
+        gap = (last - first) / (len(recent) - 1)
+        # In a stall the figure falls at once: silence counts as soon as a frame is overdue.
+        overdue = max(0.0, now - last - gap)
+        return (len(recent) - 1) / max(last - first + overdue, 1e-6)
 
     def latency_ms(self) -> dict[str, dict[str, float]]:
         """Return the percentiles of each stage's latency, milliseconds, as `p50` and so on."""

@@ -87,7 +87,8 @@ def check_access(
 ) -> Result:
     """Look whether somebody may open the nodes of the camera, and of the Pi's media devices."""
     if source.startswith("/dev/"):
-        nodes = [roots.dev / source.removeprefix("/dev/")]
+        named = roots.dev / source.removeprefix("/dev/")
+        nodes = [named] if named.exists() else []
     else:
         kind = source.partition(":")[0]
         nodes = [camera.path for camera in cameras if kind in ("auto", camera.kind)]

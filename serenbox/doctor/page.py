@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shlex
 import sys
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from serenbox.doctor.firewall import DROP_INS, UNIT, command_that_adds
 from serenbox.doctor.result import Result
 from serenbox.errors import SettingsError
-from serenbox.web.access import CREDENTIAL, is_loopback, read_token
+from serenbox.web.access import CREDENTIAL, VARIABLE, is_loopback, read_token
 from serenbox.web.output import PACKAGES
 
 if TYPE_CHECKING:
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
 
 _NAME = "page"
 _TOKEN_FILE = f"/etc/serenbox/{CREDENTIAL}"
-_ADD_TOKEN = command_that_adds(f"LoadCredential={CREDENTIAL}:{_TOKEN_FILE}", CREDENTIAL)
-_MAKE_TOKEN = f"openssl rand -hex 16 | sudo install -m 600 /dev/stdin {_TOKEN_FILE} && {_ADD_TOKEN}"
+_MAKE_TOKEN = (
+    "token=$(openssl rand -hex 16) && echo $token "
+    f"| sudo install -m 600 /dev/stdin {_TOKEN_FILE} && "
+    + command_that_adds(f"LoadCredential={CREDENTIAL}:{_TOKEN_FILE}", CREDENTIAL)
+)
+_NAMES_TOKEN = re.compile(
+    rf"\s*(?:(?:Load|Set)Credential(?:Encrypted)?={CREDENTIAL}(?::|\s*$)|Environment=.*{VARIABLE}=)"
+)
 
 
 def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
@@ -39,7 +46,7 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         mend = f"sudo {shlex.quote(sys.executable)} -m pip install 'serenbox[web]'"
-        return Result(_NAME, "fail", f"{' and '.join(missing)} is not installed", mend)
+        return Result(_NAME, "fail", f"not installed: {', '.join(missing)}", mend)
     place = f"{settings.host}, port {settings.port}"
     if is_loopback(settings.host):
         return Result(_NAME, "ok", f"for this machine alone: {place}")
@@ -50,11 +57,13 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
     if not token:
         seen = f"{place}: others could open it, and there is no token"
         return Result(_NAME, "fail", seen, _MAKE_TOKEN)
-    if firewall.denied and all(network.is_loopback for network in firewall.allowed):
+    others = [str(network) for network in firewall.allowed if not network.is_loopback]
+    if firewall.denied and not others:
         seen = f"{place}: {UNIT} lets no other machine in"
         mend = "sudo systemctl edit serenbox  # [Service] IPAddressAllow=192.168.1.0/24"
         return Result(_NAME, "warn", seen, mend)
-    return Result(_NAME, "ok", f"with a token: {place}")
+    whom = f", for {' and '.join(others)}" if firewall.denied else ""
+    return Result(_NAME, "ok", f"with a token: {place}{whom}")
 
 
 def _unit_has_token(etc: Path) -> bool:
@@ -63,6 +72,6 @@ def _unit_has_token(etc: Path) -> bool:
             lines = addition.read_text("utf-8", "replace").splitlines()
         except OSError:
             continue
-        if any(CREDENTIAL in line and line.startswith(("LoadCred", "SetCred")) for line in lines):
+        if any(map(_NAMES_TOKEN.match, lines)):
             return True
     return False

@@ -40,7 +40,7 @@ def check_broker(
     place = f"{settings.host}:{settings.port}"
     try:
         with socket.create_connection((settings.host, settings.port), timeout) as connection:
-            address = str(connection.getpeername()[0])
+            address = str(connection.getpeername()[0]).partition("%")[0]
     # No name at all, such as one with two dots in a row, is a UnicodeError.
     except (OSError, UnicodeError) as error:
         reason = reason_of(error)
@@ -56,7 +56,7 @@ def _judge_reach(host: str, place: str, address: str, firewall: Firewall, etc: P
     """Judge whether the service reaches a broker that whoever runs the check has reached."""
     if not firewall.lets_through(address):
         seen = f"{place} takes connections, but {UNIT} may not reach {address}"
-        mend = command_that_adds(f"IPAddressAllow={address}", "lan-broker")
+        mend = command_that_adds(f"IPAddressAllow={address}", f"reach-{address}")
         return Result("broker", "fail", seen, mend)
     if not can_look_up(host, etc, firewall):
         seen = f"{place} takes connections, but {UNIT} may ask nobody for the address of {host}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -74,7 +75,8 @@ class HistoryOutput:
     ) -> None:
         self.days = settings.days
         """How long a minute is kept."""
-        self._path = path.resolve()  # as SQLite does: its other files lie beside the real one
+        # As SQLite does: its other files lie beside the real one.
+        self._path = path.__class__(os.path.realpath(path))
         self._clock = clock
         self._wall = wall
         # Held for sums only, by whoever tells moods too: never while the disk is used.

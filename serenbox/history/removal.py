@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from typing import TYPE_CHECKING
@@ -28,7 +29,6 @@ _INTERVAL = 0.05
 
 def exists(path: Path) -> bool:
     """Tell whether there is anything of a history, also if only what was set aside."""
-    path = path.resolve()
     return bool(database_files(path) or files_set_aside(path))
 
 
@@ -39,17 +39,22 @@ def remove(path: Path) -> None:
     a new one with the next minute.
 
     Args:
-        path: The database, there or not, or a link to it: what the link names is removed.
+        path: The database, there or not. A link is refused: who may make one in that folder must
+            not have root remove what it names.
 
     Raises:
         HistoryError: It could not be removed, or somebody else uses it.
         ServiceError: The service that writes to it does not answer.
 
     """
-    path = path.resolve()
     if _served(path):
         _have_removed(path)
         return
+    if path.is_symlink():
+        raise HistoryError(
+            f"{path}: it is a link to {os.path.realpath(path)}: give that name with --file, and "
+            "remove the link"
+        )
     try:
         if path.exists() and is_open_elsewhere(path):
             raise HistoryError(
@@ -67,7 +72,7 @@ def _served(path: Path) -> bool:
         file = _history_of(_ask("status")).get("file")
     except NoServiceError:
         return False
-    return file is not None and path == path.__class__(file).resolve()
+    return file is not None and os.path.realpath(path) == os.path.realpath(file)
 
 
 def _have_removed(path: Path) -> None:

@@ -52,7 +52,7 @@ class MoodFilter:
     come); `no_face` after `no_face_after` seconds without a primary face. Frames that miss the face
     for less than that say nothing: they are left out of `dwell` and `uncertain_after`. No mood is
     replaced before it is `minimum` seconds old. When another face becomes the primary one, the
-    average begins again.
+    average begins again, and so does every wait.
 
     Args:
         settings: The constants.
@@ -98,6 +98,7 @@ class MoodFilter:
         else:
             if primary.id != self._face:
                 self._average.restart()
+                self._wish = None
             self._face, self._face_seen = primary.id, reading.time
             scores = self._average.update(reading.time, primary.face.scores)
             mood = self._with_face(reading.time, scores)

@@ -83,6 +83,7 @@ class MqttOutput:
         self._slot = SlotTopic() if settings.diffuser.enabled else None
         self._announcements: list[tuple[str, str]] = []
         self._modern = True
+        self._told_old = False
         self._connected_since: float | None = None
         self._published = 0
         self._published_before = 0
@@ -170,8 +171,8 @@ class MqttOutput:
         except BrokerError as problem:
             # Mosquitto 2.0.11 hangs up at once after it has turned down a message. Where a broker
             # keeps the connection, what ends it later is something else.
-            at_once = session is not None and session.denied and not self._held_well()
-            return denial(self._settings, self._topics) if at_once else problem
+            denied = session is not None and session.just_denied
+            return denial(self._settings, self._topics) if denied else problem
         except ImportError:
             return BrokerError(
                 "setup", "MQTT needs paho-mqtt: install it with `pip install 'paho-mqtt>=2.1'`"
@@ -194,14 +195,10 @@ class MqttOutput:
             self._mailbox.count_dropped(session.undelivered_events)
             session.end()
         since, self._connected_since = self._connected_since, None
-        if since is not None:
-            self._retries.held_for(time.monotonic() - since)
-        else:
+        if since is None:
             self._retries.not_made()
-
-    def _held_well(self) -> bool:
-        since = self._connected_since
-        return since is not None and time.monotonic() - since >= self._patience.steady
+        elif session is None or not session.just_denied:  # else the incident goes on
+            self._retries.held_for(time.monotonic() - since)
 
     def _begin(self) -> None:
         self._published_before = self._published
@@ -312,9 +309,9 @@ class MqttOutput:
 
     def _rest(self, waker: Waker, problem: BrokerError) -> None:
         """Wait before the next attempt, unless it is time to close."""
-        # Older brokers do not know MQTT 5, and say so or just hang up. They are remembered.
-        if problem.fault == "protocol":
-            self._modern = not self._modern
+        # Older brokers do not know MQTT 5, and say so, which is remembered, or just hang up.
+        self._told_old |= problem.fault == "version"
+        self._modern = not self._told_old and (problem.fault != "protocol" or not self._modern)
         until = time.monotonic() + self._retries.next_pause(problem.fault)
         poll = select.poll()
         poll.register(waker, select.POLLIN)

@@ -22,7 +22,16 @@ CREDENTIAL = "mqtt-password"
 VARIABLE = "SERENBOX_MQTT_PASSWORD"
 
 Fault = Literal[
-    "unreachable", "silent", "refused", "denied", "tls", "protocol", "taken", "setup", "mistake"
+    "unreachable",
+    "silent",
+    "refused",
+    "denied",
+    "tls",
+    "protocol",
+    "version",
+    "taken",
+    "setup",
+    "mistake",
 ]
 """What keeps the box from its broker; each is logged once per incident."""
 
@@ -124,9 +133,14 @@ def connect_error(error: Exception, settings: MqttSettings) -> BrokerError:
     broker = address(settings)
     if isinstance(error, ssl.SSLCertVerificationError):
         return BrokerError("tls", _explain_distrust(error, broker))
-    reset = isinstance(error, ConnectionResetError) and settings.tls
-    if reset or isinstance(error, ssl.SSLError):
-        detail = getattr(error, "reason", None) or reason_of(error)
+    if isinstance(error, ConnectionResetError) and settings.tls:
+        return BrokerError(
+            "unreachable",
+            f"{broker} cannot be reached ({reason_of(error)}): where that does not pass, set "
+            "mqtt.port to its TLS port, often 8883, or mqtt.tls to false",
+        )
+    if isinstance(error, ssl.SSLError):
+        detail = getattr(error, "reason", None) or error
         return BrokerError(
             "tls",
             f"{broker} speaks no TLS that works here ({detail}): set mqtt.port to "

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from serenbox.outputs.topics import Topics
     from serenbox.settings.schema import MqttSettings
 
+_MOMENT = 1.0
+"""Seconds from a message that is turned down to the end of the connection, if that is why."""
+
 WINDOW = 8
 """Messages under way that the broker has not confirmed yet; the others wait in the mailbox. Below
 what brokers allow (HiveMQ 10, Mosquitto 20)."""
@@ -85,8 +88,18 @@ class Session:
         self._failure: BrokerError | None = None
         self._denied_events = 0
         self.confirmed = 0
-        self.denied = False
+        self._denied_at: float | None = None
         self._client = self._make_client()
+
+    @property
+    def denied(self) -> bool:
+        """Whether the broker has turned something down."""
+        return self._denied_at is not None
+
+    @property
+    def just_denied(self) -> bool:
+        """Whether it did so a moment ago, so that this is why the connection has ended."""
+        return self._denied_at is not None and time.monotonic() - self._denied_at < _MOMENT
 
     @property
     def has_room(self) -> bool:
@@ -231,7 +244,7 @@ class Session:
     ) -> None:
         if reason.value == _PROTOCOL_UNKNOWN and self._modern:
             self._failure = BrokerError(
-                "protocol", f"{address(self._settings)} does not know MQTT 5: 3.1.1 is tried"
+                "version", f"{address(self._settings)} does not know MQTT 5: 3.1.1 is tried"
             )
         elif reason.value in _REFUSALS:
             self._failure = refusal(str(reason), self._settings)
@@ -266,14 +279,16 @@ class Session:
         if mid not in self._under_way:  # sent without asking for a confirmation
             return
         event = self._under_way.pop(mid)
-        self.denied |= reason.is_failure
+        if reason.is_failure:
+            self._denied_at = time.monotonic()
         self._denied_events += event and reason.is_failure
         self.confirmed += not reason.is_failure
 
     def _on_subscribe(
         self, _client: Client, _data: object, _mid: int, reasons: list[ReasonCode], _: object
     ) -> None:
-        self.denied |= any(reason.is_failure for reason in reasons)
+        if any(reason.is_failure for reason in reasons):
+            self._denied_at = time.monotonic()
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._received(message.topic, bytes(message.payload), message.retain)

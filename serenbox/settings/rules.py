@@ -61,9 +61,8 @@ def _is_source(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """Tell whether a browser could show a text as the name of a site (RFC 1123, section 2.1)."""
-    label = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-    return bool(re.fullmatch(rf"{label}(\.{label})*", text.lower())) and len(text) < 254
+    """Tell whether a browser could send a text as the name of a site."""
+    return text.isascii() and not any(character in text for character in ":/,")
 
 
 def _is_host(text: str) -> bool:

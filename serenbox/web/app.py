@@ -155,6 +155,7 @@ class _Guard:
     def own_up(self, error: Exception) -> AnyResponse:
         """Answer where an answer failed, and log why, now and then."""
         if count := self._failures.pass_on():
+            _log.debug("an answer failed", exc_info=error)
             _log.warning(
                 "%s %s could not be answered (%s: %s): a mistake in SerenBox, please report it%s",
                 request.method,

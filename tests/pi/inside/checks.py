@@ -207,7 +207,7 @@ def doctor_mends_a_broker_that_is_out_of_reach(_: Watcher) -> None:
         assert _check("broker")["state"] == "ok"
         broker.settimeout(box.PATIENCE)
         broker.accept()[0].close()
-    (box.DROP_INS / "lan-broker.conf").unlink()
+    (box.DROP_INS / f"reach-{box.OWN}.conf").unlink()
     command("systemctl", "daemon-reload")
     box.CONFIG.write_text(SETTINGS)
     box.restart()
