@@ -37,7 +37,8 @@ def check_broker(
     """
     if not settings.enabled:
         return Result("broker", "ok", "not used: mqtt.enabled is false")
-    place = f"{settings.host}:{settings.port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    place = f"{host}:{settings.port}"
     try:
         with socket.create_connection((settings.host, settings.port), timeout) as connection:
             address = str(connection.getpeername()[0]).partition("%")[0]
