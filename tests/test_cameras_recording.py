@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from serenbox.cameras.recording import Recording, natural_key, open_recording
-from serenbox.errors import CameraError
+from serenbox.errors import CameraError, DamagedPictureError
 from serenbox.settings.schema import CameraSettings
 
 if TYPE_CHECKING:
@@ -161,10 +161,23 @@ def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
         open_recording(folder, FAST)
 
 
+def test_a_film_that_was_cut_off_says_so_once(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mkv", pictures(60), 25).read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole[: len(whole) // 2])
+    camera = open_recording(cut, FAST)
+    frames: list[Frame | None] = []
+    with pytest.raises(DamagedPictureError, match=r"it ends after \d+ of 60 pictures, so it was"):
+        frames.extend(iter(lambda: camera.read(1), None))
+    assert 10 < len(frames) < 40
+    assert camera.read(1) is None
+    camera.close()
+
+
 class Unending:
     """A film whose every step takes as long as three of its frames."""
 
-    name, fps = "slow film", 100.0
+    name, fps, pictures = "slow film", 100.0, 0.0
 
     def advance(self) -> bool:
         time.sleep(3 / self.fps)

@@ -67,6 +67,17 @@ def test_a_video_gives_its_moods(clip: Path, capsys: pytest.CaptureFixture[str])
     assert result["moods"][1]["confidence"] > 0.5
 
 
+def test_a_film_that_was_cut_off_is_no_success(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = clip.read_bytes()
+    clip.write_bytes(content[: len(content) // 2])
+    assert ReplayTool().main([str(clip), "--json"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["frames"] > 10
+    assert "of 90 pictures, so it was cut off" in told.err
+
+
 def test_a_person_gets_a_table(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = replay(capsys, clip)
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from serenbox.settings.schema import CameraSettings
 
+_ENOUGH = 0.9
+"""The share of its pictures that a whole film has at least: some formats only guess how many."""
+
 _FASTEST = 240.0  # frames per second; files that say more do not know their rate
 
 
@@ -57,6 +60,8 @@ class Film(Protocol):
 
     name: str
     fps: float
+    pictures: float
+    """How many there are to be; 0 where nobody knows."""
 
     def advance(self) -> bool:
         """Go on to the next picture, the first one at the beginning; False at the end."""
@@ -91,6 +96,7 @@ class Recording(CameraBase):
         self._count = 0  # frames passed
         self._start: float | None = None  # when frame 0 was due
         self._shown: object = None
+        self._whole = True
 
     def _take(self, timeout: float) -> tuple[object, float] | None:
         if self._live and not self._wait_until_due(timeout):
@@ -139,6 +145,12 @@ class Recording(CameraBase):
             more = self._film.advance()
         if not more and (self._loop or not self._count):
             raise CameraError(f"{self._name}: there is no picture in it: name another recording")
+        if not more and self._whole and self._count < _ENOUGH * self._film.pictures:
+            self._whole = False
+            raise DamagedPictureError(
+                f"{self._name}: it ends after {self._count} of {self._film.pictures:.0f} pictures, "
+                "so it was cut off: copy the file again"
+            )
         self._count += more
         return more
 
@@ -166,6 +178,7 @@ class VideoFile:
         self._capture = self._open()
         said = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = said if math.isfinite(said) and 0 < said <= _FASTEST else fps
+        self.pictures = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
 
     def advance(self) -> bool:
         """Go on to the next picture; False at the end."""
@@ -220,6 +233,7 @@ class PictureFolder:
             key=lambda file: natural_key(file.name),
         )
         self._next = 0
+        self.pictures = float(len(self._paths))
         if not self._paths:
             raise CameraError(
                 f"{path}: there are no pictures in this folder: they would end in "
