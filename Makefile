@@ -89,12 +89,12 @@ model: $(VENV)/.dev ## train, convert and measure a model like the shipped one: 
 	$(FIT) $(STRONG) --weights $(RUN)/third/model.keras \
 	  --teacher $(RUN)/third/model.keras $(RUN)/second/model.keras \
 	  --epochs 10 --learning-rate 0.0005 --blur 0.35 --noise 0.25 --out $(RUN)/fourth
-	test -e $(RUN)/mean-of-two/run.json \
+	test -e $(RUN)/mean-of-two/model.keras \
 	  || $(AVERAGE) $(RUN)/second $(RUN)/fourth --out $(RUN)/mean-of-two
 	$(FIT) $(STRONG) --weights $(RUN)/mean-of-two/model.keras \
 	  --teacher $(RUN)/fourth/model.keras $(RUN)/second/model.keras \
 	  --epochs 10 --learning-rate 0.0005 --blur 0.25 --noise 0.2 --out $(RUN)/fifth
-	test -e $(RUN)/mean-of-three/run.json \
+	test -e $(RUN)/mean-of-three/model.keras \
 	  || $(AVERAGE) $(RUN)/second $(RUN)/fourth $(RUN)/fifth --out $(RUN)/mean-of-three
 	$(FIT) --weights $(RUN)/mean-of-three/model.keras --epochs 54 --small-epochs 0 --out $(RUN)/sixth
 	$(FIT) --weights $(RUN)/sixth/model.keras --epochs 46 --small-epochs 0 --mixup 0.1 --seed 1 \

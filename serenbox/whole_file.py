@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -20,7 +17,7 @@ def write_whole(path: Path, content: bytes) -> None:
         OSError: It cannot be written.
 
     """
-    path = path.__class__(os.path.realpath(path))
+    path = Path(os.path.realpath(path))
     hidden = path.with_name(f".serenbox-{os.urandom(8).hex()}.tmp")
     try:
         with hidden.open("xb") as file:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from serenbox.cli.check import CheckTool, table_line
 from serenbox.doctor import Result, Roots, camera, examine, hooks, service, software
-from serenbox.doctor.firewall import Firewall, can_look_up
-from serenbox.doctor.page import check_page
 from serenbox.doctor.roots import Person
 from serenbox.model_file import append_metadata, load_model_file
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings import Settings
-from serenbox.settings.schema import HookSettings, MqttSettings, SensingSettings, WebSettings
+from serenbox.settings.schema import HookSettings, SensingSettings
 from tests.machines import MEMBER, add_pi, bare_machine
 
 if TYPE_CHECKING:
@@ -206,152 +203,6 @@ def test_checksum_of_an_installed_file_is_found_in_its_record(
 
 
 # --- service -------------------------------------------------------------------------------------
-
-
-def test_broker_is_only_tried_where_it_is_used() -> None:
-    result = service.check_broker(MqttSettings(enabled=False, port=1))
-    assert (result.state, result.seen) == ("ok", "not used: mqtt.enabled is false")
-
-
-def test_broker_that_listens_is_reached_and_one_that_is_gone_is_not() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        settings = MqttSettings(enabled=True, host="127.0.0.1", port=port)
-        assert service.check_broker(settings).state == "ok"
-    gone = service.check_broker(settings)
-    assert gone.state == "fail"
-    assert f"127.0.0.1:{port}" in gone.seen
-    assert "mosquitto" in gone.mend
-
-
-CONFINED = Firewall.of_properties("IPAddressAllow=::1/128\nIPAddressDeny=::/0 0.0.0.0/0\n")
-"""A unit that may reach `::1` alone: not even 127.0.0.1, on which the tests' servers listen."""
-
-
-def open_to(*networks: str) -> Firewall:
-    """Return what a unit may reach with these networks beside what it may anyway."""
-    allowed = " ".join(("127.0.0.0/8", *networks))
-    return Firewall.of_properties(f"IPAddressAllow={allowed}\nIPAddressDeny=::/0 0.0.0.0/0\n")
-
-
-def test_broker_that_the_service_may_not_reach_fails_with_what_opens_it(roots: Roots) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        settings = MqttSettings(enabled=True, host="127.0.0.1", port=port)
-        result = service.check_broker(settings, firewall=CONFINED, etc=roots.etc)
-        assert result.state == "fail"
-        assert result.seen == (
-            f"127.0.0.1:{port} takes connections, but serenbox.service may not reach 127.0.0.1"
-        )
-        assert service.check_broker(settings, firewall=open_to(), etc=roots.etc).state == "ok"
-    program, _, pipe = result.mend.partition(" | ")
-    assert pipe.startswith(
-        "sudo install -D -m 644 /dev/stdin /etc/systemd/system/serenbox.service.d/"
-    )
-    printed = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True)
-    assert printed.stdout == "[Service]\nIPAddressAllow=127.0.0.1\n"
-
-
-def test_broker_whose_name_the_service_may_ask_nobody_for_fails(
-    roots: Roots, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (roots.etc / "resolv.conf").write_text("# by the router\nnameserver 192.168.1.1\n")
-    find = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest: find("127.0.0.1", *rest))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        settings = MqttSettings(enabled=True, host="broker.lan", port=server.getsockname()[1])
-        result = service.check_broker(settings, firewall=open_to(), etc=roots.etc)
-        (roots.etc / "hosts").write_text("127.0.0.1 localhost\n127.0.0.1 Broker.lan  # here\n")
-        mended = service.check_broker(settings, firewall=open_to(), etc=roots.etc)
-    assert result.state == "fail"
-    assert result.seen.endswith("may ask nobody for the address of broker.lan")
-    assert result.mend == "echo '127.0.0.1 broker.lan' | sudo tee -a /etc/hosts"
-    assert mended.state == "ok"
-
-
-@pytest.mark.parametrize(
-    ("host", "firewall", "files", "expected"),
-    [
-        ("broker.lan", open_to("192.168.1.1"), {"resolv.conf": "nameserver 192.168.1.1"}, True),
-        ("broker.lan", open_to("192.168.0.0/16"), {"resolv.conf": "nameserver 192.168.1.1"}, True),
-        ("broker.lan", open_to(), {"resolv.conf": "nameserver 192.168.1.1"}, False),
-        ("broker.lan", open_to(), {"resolv.conf": "nameserver 127.0.0.53"}, True),
-        ("broker.lan", open_to(), {"resolv.conf": "nameserver fe80::1%eth0"}, False),
-        ("broker.lan", Firewall(), {"resolv.conf": "nameserver 192.168.1.1"}, True),
-        ("broker.lan", open_to(), {}, True),
-        ("broker.local", open_to(), {"resolv.conf": "nameserver 192.168.1.1"}, True),
-        ("192.168.1.10", open_to(), {"resolv.conf": "nameserver 192.168.1.1"}, True),
-        (
-            "broker.lan",
-            open_to(),
-            {"resolv.conf": "nameserver 192.168.1.1", "nsswitch.conf": "hosts: files resolve dns"},
-            True,
-        ),
-    ],
-)
-def test_whether_a_name_can_be_looked_up(
-    roots: Roots, host: str, firewall: Firewall, files: dict[str, str], expected: bool
-) -> None:
-    for name, text in files.items():
-        (roots.etc / name).write_text(f"{text}\n")
-    assert can_look_up(host, roots.etc, firewall) is expected
-
-
-def test_what_is_no_network_and_no_address_is_no_hindrance() -> None:
-    assert Firewall.of_properties("IPAddressDeny=[unprintable]\n") == Firewall()
-    assert CONFINED.lets_through("broker.lan")
-    assert CONFINED.lets_through("::1")
-    assert not CONFINED.lets_through("127.0.0.1")
-
-
-def test_broker_of_a_name_that_cannot_be_is_not_reached() -> None:
-    result = service.check_broker(MqttSettings(enabled=True, host="raspberrypi..local"))
-    assert result.state == "fail"
-    assert "raspberrypi..local:1883 takes no connections" in result.seen
-
-
-def test_the_page_is_open_to_nobody_or_has_a_token(
-    roots: Roots, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("SERENBOX_WEB_TOKEN", raising=False)
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-
-    def look(firewall: Firewall | None = None, **settings: Any) -> Result:  # noqa: ANN401
-        return check_page(WebSettings(**settings), firewall or Firewall(), roots.etc)
-
-    assert look().state == "ok"
-    assert look(enabled=True).seen == "for this machine alone: 127.0.0.1, port 8765"
-    bare = look(enabled=True, host="0.0.0.0")  # noqa: S104
-    assert (bare.state, bare.seen) == (
-        "fail",
-        "0.0.0.0, port 8765: others could open it, and there is no token",
-    )
-    additions = roots.etc / "systemd" / "system" / "serenbox.service.d"
-    additions.mkdir(parents=True)
-    _, _, rest = bare.mend.partition("printf ")
-    printed = subprocess.run(
-        ["sh", "-c", f"printf {rest.partition(' | ')[0]}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (additions / "web-token.conf").write_text(printed.stdout)
-    assert look(enabled=True, host="0.0.0.0").state == "ok"  # noqa: S104
-    shut = look(open_to(), enabled=True, host="0.0.0.0")  # noqa: S104
-    assert (shut.state, shut.mend.split("  #")[0]) == ("warn", "sudo systemctl edit serenbox")
-    opened = look(open_to("192.168.1.0/24"), enabled=True, host="0.0.0.0")  # noqa: S104
-    assert (opened.state, opened.seen[-20:]) == ("ok", "5, for 192.168.1.0/24"[-20:])
-    monkeypatch.setenv("SERENBOX_WEB_TOKEN", "short")
-    assert "too short" in look(enabled=True, host="0.0.0.0").seen  # noqa: S104
-
-
-def test_the_pages_packages_may_be_missing(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    result = check_page(WebSettings(enabled=True), Firewall(), roots.etc)
-    assert (result.state, result.seen) == (
-        "fail",
-        "not installed: flask, h11, prometheus_client",
-    )
 
 
 @pytest.mark.parametrize(

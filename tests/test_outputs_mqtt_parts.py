@@ -94,7 +94,7 @@ def test_a_broker_that_is_gone_after_short_connections_is_not_suspicious() -> No
     retries = Retries(Patience())
     for _ in range(3):
         retries.held_for(0.1)
-    retries.not_made()
+    retries.not_connected()
     assert not retries.suspicious
 
 

@@ -145,6 +145,7 @@ def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) 
     (lonely / "model.keras").write_bytes(b"somebody's")
     with pytest.raises(RunError, match="already holds a finished model"):
         average_runs(runs, faces, lonely)
+    assert (lonely / "model.keras").read_bytes() == b"somebody's"
     with pytest.raises(RunError, match="already holds a finished model"):
         average_runs(runs, faces, runs[0])
 

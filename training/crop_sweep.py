@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def sweep_crop(
     model: Path, photos: Path, specs: Iterable[CropSpec], prior_exponent: float | None = None
 ) -> Iterator[str]:
-    """Yield a line per geometry: accuracy and macro-recall on the largest face of each photo.
+    """Yield a line per geometry: how often the top label is right on each photo's largest face.
 
     Args:
         model: a .tflite emotion model.
@@ -56,11 +56,16 @@ def sweep_crop(
         crops = [crop_face(image, location, spec, grey=grey) for image, location, _ in found]
         scores = [classifier.classify(face_to_input(crop, size, color)) for crop in crops]
         figures = measure(np.stack(scores), truth, EMOTIONS)
+        agreed = ", ".join(
+            f"{emotion} {row[place]} of {sum(row)}"
+            for place, (emotion, row) in enumerate(zip(EMOTIONS, figures.confusion, strict=True))
+            if any(row)
+        )
         yield (
             f"margin {spec.margin:.2f}, lift {spec.lift:+.2f}, resolution {spec.resolution}, "
             f"eyes {'level' if spec.level_eyes else 'as they are'}: accuracy "
             f"{figures.accuracy:.1%}, macro-recall {figures.macro_recall:.1%}, "
-            f"macro-F1 {figures.macro_f1:.3f}"
+            f"macro-F1 {figures.macro_f1:.3f}; {agreed}"
         )
 
 

@@ -60,7 +60,7 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         DataError: There are no votes.
 
     """
-    if (out / RECORD).exists() or (out / MODEL).exists():
+    if (out / MODEL).exists():
         msg = f"{out} already holds a finished model; give --out another folder"
         raise RunError(msg)
     records = [read_record(run) for run in runs]
@@ -73,7 +73,6 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     weights = zip(*(network.get_weights() for network in networks), strict=True)
     networks[0].set_weights([np.mean(values, axis=0) for values in weights])
     estimate_statistics(networks[0], _batches(records[-1]["settings"], faces))
-    write_model(networks[0], out / MODEL)
     prior = np.mean([_prior(record) for record in records], axis=0)
     record = {
         **records[-1],
@@ -85,7 +84,9 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         "versions": versions(),
         "machines": 1,
     }
+    # The model comes last: an end in between leaves none that would look finished.
     write_atomically(out / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    write_model(networks[0], out / MODEL)
 
 
 def _batches(settings: dict[str, Any], faces: Faces) -> Iterator[NDArray[np.float32]]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 SLOWEST = 5.0
 """Frames per second below which no camera is asked to go: exposures would smear, reads time out."""
 
-
 _VIDEO4LINUX = 81
 """The major number of its devices (Linux's `admin-guide/devices.txt`)."""
 

@@ -63,7 +63,7 @@ class PauseTool(ControlTool):
         """Pause, and wait for the camera to be closed."""
         del args
         answer = _ask("pause")
-        kept = answer.get("kept", True)
+        remembered = answer.get("remembered", True)
         deadline = time.monotonic() + _PATIENCE
         while answer["state"] != "paused":
             if time.monotonic() > deadline:
@@ -73,7 +73,7 @@ class PauseTool(ControlTool):
                 )
             time.sleep(0.05)
             answer = _ask("status")
-        if not kept:
+        if not remembered:
             raise ServiceError(
                 "paused: the camera is closed, but a restart would open it again, for this could "
                 "not be written down: see the service's log"
@@ -92,7 +92,7 @@ class ResumeTool(ControlTool):
     def talk(self, args: argparse.Namespace) -> None:
         """Resume."""
         del args
-        if not _ask("resume").get("kept", True):
+        if not _ask("resume").get("remembered", True):
             raise ServiceError(
                 "resumed: the camera is being opened, but a restart would close it again, for this "
                 "could not be written down: see the service's log"

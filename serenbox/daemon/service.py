@@ -266,10 +266,13 @@ class Service:
     def _answer(self, request: str) -> dict[str, Any]:
         """Answer a request over the control socket."""
         if request in {"pause", "resume"}:
-            kept = self._set_paused(paused=request == "pause")
+            remembered = self._set_paused(paused=request == "pause")
             # What was true a moment ago may not be any more.
             waiting = request == "pause" and self._capture.state is not CameraState.PAUSED
-            return {"state": "pausing" if waiting else self._announcer.state, "kept": kept}
+            return {
+                "state": "pausing" if waiting else self._announcer.state,
+                "remembered": remembered,
+            }
         if request == "status":
             return {
                 **self._report(),

@@ -72,8 +72,8 @@ def check_camera(source: str, cameras: Sequence[CameraNode], roots: Roots) -> Re
     kind = source.partition(":")[0]
     wanted = [camera for camera in cameras if kind in ("auto", camera.kind)]
     number = source.partition(":")[2]
-    if number:
-        wanted = wanted[int(number) :][:1] if number.isdecimal() else []
+    if number:  # of a Raspberry Pi camera
+        wanted = wanted[int(number) :][:1]
     if not wanted:
         mend = "lsusb" if kind == "usb" else "rpicam-hello --list-cameras"
         what = {"pi": "no Raspberry Pi camera", "usb": "no USB camera"}.get(kind, "no camera")
@@ -139,8 +139,7 @@ def check_picamera2() -> Result:
 
 def is_device(source: str) -> bool:
     """Tell whether a source is a camera of this machine."""
-    named = source.partition(":")[0] == "pi" or source.startswith("/dev/")
-    return named or source in ("auto", "usb")
+    return source.partition(":")[0] in ("auto", "pi", "usb") or source.startswith("/dev/")
 
 
 def needs_pi(source: str, cameras: Iterable[CameraNode]) -> bool:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import shutil
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from serenbox.doctor.systemd import ask_systemctl, runs_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from serenbox.doctor.roots import Roots
-
-UNIT = "serenbox.service"
-
-DROP_INS = f"/etc/systemd/system/{UNIT}.d"
-"""Where additions to the unit are."""
 
 _ALLOWED, _DENIED = "IPAddressAllow", "IPAddressDeny"
 
@@ -56,27 +51,11 @@ class Firewall:
         return not any(found in network for network in self.denied)
 
 
-def command_that_adds(line: str, name: str) -> str:
-    """Return the command that adds a line to the unit, as a drop-in of that name."""
-    return (
-        f"printf '[Service]\\n{line}\\n' "
-        f"| sudo install -D -m 644 /dev/stdin {DROP_INS}/{name}.conf "
-        f"&& sudo systemctl daemon-reload && sudo systemctl restart {UNIT}"
-    )
-
-
 def unit_firewall(roots: Roots) -> Firewall:
     """Ask systemd what the unit may reach: everything where there is no systemd or no unit."""
-    program = shutil.which("systemctl")
-    if program is None or not (roots.run / "systemd" / "system").is_dir():
+    if not runs_here(roots):
         return Firewall()
-    command = [program, "show", "--property", f"{_ALLOWED},{_DENIED}", UNIT]
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, timeout=10, check=False
-        )
-        return Firewall.of_properties(answer.stdout)
-    return Firewall()
+    return Firewall.of_properties(ask_systemctl("show", "--property", f"{_ALLOWED},{_DENIED}"))
 
 
 def can_look_up(host: str, etc: Path, firewall: Firewall) -> bool:

@@ -8,8 +8,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from serenbox.doctor.firewall import DROP_INS, UNIT, command_that_adds
 from serenbox.doctor.result import Result
+from serenbox.doctor.systemd import DROP_INS, UNIT, command_that_adds
 from serenbox.errors import SettingsError
 from serenbox.web.access import CREDENTIAL, VARIABLE, is_loopback, read_token
 from serenbox.web.output import PACKAGES

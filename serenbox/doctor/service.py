@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.doctor.firewall import UNIT, Firewall, can_look_up, command_that_adds
+from serenbox.addresses import host_and_port
+from serenbox.doctor.firewall import Firewall, can_look_up
 from serenbox.doctor.result import Result
+from serenbox.doctor.systemd import UNIT, ask_systemctl, command_that_adds, runs_here
 from serenbox.errors import reason_of
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def check_broker(
     """
     if not settings.enabled:
         return Result("broker", "ok", "not used: mqtt.enabled is false")
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    place = f"{host}:{settings.port}"
+    place = host_and_port(settings.host, settings.port)
     try:
         with socket.create_connection((settings.host, settings.port), timeout) as connection:
             address = str(connection.getpeername()[0]).partition("%")[0]
@@ -67,9 +65,9 @@ def _judge_reach(host: str, place: str, address: str, firewall: Firewall, etc: P
 
 def check_unit(roots: Roots) -> Result:
     """Ask systemd how the service is."""
-    if not (roots.run / "systemd" / "system").is_dir():
+    if not runs_here(roots):
         return Result("service", "ok", "systemd does not run here, so there is none")
-    return judge_unit(_unit_state())
+    return judge_unit(ask_systemctl("is-active"))
 
 
 def judge_unit(state: str) -> Result:
@@ -84,14 +82,3 @@ def judge_unit(state: str) -> Result:
         return Result("service", "warn", f"{UNIT} is {state}: it may wait for its camera", mend)
     mend = f"sudo systemctl enable --now {UNIT}"
     return Result("service", "warn", f"{UNIT} is {state or 'unknown'}: it does not sense", mend)
-
-
-def _unit_state() -> str:
-    program = shutil.which("systemctl")
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        if program is not None:
-            command = [program, "is-active", UNIT]
-            return subprocess.run(  # noqa: S603
-                command, capture_output=True, text=True, timeout=10, check=False
-            ).stdout.strip()
-    return ""

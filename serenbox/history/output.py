@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serenbox.errors import HistoryDamagedError, HistoryError, reason_of
@@ -18,7 +19,6 @@ from serenbox.history.reading import read_summaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from serenbox.settings.schema import HistorySettings
 
@@ -75,8 +75,9 @@ class HistoryOutput:
     ) -> None:
         self.days = settings.days
         """How long a minute is kept."""
-        # As SQLite does: its other files lie beside the real one.
-        self._path = path.__class__(os.path.realpath(path))
+        # As SQLite does: its other files lie beside the real one. `resolve` fails on a link to
+        # itself, up to Python 3.12.
+        self._path = Path(os.path.realpath(path))
         self._clock = clock
         self._wall = wall
         # Held for sums only, by whoever tells moods too: never while the disk is used.

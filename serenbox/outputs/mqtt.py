@@ -83,7 +83,7 @@ class MqttOutput:
         self._slot = SlotTopic() if settings.diffuser.enabled else None
         self._announcements: list[tuple[str, str]] = []
         self._modern = True
-        self._told_old = False
+        self._old_broker = False
         self._connected_since: float | None = None
         self._published = 0
         self._published_before = 0
@@ -196,7 +196,7 @@ class MqttOutput:
             session.end()
         since, self._connected_since = self._connected_since, None
         if since is None:
-            self._retries.not_made()
+            self._retries.not_connected()
         elif session is None or not session.just_denied:  # else the incident goes on
             self._retries.held_for(time.monotonic() - since)
 
@@ -310,8 +310,8 @@ class MqttOutput:
     def _rest(self, waker: Waker, problem: BrokerError) -> None:
         """Wait before the next attempt, unless it is time to close."""
         # Older brokers do not know MQTT 5, and say so, which is remembered, or just hang up.
-        self._told_old |= problem.fault == "version"
-        self._modern = not self._told_old and (problem.fault != "protocol" or not self._modern)
+        self._old_broker |= problem.fault == "version"
+        self._modern = not self._old_broker and (problem.fault != "protocol" or not self._modern)
         until = time.monotonic() + self._retries.next_pause(problem.fault)
         poll = select.poll()
         poll.register(waker, select.POLLIN)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from serenbox.addresses import host_and_port
 from serenbox.errors import reason_of
 
 if TYPE_CHECKING:
@@ -40,10 +41,8 @@ NEEDS_A_PERSON: frozenset[Fault] = frozenset(
 )
 """Faults that do not go away by themselves, so that trying often is of no use."""
 
-
 _CONFINED = "`sudo serenbox check` tells whether the service may reach it"
 """What the kernel refuses looks like a broker that is off: packets vanish, names are unknown."""
-
 
 _CLOCK_FAULTS = (9, 10)
 """X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED of OpenSSL's x509_vfy.h: mostly the clock's fault,
@@ -216,5 +215,4 @@ def taken_over(settings: MqttSettings, topics: Topics) -> BrokerError:
 
 def address(settings: MqttSettings) -> str:
     """Return `the broker at HOST:PORT`."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"the broker at {host}:{settings.port}"
+    return f"the broker at {host_and_port(settings.host, settings.port)}"

@@ -35,7 +35,7 @@ class Retries:
         """Whether connections succeed and break again and again."""
         return self._short_ones >= _SUSPICIOUS
 
-    def not_made(self) -> None:
+    def not_connected(self) -> None:
         """Take note that no connection was made."""
         self._short_ones = 0
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
+from serenbox.addresses import host_and_port
 from serenbox.errors import ServiceError, reason_of
 from serenbox.server import create_app
 from serenbox.server.settings import SHARED_FOLDER
@@ -66,7 +67,7 @@ def gunicorn_options(
 ) -> dict[str, object]:
     """Return gunicorn's settings."""
     return {
-        "bind": f"{_bracketed(listening.host)}:{listening.port}",
+        "bind": host_and_port(listening.host, listening.port),
         "workers": listening.workers,
         "worker_class": PatientWorker,
         "threads": settings.queue + 1 + _SPARE_THREADS,
@@ -134,7 +135,7 @@ def _memory_folder() -> str | None:
 
 def _check_address(listening: Listening) -> None:
     """Tell in one line what gunicorn would try five times and tell in many."""
-    where = f"{_bracketed(listening.host)}:{listening.port}"
+    where = host_and_port(listening.host, listening.port)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             listening.host, listening.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -148,7 +149,3 @@ def _check_address(listening: Listening) -> None:
         raise ServiceError(
             f"{where} cannot be listened on ({reason}): choose another with --host and --port"
         ) from error
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

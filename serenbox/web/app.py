@@ -92,7 +92,7 @@ def make_app(board: Board, access: Access, actions: Actions) -> Flask:
     app.before_request(guard.judge)
     app.after_request(guard.confine)
     app.register_error_handler(HTTPException, guard.explain)
-    app.register_error_handler(Exception, guard.own_up)
+    app.register_error_handler(Exception, guard.explain_failure)
     app.add_url_rule("/api/mood", view_func=api.mood)
     app.add_url_rule("/api/health", view_func=api.health)
     app.add_url_rule("/api/history", view_func=api.history)
@@ -152,7 +152,7 @@ class _Guard:
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
 
-    def own_up(self, error: Exception) -> AnyResponse:
+    def explain_failure(self, error: Exception) -> AnyResponse:
         """Answer where an answer failed, and log why, now and then."""
         if count := self._failures.pass_on():
             _log.debug("an answer failed", exc_info=error)

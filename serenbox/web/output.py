@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from serenbox.addresses import host_and_port
 from serenbox.errors import SettingsError, reason_of
 from serenbox.outputs.queueing import Mailbox, Waker
 from serenbox.web.access import Access
@@ -177,9 +178,8 @@ class WebOutput:
             tap=self._tap,
         )
         self._site, self._problem = site, None
-        host = self._settings.web.host
-        shown = f"[{host}]" if ":" in host else host
-        _log.info("the web page is at http://%s:%d/", shown, self._settings.web.port)
+        web = self._settings.web
+        _log.info("the web page is at http://%s/", host_and_port(web.host, web.port))
         try:
             while not self._closing:
                 site.turn()
