@@ -627,10 +627,12 @@ def test_birth_of_home_assistant_brings_everything_again(broker: Mosquitto) -> N
     with listening(broker) as listener, publishing(broker.port) as output:
         output.mood(mood(3))
         listener.wait(f"{OWN}/mood")
+        listener.wait("/config")
         before = len(listener.received)
         listener.publish("homeassistant/status", "offline")
         listener.publish("homeassistant/status", "online")
-        wait_for(lambda: len(listener.of("/mood")) == 2, "the mood again")
+        listener.wait(f"{OWN}/mood", 2)
+        listener.wait("/config", 2)  # comes last
         again = {message.topic for message in listener.received[before:]}
         assert again == {
             "homeassistant/status",
