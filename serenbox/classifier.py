@@ -97,14 +97,11 @@ class EmotionClassifier:
         runtime: Runtime = "auto",
         prior_exponent: float | None = None,
     ) -> None:
-        if prior_exponent is not None and not 0 <= prior_exponent <= 1:
-            raise ValueError(f"prior_exponent is {prior_exponent}, and must be from 0 to 1")
         path = EMOTION_MODEL if path is None else path
         content, self.metadata = load_model_file(path)
         """What the model says about itself, with the exponent that applies."""
         if prior_exponent is not None:
-            scores = self.metadata.scores._replace(prior_exponent=prior_exponent)
-            self.metadata = self.metadata._replace(scores=scores)
+            self.put_back(prior_exponent)
         try:
             _check_labels(self.metadata.labels)
             self._model = open_model(content, threads=threads, runtime=runtime)
@@ -116,6 +113,21 @@ class EmotionClassifier:
         self.runtime = self._model.runtime
         """The runtime that runs the model."""
         self._order = [self.metadata.labels.index(label) for label in EMOTIONS]
+
+    def put_back(self, prior_exponent: float) -> None:
+        """Put another part of the class prior back from now on.
+
+        Args:
+            prior_exponent: 0 to 1, as `ScoreSpec.prior_exponent`.
+
+        Raises:
+            ValueError: It is out of its range.
+
+        """
+        if not 0 <= prior_exponent <= 1:
+            raise ValueError(f"prior_exponent is {prior_exponent}, and must be from 0 to 1")
+        scores = self.metadata.scores._replace(prior_exponent=prior_exponent)
+        self.metadata = self.metadata._replace(scores=scores)
 
     def logits(self, face_input: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the model's dequantised output.

@@ -12,6 +12,7 @@ from serenbox.classifier import EmotionClassifier, name_emotion
 from serenbox.crop import crop_face, face_to_input, reduce_face
 from serenbox.errors import ImageError
 from serenbox.face_finder import FaceFinder
+from serenbox.model_metadata import USUAL_PRIOR_EXPONENT
 from serenbox.results import EMOTIONS, Box, Face, FaceLocation
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class EmotionDetector:
         threads: CPU threads for each model.
         min_confidence: The score an emotion needs to be named, 0 to 1, in place of the thresholds
             that come with the model.
-        prior_exponent: How much to count on common emotions, in place of what the model says: 0
-            takes all seven for equally likely, 1 for as likely as among the faces the model learnt
-            from.
+        prior_exponent: How much to count on common emotions: 0 takes all seven for equally likely,
+            1 for as likely as among the faces the model learnt from. Where None, it is
+            `USUAL_PRIOR_EXPONENT`, or what the model says where that is less.
         tiles: Look for small faces too, as in a group photo; slower on large pictures.
 
     Raises:
@@ -64,6 +65,9 @@ class EmotionDetector:
             model, threads=threads, runtime=runtime, prior_exponent=prior_exponent
         )
         """The emotion classifier."""
+        if prior_exponent is None:
+            own = self.classifier.metadata.scores.prior_exponent
+            self.classifier.put_back(min(USUAL_PRIOR_EXPONENT, own))
         thresholds = self.classifier.metadata.scores.thresholds
         if min_confidence is not None:
             thresholds = dict.fromkeys(EMOTIONS, min_confidence)

@@ -14,6 +14,7 @@ from serenbox.daemon.announcer import Announcer
 from serenbox.daemon.capture import Captured
 from serenbox.daemon.observer import Observer
 from serenbox.daemon.pipeline import Look, Pipeline
+from serenbox.detector import EmotionDetector
 from serenbox.errors import ModelError, ServiceError
 from serenbox.mood.types import Mood
 from serenbox.results import EMOTIONS
@@ -105,6 +106,19 @@ def test_the_real_models(portrait: npt.NDArray[np.uint8], announcer: Announcer) 
     assert observer.take(Captured(Frame(portrait, 1.0), time.monotonic(), 1))
     assert announcer.label == "happy"
     assert set(observer.stats.latency_ms()) == {"capture", "find", "classify", "total"}
+
+
+@pytest.mark.usefixtures("face_model")
+@pytest.mark.parametrize("exponent", [0.0, 1.0])
+def test_faces_and_mood_count_on_common_emotions_alike(
+    portrait: npt.NDArray[np.uint8], exponent: float
+) -> None:
+    """The first reading is the mood, but for the floor under the lowest scores."""
+    (expected, *_) = EmotionDetector(prior_exponent=exponent, tiles=False).detect(portrait)
+    pipeline = Pipeline(Settings(mood=MoodSettings(prior_exponent=exponent, floor=1e-6)))
+    look = pipeline.look(Frame(portrait, 1.0))
+    assert look.faces[0].face.scores == pytest.approx(expected.scores, rel=0.01)
+    assert look.mood.scores == pytest.approx(expected.scores, rel=0.01, abs=1e-5)
 
 
 @pytest.mark.usefixtures("face_model")

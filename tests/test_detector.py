@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from serenbox import EmotionDetector, ImageError, ModelError
+from serenbox.classifier import EmotionClassifier
 from serenbox.crop import crop_face, face_to_input
 from serenbox.model_file import append_metadata
 from serenbox.models import EMOTION_MODEL
-from serenbox.mood.smoothing import prior_weights
 from serenbox.results import EMOTIONS, UNCERTAIN, Box, Face
 
 if TYPE_CHECKING:
@@ -120,16 +120,19 @@ def test_a_confidence_asked_for_replaces_the_thresholds(emotion_model: Path) -> 
         EmotionDetector(emotion_model, min_confidence=1.5)
 
 
-def test_less_of_the_prior_is_what_the_service_makes_of_it(portrait: Image) -> None:
-    usual, flat = EmotionDetector(), EmotionDetector(prior_exponent=0.3)
+def test_half_of_the_prior_counts_unless_told_otherwise(portrait: Image) -> None:
+    model = EmotionClassifier().metadata
+    given = {e: EmotionDetector(prior_exponent=e).classify_cropped(portrait).scores for e in (0, 1)}
 
-    scores = usual.classify_cropped(portrait).scores
-    weights = prior_weights(usual.classifier.metadata, 0.3)
-    total = sum(score * weights[label] for label, score in scores.items())
-    wanted = {label: score * weights[label] / total for label, score in scores.items()}
+    # A score is proportional to exp(logit / T) * prior^(e / T), so the share of the prior shows in
+    # the ratios between the scores.
+    shares = dict(zip(model.labels, model.scores.class_prior, strict=True))
+    weights = {label: share ** (0.5 / model.scores.temperature) for label, share in shares.items()}
+    total = sum(given[0][label] * weights[label] for label in EMOTIONS)
+    wanted = {label: given[0][label] * weights[label] / total for label in EMOTIONS}
 
-    assert flat.classify_cropped(portrait).scores == pytest.approx(wanted, rel=1e-4)
-    assert wanted["disgust"] > 1.5 * scores["disgust"]
+    assert EmotionDetector().classify_cropped(portrait).scores == pytest.approx(wanted, rel=1e-4)
+    assert given[0]["disgust"] > 1.5 * wanted["disgust"] > 2 * given[1]["disgust"]
     with pytest.raises(ValueError, match=r"prior_exponent is -0\.1, and must be from 0 to 1"):
         EmotionDetector(prior_exponent=-0.1)
 

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from serenbox.classifier import scores_from_logits
-from serenbox.mood.smoothing import MoodFilter, ScoreAverage, prior_weights
+from serenbox.mood.smoothing import MoodFilter, ScoreAverage
 from serenbox.mood.types import MOODS, NO_FACE, Mood, Reading, TrackedFace
 from serenbox.results import EMOTIONS, UNCERTAIN, Box, Face
 from serenbox.settings.schema import MoodSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-    from serenbox.model_metadata import ModelMetadata
 
 THRESHOLDS = dict.fromkeys(EMOTIONS, 0.5)
 DEFAULTS = MoodSettings()
@@ -280,20 +277,3 @@ def test_no_odd_frame_rules_an_emotion_out() -> None:
     scores = average.update(0.5, showing("happy", 0.99))
 
     assert max(scores, key=lambda label: scores[label]) == "happy"
-
-
-def test_weights_put_back_as_much_prior_as_is_wanted(metadata: ModelMetadata) -> None:
-    """Weighted scores are those that a model with the other exponent would have given."""
-    labels = tuple(reversed(EMOTIONS))
-    prior = (0.3, 0.25, 0.2, 0.1, 0.08, 0.05, 0.02)
-    spec = metadata.scores._replace(temperature=0.7, class_prior=prior, prior_exponent=0.9)
-    model = metadata._replace(labels=labels, scores=spec)
-    logits = np.random.default_rng(2).normal(0, 2, len(labels))
-    given = dict(zip(labels, scores_from_logits(logits, spec).tolist(), strict=True))
-    wanted = scores_from_logits(logits, spec._replace(prior_exponent=0.3))
-
-    average = ScoreAverage(0.0, 1e-6, prior_weights(model, 0.3))
-
-    assert average.update(0.0, given) == pytest.approx(
-        dict(zip(labels, wanted.tolist(), strict=True)), rel=1e-3
-    )

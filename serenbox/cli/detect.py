@@ -25,6 +25,7 @@ from serenbox.cli.common import (
 from serenbox.cli.inputs import STDIN, find_inputs
 from serenbox.cli.table import render, style_for
 from serenbox.errors import ImageError
+from serenbox.model_metadata import USUAL_PRIOR_EXPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +83,8 @@ class DetectTool(Tool):
             metavar="SHARE",
             type=_score,
             help="how much to count on common emotions: 0 takes all seven for equally likely, so "
-            "that rare ones are found more often, 1 for as likely as in training; the service has "
-            "0.3 (default: the model's own)",
+            f"that rare ones are found more often, 1 for as likely as in training (default: "
+            f"{USUAL_PRIOR_EXPONENT}, or the model's own where that is less)",
         )
         add(
             "--runtime",

@@ -221,9 +221,12 @@ def _mood_maker(settings: Settings, *, cropped: bool) -> Callable[[Frame], Mood]
 
     sensing = settings.sensing
     detector = EmotionDetector(
-        sensing.model or None, runtime=sensing.runtime, threads=sensing.threads
+        sensing.model or None,
+        runtime=sensing.runtime,
+        threads=sensing.threads,
+        prior_exponent=settings.mood.prior_exponent,
     )
-    mood_filter = MoodFilter.for_model(settings.mood, detector.classifier.metadata)
+    mood_filter = MoodFilter(settings.mood, detector.classifier.metadata.scores.thresholds)
 
     def mood_of(frame: Frame) -> Mood:
         face = detector.classify_cropped(frame.image)

@@ -51,7 +51,10 @@ class Pipeline:
         # OpenCV's own threads would gain nothing on pictures this small.
         cv2.setNumThreads(sensing.threads)
         self._detector = EmotionDetector(
-            sensing.model or None, runtime=sensing.runtime, threads=sensing.threads
+            sensing.model or None,
+            runtime=sensing.runtime,
+            threads=sensing.threads,
+            prior_exponent=settings.mood.prior_exponent,
         )
         _ = self._detector.finder  # loaded now, so that what is wrong with it shows now
         self.forget()
@@ -60,7 +63,8 @@ class Pipeline:
         """Forget everybody: what comes next is another scene, or later."""
         settings = self._settings
         self._sensor = Sensor(self._detector, settings.sensing, settings.mood)
-        self._filter = MoodFilter.for_model(settings.mood, self._detector.classifier.metadata)
+        thresholds = self._detector.classifier.metadata.scores.thresholds
+        self._filter = MoodFilter(settings.mood, thresholds)
         self._gate = MotionGate(settings.sensing)
         self._somebody = False
 

@@ -16,7 +16,6 @@ from serenbox.results import EMOTIONS, UNCERTAIN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serenbox.model_metadata import ModelMetadata
     from serenbox.mood.types import Reading
     from serenbox.settings.schema import MoodSettings
 
@@ -24,23 +23,6 @@ _EARLY = 1e-6
 """Seconds: frames come at sums of floats, and 0.1 + 0.2 must not miss 0.3."""
 
 _NOTHING = dict.fromkeys(EMOTIONS, 0.0)
-
-
-def prior_weights(metadata: ModelMetadata, exponent: float) -> dict[str, float]:
-    """Return the factors that bring a model's scores to another share of its class prior.
-
-    A score is proportional to exp(logit / T) * prior^(e / T), with the model's own temperature T
-    and exponent e, so prior^((exponent - e) / T) turns e into `exponent`, but for the sum.
-
-    Args:
-        metadata: The emotion model's.
-        exponent: 0 to 1, as `ScoreSpec.prior_exponent`.
-
-    """
-    scores = metadata.scores
-    power = (exponent - scores.prior_exponent) / scores.temperature
-    shares = dict(zip(metadata.labels, scores.class_prior, strict=True))
-    return {label: shares[label] ** power for label in EMOTIONS}
 
 
 class MoodFilter:
@@ -57,32 +39,19 @@ class MoodFilter:
     Args:
         settings: The constants.
         thresholds: The score that each emotion needs, 0 to 1, from the model.
-        weights: What each emotion's score is multiplied with first (then all are brought to a sum
-            of 1), such as `prior_weights`; all alike where None.
 
     """
 
-    def __init__(
-        self,
-        settings: MoodSettings,
-        thresholds: Mapping[str, float],
-        weights: Mapping[str, float] | None = None,
-    ) -> None:
+    def __init__(self, settings: MoodSettings, thresholds: Mapping[str, float]) -> None:
         self._settings = settings
         self._thresholds = dict(thresholds)
-        self._average = ScoreAverage(settings.smoothing, settings.floor, weights)
+        self._average = ScoreAverage(settings.smoothing, settings.floor)
         self._face: int | None = None
         self._face_seen = -math.inf
         self._mood: Mood | None = None
         self._wish: str | None = None
         self._wished = 0.0  # when the wish began, moved on by frames that missed the face
         self._time = 0.0
-
-    @classmethod
-    def for_model(cls, settings: MoodSettings, metadata: ModelMetadata) -> MoodFilter:
-        """Make a filter for the scores of an emotion model, with its thresholds and its prior."""
-        weights = prior_weights(metadata, settings.prior_exponent)
-        return cls(settings, metadata.scores.thresholds, weights)
 
     def update(self, reading: Reading) -> Mood:
         """Take in a reading and return the mood.
@@ -160,16 +129,12 @@ class ScoreAverage:
     Args:
         smoothing: The time constant, seconds; 0 takes the newest scores alone.
         floor: Lower scores count as this one; above 0.
-        weights: What each score is multiplied with first; None for nothing.
 
     """
 
-    def __init__(
-        self, smoothing: float, floor: float, weights: Mapping[str, float] | None = None
-    ) -> None:
+    def __init__(self, smoothing: float, floor: float) -> None:
         self._smoothing = smoothing
         self._floor = floor
-        self._weights = [weights[label] if weights else 1.0 for label in EMOTIONS]
         self._logs: list[float] = []
         self._time = 0.0
 
@@ -186,9 +151,7 @@ class ScoreAverage:
             scores: Of each of `EMOTIONS`, 0 to 1.
 
         """
-        weighted = [scores[label] * w for label, w in zip(EMOTIONS, self._weights, strict=True)]
-        lowest = self._floor * sum(weighted)
-        logs = [math.log(max(score, lowest)) for score in weighted]
+        logs = [math.log(max(scores[label], self._floor)) for label in EMOTIONS]
         part = self._part(time)
         if part < 1:
             logs = [old + part * (new - old) for old, new in zip(self._logs, logs, strict=True)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from serenbox.errors import SettingsError
+from serenbox.model_metadata import USUAL_PRIOR_EXPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,8 +86,8 @@ class ServerSettings:
         None,
         _number(0, 1),
         "SHARE",
-        "how much to count on common emotions, in place of what the model says: from 0, all seven "
-        "alike, to 1, as in training",
+        "how much to count on common emotions: from 0, all seven alike, to 1, as in training "
+        f"(default: {USUAL_PRIOR_EXPONENT}, or the model's own where that is less)",
     )
     total: int = _setting(
         100,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
+from serenbox.model_metadata import USUAL_PRIOR_EXPONENT
 from serenbox.runtime_names import Runtime  # noqa: TC001 - read at run time, to check values
 
 Slot = Literal["A", "B", "off"]
@@ -141,7 +142,7 @@ class MoodSettings(_Table):
             0,
             1,
         ),
-    ] = 0.3
+    ] = USUAL_PRIOR_EXPONENT
     floor: Annotated[
         float,
         Setting(

@@ -146,14 +146,15 @@ def main() -> int:
     settings = with_overrides(Settings(), {key: json.loads(value) for key, value in pairs})
     public = load_faces(args.data, args.ferplus).select("PublicTest")
     public = public[public.usable]
-    detector = EmotionDetector(args.model)
+    detector = EmotionDetector(args.model, prior_exponent=settings.mood.prior_exponent)
+    thresholds = detector.classifier.metadata.scores.thresholds
     faces = [detector.classify_cropped(image) for image in public.images]
     truth, flickers = public.truth("ferplus"), []
     for seed in range(args.seed, args.seed + args.streams):
         rng = np.random.default_rng(seed)
         labels = labels_in_turn(rng)
         stream = [faces[row] for row in draw(truth, labels, rng)]
-        mood_filter = MoodFilter.for_model(settings.mood, detector.classifier.metadata)
+        mood_filter = MoodFilter(settings.mood, thresholds)
         flickers.append(measure(stream, labels, mood_filter))
         print(report(seed, flickers[-1]), flush=True)
     print(*by_label(flickers), sep="\n")
