@@ -181,11 +181,12 @@ def test_old_minutes_are_removed_but_not_because_of_a_clock_set_ahead(box: Box) 
 def test_nothing_is_removed_by_a_clock_that_is_ahead_at_the_start(box: Box) -> None:
     box.live(2)
     box.clocks.ahead += 40 * 86400
-    box.restart()
-    box.live(2)
-    box.wait_written(1)
-    wait_for(lambda: not box.output._prunable, "the end of pruning")
-    assert {0, 1} <= set(box.kept())
+    for _ in range(2):  # what the first one keeps must not mislead the second one
+        box.restart()
+        box.live(2)
+        box.wait_written(1)
+        wait_for(lambda: not box.output._prunable, "the end of pruning")
+        assert {0, 1} <= set(box.kept())
     box.clocks.now += 3600
     box.live(1)
     wait_for(lambda: not {0, 1} & set(box.kept()), "old minutes to be removed after all")

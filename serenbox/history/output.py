@@ -244,15 +244,18 @@ class HistoryOutput:
             _log.warning("%s: somebody has removed the history: a new one is begun", self._path)
         if self._database is None:
             self._database = Database(self._path)
-            self._compare_clock(self._database.latest(int(self._wall() // MINUTE)))
+            self._compare_clock(self._database)
 
-    def _compare_clock(self, latest: int | None) -> None:
-        """Take a clock that is well after what was kept last for one that was set ahead.
+    def _compare_clock(self, database: Database) -> None:
+        """Take a clock that is well after what was kept before for one that was set ahead.
 
+        What was kept within the last hour does not tell: the clock may have been ahead then, too.
         It may also be right, and the box was off; then old minutes stay an hour longer.
         """
-        with self._lock:
-            if latest is not None and self._wall() - latest * MINUTE > _REST:
+        wall = self._wall()
+        latest = database.latest(int((wall - _REST) // MINUTE))
+        if latest is not None and wall - latest * MINUTE > 2 * _REST:
+            with self._lock:
                 self._sums.jumped_ahead = self._clock()
 
     def _write(self, batch: list[Summary]) -> None:
