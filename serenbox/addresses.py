@@ -2,7 +2,56 @@
 
 from __future__ import annotations
 
+import re
+
+_BEFORE_PATH = r"[^/?#]*"
+_LOGIN = r"(?<=://)([^/?#@:]*):[^/?#]*@"
+_UNCLEAR_LOGIN = r"(?<=://)([^/?#@:]*):.*@"  # up to the last @: a password may hold anything
+_VALUE = r"(?<==)[^&/?#;\s]+"  # some cameras take the login in the path or behind it
+
 
 def host_and_port(host: str, port: int) -> str:
     """Return `HOST:PORT`, an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def site(address: str) -> str:
+    """Return scheme, host and port of an address alone: all the rest of it may be secret.
+
+    Where a password holds characters that end a host, this is still nothing of it.
+    """
+    scheme, _, rest = address.partition("://")
+    if ":" in (login := _up_to_path(rest)) or "@" in login:
+        rest = rest.rpartition("@")[2]
+    return f"{scheme}://{_up_to_path(rest)}"
+
+
+def without_passwords(text: str) -> str:
+    """Return the text with stars for what may be a password in its addresses.
+
+    That is what stands between `:` and `@`, as in `rtsp://user:password@host`, and what follows a
+    `=`. Of anything else, the text itself.
+    """
+    return re.sub(r"\S*://\S*", _starred, text)
+
+
+def has_clear_login(address: str) -> bool:
+    """Tell whether user and password of an address, if it has them, end where all readers think.
+
+    With `/`, `?` or `#` in them, the host seems to end there.
+    """
+    rest = address.partition("://")[2]
+    authority = _up_to_path(rest)
+    if "@" in authority or "@" not in rest:
+        return True
+    return bool(re.fullmatch(r"[^:]*(:\d*)?|\[.*\](:\d*)?", authority))
+
+
+def _up_to_path(text: str) -> str:
+    found = re.match(_BEFORE_PATH, text)
+    return found[0] if found else ""
+
+
+def _starred(found: re.Match[str]) -> str:
+    login = _LOGIN if has_clear_login(found[0]) else _UNCLEAR_LOGIN
+    return re.sub(_VALUE, "***", re.sub(login, r"\1:***@", found[0]))

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from serenbox.cameras.stream import StreamCamera, open_stream, without_secrets
+from serenbox.cameras.stream import StreamCamera, open_stream
 from serenbox.errors import CameraError, CameraTimeoutError
 from serenbox.settings.schema import CameraSettings
 
@@ -159,7 +159,7 @@ def closed_port() -> int:
 
 def test_nobody_there_is_told_without_secrets() -> None:
     port = closed_port()
-    with pytest.raises(CameraError, match=f"http://127.0.0.1:{port}/v: no video") as raised:
+    with pytest.raises(CameraError, match=f"http://127.0.0.1:{port}: no video") as raised:
         open_stream(f"http://user:secret@127.0.0.1:{port}/v?token=secret", SETTINGS)
     assert "secret" not in str(raised.value)
 
@@ -180,15 +180,11 @@ except OSError:
 
 def test_the_name_holds_no_secrets(server: MjpegServer) -> None:
     camera = open_stream(server.address, SETTINGS)
-    assert camera.name == f"stream http://127.0.0.1:{server.server_port}/video"
+    assert camera.name == f"stream http://127.0.0.1:{server.server_port}"
     camera.close()
 
 
-@pytest.mark.parametrize("address", ["ftp://box/video", "file:///etc/passwd", "http://[::1"])
+@pytest.mark.parametrize("address", ["ftp://box/video", "file:///etc/passwd"])
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(CameraError, match="addresses of this kind"):
         open_stream(address, SETTINGS)
-
-
-def test_secrets_are_dropped() -> None:
-    assert without_secrets("rtsp://me:word@[::1]:554/a?b=c#d") == "rtsp://[::1]:554/a"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from serenbox.addresses import site
 from serenbox.cameras.base import CameraBase
 from serenbox.cameras.opencv import open_capture
 from serenbox.errors import CameraError, CameraTimeoutError
@@ -22,15 +22,15 @@ def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
     """Connect to a network camera.
 
     Args:
-        address: Such as `http://camera.local:8080/video`; it may hold a user and a password, which
-            no message and no name repeats.
+        address: Such as `http://camera.local:8080/video`. No message and no name repeats more of it
+            than the host: some cameras take the login in the path.
         settings: `timeout` limits the connecting, and after that every wait for the network.
 
     Raises:
         CameraError: The address is wrong, nobody answers, or what answers is no video.
 
     """
-    shown = without_secrets(address)
+    shown = site(address)
     if shown.partition("://")[0] not in STREAM_SCHEMES:
         raise CameraError(
             f"{shown}: addresses of this kind are not read: "
@@ -107,12 +107,3 @@ class StreamCamera(CameraBase):
 
     def _release(self) -> None:
         self._thread.join(self._limit + 1.0)
-
-
-def without_secrets(address: str) -> str:
-    """Drop what may hold a password from an address: user, query and fragment."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:  # brackets that hold no IPv6 address
-        return "the address"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from serenbox.addresses import has_clear_login
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -85,6 +87,11 @@ RULES = (
         ("camera.source",),
         lambda settings: _is_source(settings.camera.source),
         "auto, pi (or pi:1), usb, or the name of a device, file, folder or address",
+    ),
+    Rule(
+        ("camera.source",),
+        lambda settings: has_clear_login(settings.camera.source),
+        "an address whose user and password hold no /, ? or #: write %2F, %3F and %23 for them",
     ),
     Rule(
         ("mqtt.host",),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from serenbox.addresses import without_passwords
 from serenbox.settings.known import KnownSetting, arrays, describe, tables
-from serenbox.settings.values import as_toml, without_password
+from serenbox.settings.values import as_toml
 
 if TYPE_CHECKING:
     from serenbox.settings.loader import SettingsFile
@@ -60,7 +61,7 @@ def _effective(file: SettingsFile, table: str, settings_class: type, values: obj
 def _without_passwords(value: object) -> object:
     if isinstance(value, tuple):
         return tuple(map(_without_passwords, value))
-    return without_password(value) if isinstance(value, str) else value
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def _explained(known: KnownSetting) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from serenbox.addresses import without_passwords
+
 _LONGEST = 60  # characters of a value in a sentence
-_URL_LOGIN = r"(?<=://)([^/@:\s]*):[^/\s]*@"
 
 
 def as_toml(value: object) -> str:
@@ -21,7 +22,7 @@ def as_toml(value: object) -> str:
 def in_words(value: object) -> str:
     """Describe any value out of a TOML file, shortened, for a sentence that says `is`."""
     if isinstance(value, str):
-        text = without_password(value)
+        text = without_passwords(value)
         return f"the text {json.dumps(shortened(text), ensure_ascii=False)}" if text else "empty"
     if isinstance(value, (bool, float)):
         return as_toml(value)
@@ -41,11 +42,3 @@ def key_in_words(key: str) -> str:
 def shortened(text: str) -> str:
     """Return the text, cut where it is too long for a sentence."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def without_password(text: str) -> str:
-    """Return the text with stars for the password of an address such as `rtsp://user:password@host`.
-
-    Of anything else, the text itself.
-    """
-    return re.sub(_URL_LOGIN, r"\1:***@", text)
