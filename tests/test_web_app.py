@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TOKEN = "0123456789abcdef0123"  # noqa: S105
 SCORES = dict.fromkeys(EMOTIONS, 0.0) | {"happy": 0.9}
 HAPPY = mood_message("box", 0.0, "sensing", Mood("happy", 0.9, SCORES, 0.0), 0.0)
+LOST = mood_message("box", 0.0, "no_camera", None, 0.0)
 STATS = stats_message(
     "box",
     0.0,
@@ -87,7 +88,11 @@ class Box:
         )
         self.commands: list[str] = []
         access = Access(token, frozenset({"localhost", "mood.home"}), addresses=token is not None)
-        actions = Actions(self.commands.append, lambda accept: (accept.encode(), "text/plain"))
+        actions = Actions(
+            self.commands.append,
+            lambda: self.commands.append("report"),
+            lambda accept: (accept.encode(), "text/plain"),
+        )
         self.client: FlaskClient = make_app(self.board, access, actions).test_client()
 
 
@@ -116,6 +121,25 @@ def test_the_reason_of_a_lost_camera_stays_until_it_is_back(box: Box) -> None:
     assert got(box.client.get("/api/health"))["problem"] == "unplugged"
     box.board.take("mood", HAPPY)
     assert got(box.client.get("/api/health"))["problem"] is None
+    assert box.commands == ["report"] * 2
+
+
+def test_another_loss_of_the_camera_has_another_reason(box: Box) -> None:
+    def lose(reason: str) -> str:
+        lost = {**LOST, "problem": reason}
+        box.board.take("mood", lost)
+        box.board.take("event", {**lost, "event": "mood", "previous": "happy"})
+        health = got(box.client.get("/api/health"))
+        assert health["camera"] == ""
+        return str(health["problem"])
+
+    box.board.take("stats", STATS)
+    assert lose("unplugged") == "unplugged"
+    box.board.take("stats", {**STATS, "problem": "unplugged, and cold"})
+    box.board.take("mood", {**LOST, "problem": "unplugged"})
+    assert got(box.client.get("/api/health"))["problem"] == "unplugged, and cold"
+    box.board.take("mood", HAPPY)
+    assert lose("taken by another program") == "taken by another program"
 
 
 def test_history(box: Box) -> None:

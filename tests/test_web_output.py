@@ -100,11 +100,18 @@ def test_viewers_are_told_at_once_and_of_every_change(page: Page) -> None:
     wait_for(lambda: page.output.health()["streams"] == 0, "viewers to have left")
 
 
-def test_nobody_watching_costs_no_report_but_the_first(page: Page) -> None:
+def test_moods_cost_no_report_while_nobody_watches_but_health_is_asked_for(page: Page) -> None:
     for _ in range(3):
         page.output.mood(PAUSED)
         ask_json(page.port, "/api/mood")
     assert page.commands == ["report"]
+
+    def asked() -> bool:
+        ask_json(page.port, "/api/health")
+        return len(page.commands) > 1
+
+    wait_for(asked, "a report for whoever asks")
+    assert page.commands == ["report"] * 2
 
 
 def test_commands_from_the_page(page: Page) -> None:

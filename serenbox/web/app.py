@@ -68,11 +68,13 @@ class Actions:
 
     Attributes:
         command: Has the daemon pause or resume, soon.
+        refresh: Has the daemon report how the box is doing, soon.
         expose: From an `Accept` header to the text for Prometheus and its type.
 
     """
 
     command: Callable[[str], None]
+    refresh: Callable[[], None]
     expose: Callable[[str], tuple[bytes, str]]
 
 
@@ -178,6 +180,7 @@ class _Api:
         return jsonify(self._board.mood)
 
     def health(self) -> Response:
+        self._actions.refresh()
         return jsonify(self._board.health())
 
     def history(self) -> Response:
@@ -200,6 +203,7 @@ class _Api:
         return jsonify(status="ok" if well else "failing", state=state), 200 if well else 503
 
     def metrics(self) -> Response:
+        self._actions.refresh()
         text, content_type = self._actions.expose(request.headers.get("Accept", ""))
         return Response(text, content_type=content_type)
 

@@ -68,6 +68,7 @@ class Board:
         kept = next((output for output in others if output.name == "history"), None)
         self._kept = cast("HistoryOutput | None", kept)
         self._stats = _UNKNOWN
+        self._problem: str | None = None
         self._latest_kept: dict[str, tuple[int, list[Summary]]] = {}
         self._told_at: float | None = None
         self.preview_allowed = preview_allowed
@@ -81,15 +82,19 @@ class Board:
     def take(self, kind: str, message: Mapping[str, Any]) -> None:
         """Take a message of the daemon: a `mood`, an `event`, or `stats`."""
         if kind == "stats":
-            # Only a report that was asked for knows what is wrong with the camera.
-            self._stats = {**_UNKNOWN, "problem": self._stats["problem"], **message}
+            self._stats = {**_UNKNOWN, **message}
+            # Only a report that was asked for knows what is wrong with the camera by now.
+            self._problem = message.get("problem", self._problem)
             return
         now = self._clock()
         self._told_at = now
         self._timeline.add(now, message["mood"])
+        problem = message.get("problem")
         if kind == "event":
+            self._problem = problem
             self.changes[message["mood"]] += 1
         else:
+            self._problem = self._problem or problem
             self.mood = message
 
     @property
@@ -104,15 +109,17 @@ class Board:
 
     def health(self) -> dict[str, Any]:
         """Return how the box is doing, ready for JSON: the statistics, and what changes sooner."""
+        state = self.mood["state"]
         stats = {key: self._stats[key] for key in _UNKNOWN}
-        if self.mood["state"] != "no_camera":
-            stats["problem"] = None
+        stats["problem"] = self._problem if state == "no_camera" else None
+        if state != "sensing":
+            stats["camera"] = ""
         return {
             "schema": SCHEMA,
             "device": self._device,
             "time": timestamp(self._wall()),
             **stats,
-            "state": self.mood["state"],
+            "state": state,
             "hangs": self.hangs,
             "preview_allowed": self.preview_allowed,
             "previews": self.previews,

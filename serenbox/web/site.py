@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ _TICK = 1.0
 
 _REPORT = 2.0
 """Seconds between reports of the box's health while somebody watches."""
+
+_SELDOM = 10.0
+"""Seconds between those while nobody does: somebody may ask once."""
 
 _LIFE = 15.0
 """Seconds between signs of life to viewers."""
@@ -69,7 +73,11 @@ class Site:
         self._commands = commands
         self._preview = Preview(tap, waker.wake) if tap else None
         self._board = Board(settings.device.name, others, preview_allowed=tap is not None)
-        actions = Actions(commands, exposition(self._board, lambda: self.server))
+        actions = Actions(
+            commands,
+            lambda: self._request_report(_REPORT),
+            exposition(self._board, lambda: self.server),
+        )
         self.server = Server(
             listener,
             make_app(self._board, access, actions),
@@ -80,9 +88,9 @@ class Site:
         self.published = 0
         """Messages taken."""
         self._tick_at = 0.0
-        self._report_at = 0.0
+        self._reported = -math.inf
         self._life_at = 0.0
-        commands("report")  # after a reload the next statistics may be far away
+        self._request_report()  # after a reload the next statistics may be far away
 
     def turn(self) -> None:
         """Do once what there is to do, waiting for it if need be."""
@@ -111,12 +119,14 @@ class Site:
             told[kind] = message
         if self._board.mood["state"] != "sensing":
             self._end_previews()
+        if "event" in told:
+            self._request_report()  # a lost camera has a reason
+        elif "mood" in told:
+            self._request_report(_SELDOM)
         if not self.server.streams[EVENTS]:
             return
         if "mood" in told:
             self.server.push(EVENTS, "mood", event("mood", told["mood"]))
-        if "event" in told:
-            self._commands("report")  # a lost camera has a reason
         if "stats" in told or "event" in told:
             self._push_health()
 
@@ -125,12 +135,17 @@ class Site:
         self._end_previews(begun_before=now - LIMIT)
         if not self.server.streams[EVENTS]:
             return
-        if now >= self._report_at:
-            self._report_at = now + _REPORT
-            self._commands("report")
+        self._request_report(_REPORT)
         if now >= self._life_at:
             self._life_at = now + _LIFE
             self.server.push(EVENTS, "life", SIGN_OF_LIFE)
+
+    def _request_report(self, rest: float = 0.0) -> None:
+        """Ask the daemon how the box is doing, unless that was done within so many seconds."""
+        now = time.monotonic()
+        if now - self._reported >= rest:
+            self._reported = now
+            self._commands("report")
 
     def _push_health(self) -> None:
         self.server.push(EVENTS, "health", event("health", self._board.health()))
@@ -165,4 +180,4 @@ class Site:
         for kind, message in (("mood", self._board.mood), ("health", self._board.health())):
             data = event(kind, message)
             viewer.push(kind, data, chunk(data))
-        self._report_at = 0.0
+        self._request_report()
