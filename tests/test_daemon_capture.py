@@ -154,6 +154,23 @@ def test_misses_reopen_the_camera_and_are_told_once(
     assert capture.problem is None
 
 
+def test_a_camera_that_comes_and_goes_is_told_of_a_few_times_only(
+    device: Device, capture: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    broken = CameraError("the bus was reset")
+    for number in range(6):
+        device.results.extend([frame(number), broken, broken])
+    device.results.append(frame(9))
+    capture.start()
+    wait_for(lambda: came(capture, 9))
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("the bus was reset" in message for message in messages) == 3
+    assert sum("gives frames again" in message for message in messages) == 3
+    assert sum("comes and goes" in message for message in messages) == 1
+    assert device.opened == 7
+
+
 def test_single_misses_are_put_up_with(device: Device, capture: Capture) -> None:
     wrong = CameraError("it gave no picture")
     for number in range(5):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from serenbox.daemon.recovery import Pacer, Recovery
+from serenbox.daemon.recovery import STEADY, Pacer, Recovery
 from serenbox.settings.schema import CameraSettings
 
 
@@ -10,10 +10,10 @@ def test_the_camera_is_reopened_after_so_many_misses() -> None:
     recovery = Recovery(CameraSettings(misses=3))
     assert [recovery.frame_missed() for _ in range(3)] == [False, False, True]
     assert recovery.failures == 1
-    recovery.frame_came()
+    recovery.frame_came(1.0)
     assert recovery.failures == 0
     assert [recovery.frame_missed() for _ in range(2)] == [False, False]
-    recovery.frame_came()
+    recovery.frame_came(2.0)
     assert [recovery.frame_missed() for _ in range(3)] == [False, False, True]
 
 
@@ -30,6 +30,20 @@ def test_pauses_grow_to_ten_times_the_first() -> None:
         pauses.append(recovery.pause)
     assert pauses[:6] == [0.5, 1, 2, 4, 5, 5]
     assert pauses[-1] == 5
+
+
+def test_pauses_grow_until_frames_came_for_a_while() -> None:
+    recovery = Recovery(CameraSettings(reopen_pause=0.5, misses=1))
+
+    def hold(seconds: float) -> float:
+        recovery.frame_came(100.0)
+        recovery.frame_came(100.0 + seconds)
+        assert recovery.frame_missed()
+        return recovery.pause
+
+    assert [hold(1) for _ in range(6)] == [0.5, 1, 2, 4, 5, 5]
+    assert not recovery.hopeless
+    assert [hold(STEADY), hold(1)] == [0.5, 1]
 
 
 def test_it_is_hopeless_when_as_many_reopenings_failed() -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from serenbox.daemon.recovery import Pacer, Recovery
+from serenbox.daemon.recovery import STEADY, Pacer, Recovery
 from serenbox.errors import CameraError, DamagedPictureError
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ _WAYS = 3
 _GRACE = 5.0
 """Seconds that any other step may take longer than it should before it counts as hung."""
 
+
+_TOLD = 3
+"""Relapses of the camera that are told one by one."""
 
 _SOON = 0.25
 """Seconds within which the thread mostly ends by itself, with the next frame."""
@@ -188,7 +191,7 @@ class Capture:
                         self._lose(str(error), recovery)
             if self.state in {CameraState.ENDED, CameraState.FAILED}:
                 return
-            if recovery.failures:
+            if recovery.relapses:
                 self._wait(recovery.pause, lambda: self._interrupted)
 
     def _open_and_read(self, recovery: Recovery) -> None:
@@ -228,8 +231,8 @@ class Capture:
                 if recovery.frame_missed(damaged=isinstance(error, DamagedPictureError)):
                     raise
                 continue
-            recovery.frame_came()
-            self._welcome(camera)
+            recovery.frame_came(time.monotonic())
+            self._welcome(camera, recovery)
             if not camera.live or pacer.wants(frame.time):
                 self._hand_over(frame, skip=camera.live)
 
@@ -243,13 +246,14 @@ class Capture:
             self._captured = Captured(frame, time.monotonic(), self.openings)
         self._wake()
 
-    def _welcome(self, camera: Camera) -> None:
+    def _welcome(self, camera: Camera, recovery: Recovery) -> None:
         """Take note of a first good frame."""
         if self.state is CameraState.OPEN:
             return
         if self.state is CameraState.LOST:
             seconds = time.monotonic() - self._lost_at
-            _log.info("%s gives frames again after %.1f s", camera.name, seconds)
+            level = logging.INFO if recovery.relapses <= _TOLD else logging.DEBUG
+            _log.log(level, "%s gives frames again after %.1f s", camera.name, seconds)
         else:
             _log.info("camera: %s", camera.name)
         self.problem = None
@@ -268,7 +272,14 @@ class Capture:
             _log.debug("camera, attempt %d: %s", recovery.failures, problem)
             return
         self._lost_at = time.monotonic()
-        _log.warning("%s; trying again, up to %d times", problem, recovery.reopens)
+        level = logging.WARNING if recovery.relapses <= _TOLD else logging.DEBUG
+        _log.log(level, "%s; trying again, up to %d times", problem, recovery.reopens)
+        if recovery.relapses == _TOLD:
+            _log.warning(
+                "the camera comes and goes: check its cable and its supply; no more is said "
+                "of it until frames came for %.0f s",
+                STEADY,
+            )
         self._become(CameraState.LOST)
 
     @property

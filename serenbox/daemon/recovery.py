@@ -13,9 +13,12 @@ _MOST_DAMAGED = 100
 _LONGEST = 10
 """The pause between reopenings doubles up to this many times the first one."""
 
+STEADY = 10.0
+"""Seconds for which frames must come before a failure counts as the first one again."""
+
 
 class Recovery:
-    """Counts what went wrong since the last good frame.
+    """Counts what went wrong since the last good frame, and since frames came for a while.
 
     Args:
         settings: How much of it is too much.
@@ -29,6 +32,9 @@ class Recovery:
         """How many reopenings may fail."""
         self.failures = 0
         """Openings in a row that failed or gave no frame."""
+        self.relapses = 0
+        """Openings in a row that failed or gave frames for less than `STEADY` seconds only."""
+        self._well_since: float | None = None
 
     @property
     def hopeless(self) -> bool:
@@ -38,12 +44,16 @@ class Recovery:
     @property
     def pause(self) -> float:
         """Seconds to wait before the camera is opened again."""
-        doublings = min(max(0, self.failures - 1), _LONGEST)
+        doublings = min(max(0, self.relapses - 1), _LONGEST)
         return self._settings.reopen_pause * min(1 << doublings, _LONGEST)
 
-    def frame_came(self) -> None:
-        """Take a good frame: all is well again."""
+    def frame_came(self, now: float) -> None:
+        """Take a good frame at that time, seconds: all is well again, if it lasts."""
         self._misses = self.failures = 0
+        if self._well_since is None:
+            self._well_since = now
+        if now - self._well_since >= STEADY:
+            self.relapses = 0
 
     def frame_missed(self, *, damaged: bool = False) -> bool:
         """Take a read without a good frame; tell whether the camera must be opened again.
@@ -63,6 +73,8 @@ class Recovery:
         """Take a camera that cannot be opened, or gives nothing after it was."""
         self._misses = 0
         self.failures += 1
+        self.relapses += 1
+        self._well_since = None
 
 
 class Pacer:
