@@ -87,11 +87,13 @@ def test_a_state_folder_that_nobody_may_write_to(tmp_path: Path, camera: str, fo
             assert paused.returncode == 1
             assert "closed, but a restart would open it again" in paused.stderr
             daemon.wait_mood("paused")
+            assert "after a restart this will be forgotten" in daemon.command("status").stdout
             assert daemon.command("resume").returncode == 0
             daemon.wait_mood("happy")
         assert daemon.end() == 0
-    (warning,) = daemon.warnings()
-    assert "after a restart it will be forgotten" in warning
+    warnings = daemon.warnings()
+    assert len(warnings) == 2
+    assert all("paused: after a restart this will be forgotten" in each for each in warnings)
 
 
 def test_a_full_disk(tmp_path: Path, camera: str) -> None:

@@ -25,15 +25,27 @@ def test_nothing_is_made_to_remember_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_one_warning_where_it_cannot_be_written(
+def test_a_pause_that_cannot_be_written_is_told_once_however_often_it_is_tried(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()  # in the place of the folder: also root cannot write there
     flag = PausedFlag(tmp_path / "file" / "paused")
     assert not flag.read()
-    flag.write(paused=True)
-    flag.write(paused=False)
-    flag.write(paused=True)
+    assert not flag.write(paused=True)
+    assert not flag.write(paused=True)
+    assert "after a restart this will be forgotten" in str(flag.problem)
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert "after a restart it will be forgotten" in record.getMessage()
+    assert str(flag.problem) in record.getMessage()
+
+    (tmp_path / "file").unlink()
+    assert flag.write(paused=True)
+    assert flag.problem is None
+
+
+def test_where_nobody_knows_it_is_paused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    flag = PausedFlag(tmp_path / "loop" / "paused")
+    assert flag.read()
+    assert "the camera stays closed until somebody resumes" in caplog.text
+    assert not flag.write(paused=False)

@@ -95,8 +95,9 @@ class Announcer:
 
         Args:
             state: Why.
-            problem: A sentence about the camera, where it has failed; what is said about the same
-                failure later is not told. None where it has not, or is another one now.
+            problem: A sentence about the camera, where it has failed, or about a pause that is not
+                remembered; what is said about the same later is not told. None where all is well,
+                or the camera is another one now.
 
         """
         self._mood, self._faces = None, ()

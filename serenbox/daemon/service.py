@@ -140,7 +140,7 @@ class Service:
         self._announcer.repeat()
         self._outputs.start()
         if self._paused:
-            self._announcer.became("paused")
+            self._announcer.became("paused", self._flag.problem)
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.clear)
         self._notifier.status("Loading the models")
         self._observer = _make_observer(self._settings, self._announcer, self._tap)
@@ -213,7 +213,7 @@ class Service:
         if lost:
             self._announcer.became("no_camera", self._capture.problem)
         else:
-            self._announcer.became("paused")
+            self._announcer.became("paused", self._flag.problem)
         if not self._ready:
             self._observer.pipeline.rehearse()
             self._become_ready()
@@ -235,6 +235,8 @@ class Service:
         if now >= self._stats_at:
             self._stats_at = now + self._settings.service.stats_interval
             self._announcer.tell(self._stats())
+            if self._flag.problem:
+                self._flag.write(paused=self._paused)
         if now >= self._sign_at and self._notifier.watchdog_interval:
             self._sign_at = now + self._notifier.watchdog_interval
             if self._alive(now):
@@ -261,7 +263,8 @@ class Service:
         )
 
     def _report(self) -> dict[str, Any]:
-        return {**self._stats(), "problem": self._capture.problem}
+        problem = self._flag.problem if self._paused else self._capture.problem
+        return {**self._stats(), "problem": problem}
 
     def _answer(self, request: str) -> dict[str, Any]:
         """Answer a request over the control socket."""

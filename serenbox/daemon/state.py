@@ -6,6 +6,8 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from serenbox.errors import reason_of
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,7 +18,7 @@ class PausedFlag:
     """An empty file that is there while the service is paused.
 
     A box that was paused stays so after a restart: whoever closed its eye wants it closed. Where
-    the file cannot be written, the service goes on; it warns once.
+    the file cannot be written, the service goes on, and tells so.
 
     Args:
         path: The file; its folder is made when it is first needed.
@@ -25,43 +27,51 @@ class PausedFlag:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._warned = False
+        self._told: bool | None = None
+        self.problem: str | None = None
+        """Why it is not remembered, a sentence; None where it is."""
 
     def read(self) -> bool:
-        """Tell whether the service was paused."""
+        """Tell whether the service was paused; where nobody knows, it was."""
         try:
             self._path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            self._warn(f"whether the service was paused cannot be read ({error.strerror})")
-            return False
+            _log.warning(
+                "paused or not: that cannot be read (%s), so the camera stays closed until "
+                "somebody resumes: see what is wrong with %s",
+                reason_of(error),
+                self._path.parent,
+            )
         return True
 
     def write(self, *, paused: bool) -> bool:
         """Remember it, also through a loss of power; tell whether that worked."""
         try:
-            if paused:
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._path.touch()
-            elif self.read():
-                self._path.unlink(missing_ok=True)
-            else:
-                return True
-            _sync(self._path.parent)
+            self._write(paused=paused)
         except OSError as error:
-            self._warn(f"after a restart it will be forgotten ({error.strerror})")
+            self.problem = (
+                f"after a restart this will be forgotten ({reason_of(error)}): see that "
+                f"{self._path.parent} may be written to and that its disk has room"
+            )
+            if paused is not self._told:  # once, however often it is tried again
+                _log.warning("%s: %s", "paused" if paused else "resumed", self.problem)
+            self._told = paused
             return False
+        self._told = self.problem = None
         return True
 
-    def _warn(self, what: str) -> None:
-        if not self._warned:
-            self._warned = True
-            _log.warning(
-                "paused or not: %s: see that %s may be written to and that its disk has room",
-                what,
-                self._path.parent,
-            )
+    def _write(self, *, paused: bool) -> None:
+        if paused:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.touch()
+        else:
+            try:
+                self._path.unlink()
+            except (FileNotFoundError, NotADirectoryError):
+                return
+        _sync(self._path.parent)
 
 
 def _sync(folder: Path) -> None:

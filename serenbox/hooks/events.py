@@ -46,7 +46,7 @@ class EventReader:
         if kind == "event":
             return _changes(message)
         if kind == "mood":
-            return self._error(message, CAMERA, message.get("problem"))
+            return self._error(message, CAMERA, camera_problem(message))
         found = []
         for name, health in message.get("outputs", {}).items():
             found += self._error(message, name, health.get("problem"))
@@ -62,6 +62,11 @@ class EventReader:
         told = {name: message[name] for name in ("schema", "device", "time", "state")}
         error = {**told, "event": "error", "source": source, "problem": problem}
         return [Happening("error", error)]
+
+
+def camera_problem(message: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the camera, from a mood message; None where nothing is."""
+    return message.get("problem") if message["state"] == "no_camera" else None
 
 
 def _changes(message: Mapping[str, Any]) -> list[Happening]:

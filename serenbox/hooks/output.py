@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from serenbox.hooks.events import EventReader
+from serenbox.hooks.events import EventReader, camera_problem
 from serenbox.hooks.hook import Hook
 from serenbox.outputs.queueing import Mailbox, Waker
 
@@ -50,7 +50,7 @@ class HookOutput:
 
     def mood(self, message: Mapping[str, Any]) -> None:
         """Look for a camera that has failed."""
-        problem = message.get("problem")
+        problem = camera_problem(message)
         if problem != self._camera_problem:
             self._camera_problem = problem
             # Waits like an event: a camera that is there again must not take its place.

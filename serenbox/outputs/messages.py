@@ -55,7 +55,8 @@ def mood_message(
             Neither it nor `faces` counts in the other states.
         age: Seconds since the mood, or the state, began; by a clock that never jumps.
         faces: Everybody in view, largest first.
-        problem: Why there is no camera; None where it is but being opened.
+        problem: Why there is no camera, or why a pause will not outlast a restart; None where it is
+            but being opened, or will.
         slot: What the diffuser does; None where there is none.
 
     """
@@ -73,7 +74,7 @@ def mood_message(
         "state": state,
         "face_count": len(seen),
         "faces": [_face(tracked) for tracked in seen],
-        **({"problem": problem} if problem and state == "no_camera" else {}),
+        **({"problem": problem} if problem and not sensing else {}),
         **({"slot": slot} if slot else {}),
     }
 

@@ -111,7 +111,7 @@ class Board:
         """Return how the box is doing, ready for JSON: the statistics, and what changes sooner."""
         state = self.mood["state"]
         stats = {key: self._stats[key] for key in _UNKNOWN}
-        stats["problem"] = self._problem if state == "no_camera" else None
+        stats["problem"] = self._problem if state != "sensing" else None
         if state != "sensing":
             stats["camera"] = ""
         return {

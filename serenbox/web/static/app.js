@@ -120,7 +120,10 @@ function notices() {
     found.push(["", `The live preview is on: ${whose} what the camera sees.`]);
   }
   if (health?.hangs) found.push(["bad", "The box has said nothing new for minutes: its service hangs."]);
-  if (mood?.state === "paused") found.push(["", "Paused: the camera is closed."]);
+  if (mood?.state === "paused") {
+    found.push(["", "Paused: the camera is closed."]);
+    if (health?.problem) found.push(["bad", `But ${health.problem}.`]);
+  }
   if (mood?.state === "no_camera") {
     const why = health?.problem ? ` (${health.problem})` : "";
     found.push(["bad", `The camera is lost or not there yet${why}. The box keeps trying to open it.`]);
