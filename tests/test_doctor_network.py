@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serenbox.doctor import Result, Roots, service
+from serenbox.doctor.camera import check_camera
 from serenbox.doctor.firewall import Firewall, can_look_up
 from serenbox.doctor.page import check_page
+from serenbox.doctor.reach import Reach
 from serenbox.settings.schema import MqttSettings, WebSettings
 from tests.machines import bare_machine
 
@@ -53,12 +55,12 @@ def test_broker_that_the_service_may_not_reach_fails_with_what_opens_it(roots: R
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         settings = MqttSettings(enabled=True, host="127.0.0.1", port=port)
-        result = service.check_broker(settings, firewall=CONFINED, etc=roots.etc)
+        result = service.check_broker(settings, Reach(CONFINED, roots.etc))
         assert result.state == "fail"
         assert result.seen == (
             f"127.0.0.1:{port} takes connections, but serenbox.service may not reach 127.0.0.1"
         )
-        assert service.check_broker(settings, firewall=open_to(), etc=roots.etc).state == "ok"
+        assert service.check_broker(settings, Reach(open_to(), roots.etc)).state == "ok"
     program, _, pipe = result.mend.partition(" | ")
     assert pipe.startswith(
         "sudo install -D -m 644 /dev/stdin /etc/systemd/system/serenbox.service.d/"
@@ -75,13 +77,32 @@ def test_broker_whose_name_the_service_may_ask_nobody_for_fails(
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest: find("127.0.0.1", *rest))
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings = MqttSettings(enabled=True, host="broker.lan", port=server.getsockname()[1])
-        result = service.check_broker(settings, firewall=open_to(), etc=roots.etc)
+        result = service.check_broker(settings, Reach(open_to(), roots.etc))
         (roots.etc / "hosts").write_text("127.0.0.1 localhost\n127.0.0.1 Broker.lan  # here\n")
-        mended = service.check_broker(settings, firewall=open_to(), etc=roots.etc)
+        mended = service.check_broker(settings, Reach(open_to(), roots.etc))
     assert result.state == "fail"
     assert result.seen.endswith("may ask nobody for the address of broker.lan")
     assert result.mend == "echo '127.0.0.1 broker.lan' | sudo tee -a /etc/hosts"
     assert mended.state == "ok"
+
+
+def test_a_camera_in_the_network_is_looked_for_like_the_broker(roots: Roots) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        source = f"rtsp://me:geheim@127.0.0.1:{port}/live?key=geheim"
+        found = check_camera(source, [], roots, Reach(open_to(), roots.etc))
+        confined = check_camera(source, [], roots, Reach(CONFINED, roots.etc))
+    gone = check_camera(source, [], roots, Reach(open_to(), roots.etc))
+    assert found.state == "ok"
+    assert found.seen.startswith(f"127.0.0.1:{port} takes connections; whether video comes")
+    assert (confined.state, gone.state) == ("fail", "fail")
+    assert "IPAddressAllow=127.0.0.1" in confined.mend
+    assert "geheim" not in f"{found}{confined}{gone}"
+
+
+def test_a_camera_of_an_impossible_port(roots: Roots) -> None:
+    result = check_camera("http://cam:99999/", [], roots)
+    assert (result.state, result.seen) == ("fail", "http://cam:99999 has no port from 1 to 65535")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
     if capture is None:
         raise CameraError(
             f"{shown}: no video came from there: check the address in a player such as VLC, "
-            "the user and password in it, and the network"
+            "the user and password in it, and with `sudo serenbox check` whether the service may "
+            "reach it"
         )
     return StreamCamera(f"stream {shown}", capture, settings.timeout, settings.rotate)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import grp
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
+from serenbox.addresses import site
 from serenbox.cameras.listing import import_picamera2, usb_cameras
+from serenbox.doctor.reach import Reach
 from serenbox.doctor.result import Result
 from serenbox.errors import CameraError, reason_of
 
@@ -26,6 +29,9 @@ _SMALL_CMA = 64 * 1024
 _LITTLE_CMA = 16 * 1024
 _DMA_HEAPS = ("vidbuf_cached", "linux,cma", "reserved", "default_cma_region")
 """The heaps of which picamera2 takes the first one."""
+
+_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+"""Where each kind of stream is by default, as FFmpeg has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +58,21 @@ def find_cameras(roots: Roots) -> list[CameraNode]:
     ]
 
 
-def check_camera(source: str, cameras: Sequence[CameraNode], roots: Roots) -> Result:
+def check_camera(
+    source: str, cameras: Sequence[CameraNode], roots: Roots, reach: Reach | None = None
+) -> Result:
     """Look whether the camera that the settings name is there.
 
     Args:
         source: The setting `camera.source`.
         cameras: Those that are there.
         roots: Where the nodes are.
+        reach: What the service may reach; everything if None.
 
     """
     name = "camera"
+    if "://" in source:
+        return _check_stream(source, reach or Reach())
     if source.startswith("/dev/"):
         node = roots.dev / source.removeprefix("/dev/")
         if node.exists():
@@ -75,9 +86,10 @@ def check_camera(source: str, cameras: Sequence[CameraNode], roots: Roots) -> Re
     if number:  # of a Raspberry Pi camera
         wanted = wanted[int(number) :][:1]
     if not wanted:
-        mend = "lsusb" if kind == "usb" else "rpicam-hello --list-cameras"
+        pi = "rpicam-hello --list-cameras"
+        mend = {"pi": pi, "usb": "lsusb"}.get(kind, f"lsusb; {pi}")
         what = {"pi": "no Raspberry Pi camera", "usb": "no USB camera"}.get(kind, "no camera")
-        return Result(name, "fail", f"{what} has a node: is it plugged in on both ends?", mend)
+        return Result(name, "fail", f"{what} is found: see that it is plugged in", mend)
     names = dict.fromkeys(camera.name for camera in wanted)
     return Result(name, "ok", f"{', '.join(names)} at {', '.join(str(c.path) for c in wanted)}")
 
@@ -148,9 +160,21 @@ def needs_pi(source: str, cameras: Iterable[CameraNode]) -> bool:
     return kind == "pi" or (kind == "auto" and any(camera.kind == "pi" for camera in cameras))
 
 
+def _check_stream(address: str, reach: Reach) -> Result:
+    parts = urlsplit(site(address))
+    try:
+        port = parts.port or _PORTS.get(parts.scheme, 80)
+    except ValueError:
+        seen = f"{site(address)} has no port from 1 to 65535"
+        return Result("camera", "fail", seen, "sudoedit /etc/serenbox/serenbox.toml")
+    host = parts.hostname or ""
+    found = reach.check("camera", host, port, f"ping -c 3 {host}")
+    if found.state != "ok":
+        return found
+    return replace(found, seen=f"{found.seen}; whether video comes was not tried")
+
+
 def _check_recording(source: str) -> Result:
-    if "://" in source:
-        return Result("camera", "ok", "in the network; not tried")
     path = source.removeprefix("scripted:")
     try:
         Path(path).expanduser().stat()

@@ -10,6 +10,7 @@ from serenbox.daemon.paths import SYSTEM_STATE, Paths, service_paths
 from serenbox.doctor import camera, history, hooks, machine, service, software
 from serenbox.doctor.firewall import unit_firewall
 from serenbox.doctor.page import check_page
+from serenbox.doctor.reach import Reach
 from serenbox.doctor.roots import Person, Roots, person_in_question
 from serenbox.models import EMOTION_MODEL
 
@@ -39,10 +40,10 @@ def examine(
     yield software.check_face_model()
     yield software.check_runtime(model, settings)
     person = person or person_in_question()
-    yield from _camera(settings.camera.source, roots, person)
-    firewall = unit_firewall(roots)
-    yield service.check_broker(settings.mqtt, firewall=firewall, etc=roots.etc)
-    yield check_page(settings.web, firewall, roots.etc)
+    reach = Reach(unit_firewall(roots), roots.etc)
+    yield from _camera(settings.camera.source, roots, person, reach)
+    yield service.check_broker(settings.mqtt, reach)
+    yield check_page(settings.web, reach.firewall, roots.etc)
     yield from hooks.check_hooks(settings.hooks, person)
     yield service.check_unit(roots)
     yield machine.check_temperature(roots)
@@ -52,9 +53,9 @@ def examine(
     yield history.check_history(settings.history, Paths(state, state).history)
 
 
-def _camera(source: str, roots: Roots, person: Person) -> Iterator[Result]:
+def _camera(source: str, roots: Roots, person: Person, reach: Reach) -> Iterator[Result]:
     cameras = camera.find_cameras(roots)
-    yield camera.check_camera(source, cameras, roots)
+    yield camera.check_camera(source, cameras, roots, reach)
     if camera.is_device(source):
         yield camera.check_access(source, cameras, person, roots)
     if camera.needs_pi(source, cameras):

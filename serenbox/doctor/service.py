@@ -2,65 +2,31 @@
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.addresses import host_and_port
-from serenbox.doctor.firewall import Firewall, can_look_up
+from serenbox.doctor.reach import LOCAL, Reach
 from serenbox.doctor.result import Result
-from serenbox.doctor.systemd import UNIT, ask_systemctl, command_that_adds, runs_here
-from serenbox.errors import reason_of
+from serenbox.doctor.systemd import UNIT, ask_systemctl, runs_here
 
 if TYPE_CHECKING:
     from serenbox.doctor.roots import Roots
     from serenbox.settings.schema import MqttSettings
 
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
-
-def check_broker(
-    settings: MqttSettings,
-    timeout: float = 3.0,
-    firewall: Firewall | None = None,
-    etc: Path = Path("/etc"),
-) -> Result:
+def check_broker(settings: MqttSettings, reach: Reach | None = None) -> Result:
     """Look whether the broker takes connections, and those of the service, too; nothing is sent.
 
     Args:
         settings: Where it is, and whether it is used at all.
-        timeout: Seconds to wait for an answer.
-        firewall: What the service may reach; everything if None.
-        etc: The folder in which the system keeps what it knows of names.
+        reach: What the service may reach; everything if None.
 
     """
     if not settings.enabled:
         return Result("broker", "ok", "not used: mqtt.enabled is false")
-    place = host_and_port(settings.host, settings.port)
-    try:
-        with socket.create_connection((settings.host, settings.port), timeout) as connection:
-            address = str(connection.getpeername()[0]).partition("%")[0]
-    # No name at all, such as one with two dots in a row, is a UnicodeError.
-    except (OSError, UnicodeError) as error:
-        reason = reason_of(error)
-        if settings.host in _LOCAL:
-            mend = "sudo apt install mosquitto && sudo systemctl restart mosquitto"
-        else:
-            mend = f"ping -c 3 {settings.host}"
-        return Result("broker", "fail", f"{place} takes no connections ({reason})", mend)
-    return _judge_reach(settings.host, place, address, firewall or Firewall(), etc)
-
-
-def _judge_reach(host: str, place: str, address: str, firewall: Firewall, etc: Path) -> Result:
-    """Judge whether the service reaches a broker that whoever runs the check has reached."""
-    if not firewall.lets_through(address):
-        seen = f"{place} takes connections, but {UNIT} may not reach {address}"
-        mend = command_that_adds(f"IPAddressAllow={address}", f"reach-{address}")
-        return Result("broker", "fail", seen, mend)
-    if not can_look_up(host, etc, firewall):
-        seen = f"{place} takes connections, but {UNIT} may ask nobody for the address of {host}"
-        return Result("broker", "fail", seen, f"echo '{address} {host}' | sudo tee -a /etc/hosts")
-    return Result("broker", "ok", f"{place} takes connections")
+    mend = f"ping -c 3 {settings.host}"
+    if settings.host in LOCAL:
+        mend = "sudo apt install mosquitto && sudo systemctl restart mosquitto"
+    return (reach or Reach()).check("broker", settings.host, settings.port, mend)
 
 
 def check_unit(roots: Roots) -> Result:
