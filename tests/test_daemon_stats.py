@@ -22,7 +22,7 @@ def test_frames_per_second_of_late() -> None:
         assert stats.fps(199 / 5 + silence) == pytest.approx(5 * (10 - silence) / 10, abs=0.2)
 
 
-@pytest.mark.parametrize("gap", [1.0, 5.0])
+@pytest.mark.parametrize("gap", [1.0, 5.0, 7.0, 10.0])
 def test_slow_frames_are_no_stall(gap: float) -> None:
     stats = FrameStats()
     for number in range(20):

@@ -45,11 +45,14 @@ class FrameStats:
             self._latencies[stage].append(latency)
 
     def fps(self, now: float) -> float:
-        """Return frames per second over the last ten seconds."""
-        recent = [moment for moment in self._moments.values() if moment > now - _OF_LATE]
-        if len(recent) < 2 or now <= min(recent):
+        """Return frames per second over the last ten seconds, or of slower ones the last two."""
+        moments = sorted(self._moments.values())
+        recent = [moment for moment in moments if moment > now - _OF_LATE]
+        if len(recent) < 2 <= len(moments) and now - moments[-1] < 3 * (moments[-1] - moments[-2]):
+            recent = moments[-2:]
+        if len(recent) < 2 or now <= recent[0]:
             return 0.0
-        first, last = min(recent), max(recent)
+        first, last = recent[0], recent[-1]
         gap = (last - first) / (len(recent) - 1)
         # In a stall the figure falls at once: silence counts as soon as a frame is overdue.
         overdue = max(0.0, now - last - gap)
