@@ -117,6 +117,18 @@ def test_only_what_a_hook_is_for_runs_it(tmp_path: Path) -> None:
     ]
 
 
+def test_troubles_that_come_together_are_all_told(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    with running(hook(script(tmp_path / "hook", f"cat >> {seen}"), events=("error",))) as output:
+        output.stats(
+            change() | {"outputs": {"mqtt": {"problem": "refused"}, "history": {"problem": "full"}}}
+        )
+        wait_runs(output, 2)
+        assert output.health()["dropped"] == 0
+    events = [json.loads(line) for line in seen.read_text().splitlines()]
+    assert [event["source"] for event in events] == ["mqtt", "history"]
+
+
 def test_a_camera_that_soon_comes_back_is_told(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     output = HookOutput([hook(script(tmp_path / "hook", f"cat >> {seen}"), events=("error",))])

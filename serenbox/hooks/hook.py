@@ -33,7 +33,9 @@ _START_ADVICE = {
 
 
 class Hook:
-    """Runs a command, one at a time; of each event that comes meanwhile, the newest waits.
+    """Runs a command, one at a time.
+
+    Of each event that comes meanwhile, the newest waits; of `error`, that of each source.
 
     Args:
         settings: When to run what.
@@ -46,7 +48,7 @@ class Hook:
         self._clock = clock
         self.name = Path(settings.command[0]).name
         """For the log."""
-        self._waiting: dict[str, Mapping[str, Any]] = {}
+        self._waiting: dict[tuple[str, str | None], Mapping[str, Any]] = {}
         self._process: HookProcess | None = None
         self._stopping = False
         self._lines = LineLog(self.name, clock)
@@ -68,9 +70,10 @@ class Hook:
     def offer(self, happening: Happening) -> None:
         """Take an event, if it is one of those that the hook is for."""
         if happening.event in self._settings.events:
+            kind = happening.event, happening.message.get("source")
             # Taken out first, so that it stands behind what came before it.
-            self.dropped += self._waiting.pop(happening.event, None) is not None
-            self._waiting[happening.event] = happening.message
+            self.dropped += self._waiting.pop(kind, None) is not None
+            self._waiting[kind] = happening.message
 
     def turn(self) -> None:
         """Go on as far as possible without waiting."""
@@ -80,8 +83,7 @@ class Hook:
                 self._judge(self._process)
             self._process = None
         while self._process is None and self._waiting:
-            event = next(iter(self._waiting))
-            self._begin(self._waiting.pop(event))
+            self._begin(self._waiting.pop(next(iter(self._waiting))))
 
     def stop(self, grace: float) -> None:
         """Begin nothing any more, and end what runs: by force after `grace` seconds."""
