@@ -38,8 +38,8 @@ class EmotionDetector:
         min_confidence: The score an emotion needs to be named, 0 to 1, in place of the thresholds
             that come with the model.
         prior_exponent: How much to count on common emotions: 0 takes all seven for equally likely,
-            1 for as likely as among the faces the model learnt from. Where None, it is
-            `USUAL_PRIOR_EXPONENT`, or what the model says where that is less.
+            1 for as likely as among the faces the model learnt from. It is never more than the
+            model says: what training left in the logits must not be put back twice.
         tiles: Look for small faces too, as in a group photo; slower on large pictures.
 
     Raises:
@@ -56,18 +56,17 @@ class EmotionDetector:
         runtime: Runtime = "auto",
         threads: int = 1,
         min_confidence: float | None = None,
-        prior_exponent: float | None = None,
+        prior_exponent: float = USUAL_PRIOR_EXPONENT,
         tiles: bool = True,
     ) -> None:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is {min_confidence}, and must be from 0 to 1")
-        self.classifier = EmotionClassifier(
-            model, threads=threads, runtime=runtime, prior_exponent=prior_exponent
-        )
+        if not 0 <= prior_exponent <= 1:
+            raise ValueError(f"prior_exponent is {prior_exponent}, and must be from 0 to 1")
+        self.classifier = EmotionClassifier(model, threads=threads, runtime=runtime)
         """The emotion classifier."""
-        if prior_exponent is None:
-            own = self.classifier.metadata.scores.prior_exponent
-            self.classifier.put_back(min(USUAL_PRIOR_EXPONENT, own))
+        own = self.classifier.metadata.scores.prior_exponent
+        self.classifier.put_back(min(prior_exponent, own))
         thresholds = self.classifier.metadata.scores.thresholds
         if min_confidence is not None:
             thresholds = dict.fromkeys(EMOTIONS, min_confidence)

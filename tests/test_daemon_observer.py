@@ -21,6 +21,8 @@ from serenbox.results import EMOTIONS
 from serenbox.settings.schema import MoodSettings, SensingSettings, Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
 
@@ -106,6 +108,12 @@ def test_the_real_models(portrait: npt.NDArray[np.uint8], announcer: Announcer) 
     assert observer.take(Captured(Frame(portrait, 1.0), time.monotonic(), 1))
     assert announcer.label == "happy"
     assert set(observer.stats.latency_ms()) == {"capture", "find", "classify", "total"}
+
+
+@pytest.mark.usefixtures("face_model")
+def test_what_a_model_never_left_out_is_not_put_back(emotion_model: Path) -> None:
+    pipeline = Pipeline(Settings(sensing=SensingSettings(model=str(emotion_model))))
+    assert pipeline._detector.classifier.metadata.scores.prior_exponent == 0
 
 
 @pytest.mark.usefixtures("face_model")

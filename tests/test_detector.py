@@ -123,6 +123,7 @@ def test_a_confidence_asked_for_replaces_the_thresholds(emotion_model: Path) -> 
 def test_half_of_the_prior_counts_unless_told_otherwise(portrait: Image) -> None:
     model = EmotionClassifier().metadata
     given = {e: EmotionDetector(prior_exponent=e).classify_cropped(portrait).scores for e in (0, 1)}
+    assert EmotionDetector(prior_exponent=1).classifier.metadata == model, "no more than its own"
 
     # A score is proportional to exp(logit / T) * prior^(e / T), so the share of the prior shows in
     # the ratios between the scores.

@@ -82,9 +82,10 @@ class DetectTool(Tool):
             "--prior-exponent",
             metavar="SHARE",
             type=_score,
+            default=USUAL_PRIOR_EXPONENT,
             help="how much to count on common emotions: 0 takes all seven for equally likely, so "
-            f"that rare ones are found more often, 1 for as likely as in training (default: "
-            f"{USUAL_PRIOR_EXPONENT}, or the model's own where that is less)",
+            "that rare ones are found more often, 1 for as likely as in training; never more than "
+            f"the model says (default: {USUAL_PRIOR_EXPONENT})",
         )
         add(
             "--runtime",

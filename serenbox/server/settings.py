@@ -82,12 +82,12 @@ class ServerSettings:
         "SCORE",
         'an emotion with a score below this is "uncertain" in /detect',
     )
-    prior_exponent: float | None = _setting(
-        None,
+    prior_exponent: float = _setting(
+        USUAL_PRIOR_EXPONENT,
         _number(0, 1),
         "SHARE",
-        "how much to count on common emotions: from 0, all seven alike, to 1, as in training "
-        f"(default: {USUAL_PRIOR_EXPONENT}, or the model's own where that is less)",
+        "how much to count on common emotions: from 0, all seven alike, to 1, as in training; "
+        "never more than the model says",
     )
     total: int = _setting(
         100,

@@ -137,8 +137,8 @@ class MoodSettings(_Table):
         float,
         Setting(
             "How much to count on common emotions: 0 takes all seven for equally likely, 1 for as "
-            "likely as among the faces the model learnt from. Less shows rare ones such as fear "
-            "more readily; more is surer of neutral and happy.",
+            "likely as among the faces the model learnt from; never more than the model says. Less "
+            "shows rare ones such as fear more readily; more is surer of neutral and happy.",
             0,
             1,
         ),
