@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -12,6 +11,7 @@ from convert.errors import InputError
 from convert.options import DEFAULT_CROP, SCALES, Options
 from serenbox.model_file import CropSpec
 from serenbox.results import EMOTIONS
+from training.options import lift_option, number_option, part_option, whole_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     _add(
         group,
         "--calibration-images",
-        _whole(1, 28_709),
+        whole_option(1, 28_709),
         "N",
         "faces of the Training split to calibrate on, every class alike as far as there are faces",
     )
@@ -119,9 +119,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "train the weights for what int8 does to them, on so many batches of 64 faces, so that the "
         "result answers as the original does"
     )
-    _add(group, "--fine-tune", _whole(0, 100_000), "STEPS", text)
+    _add(group, "--fine-tune", whole_option(0, 100_000), "STEPS", text)
     text = "refuse a result that loses more accuracy than this, in percentage points"
-    _add(group, "--max-drop", _number, "POINTS", text)
+    _add(group, "--max-drop", number_option, "POINTS", text)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -146,14 +146,14 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
     _add(
         group,
         "--prior-exponent",
-        _part,
+        part_option,
         "E",
         "how much of the class prior of the training to put back: 0 all classes alike, 1 all of it",
     )
     _add(
         group,
         "--target-precision",
-        _part,
+        part_option,
         "P",
         "how often a named emotion shall be right; a label's threshold is the lowest that does it, "
         "0.4 at least",
@@ -161,7 +161,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
     _add(
         group,
         "--max-uncertain",
-        _part,
+        part_option,
         "P",
         "largest part of a label's faces that its threshold may call uncertain",
     )
@@ -171,14 +171,14 @@ def _add_metadata(parser: argparse.ArgumentParser) -> None:
     crop = DEFAULT_CROP
     group = parser.add_argument_group("what the device shall do, and names")
     text = "space around the face, as a part of its longer side (default: %(default)s)"
-    group.add_argument("--margin", type=_part, default=crop.margin, metavar="PART", help=text)
+    group.add_argument("--margin", type=part_option, default=crop.margin, metavar="PART", help=text)
     group.add_argument(
         "--no-level-eyes", dest="level_eyes", action="store_false", help="do not turn the face"
     )
     text = "how far the crop moves to the forehead, as a part of its side (default: %(default)s)"
-    group.add_argument("--lift", type=_lift, default=crop.lift, metavar="PART", help=text)
+    group.add_argument("--lift", type=lift_option, default=crop.lift, metavar="PART", help=text)
     text = "side of the crop in pixels, as sharp as the training faces (default: %(default)s)"
-    size = _whole(8, 1024)
+    size = whole_option(8, 1024)
     group.add_argument("--resolution", type=size, default=crop.resolution, metavar="N", help=text)
     _add(group, "--name", _text, "NAME", "name of the model")
     _add(group, "--version", _text, "VERSION", "version of the model")
@@ -197,33 +197,6 @@ def _add(
     group.add_argument(
         flag, type=kind, default=default, metavar=metavar, help=f"{text} (default: %(default)s)"
     )
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse_whole(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            _refuse(f"{text!r} is not a whole number from {low} to {high}")
-        return int(text)
-
-    return parse_whole
-
-
-def _number(text: str, low: float = -100, high: float = 100) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        _refuse(f"{text!r} is not a number from {low:g} to {high:g}")
-    return value
-
-
-def _part(text: str) -> float:
-    return _number(text, 0, 1)
-
-
-def _lift(text: str) -> float:
-    return _number(text, -0.5, 0.5)
 
 
 def _text(text: str) -> str:

@@ -116,6 +116,7 @@ def test_a_cache_that_cannot_be_written_leaves_nothing(csv_file: Path, tmp_path:
         ("PublicTest", "Validation", "line 72"),
         ("\n6,", "\n9,", "line 6"),
         ("\n0,", "\n0,300 ", "line 2"),
+        ("\n0,", "\n0,99999999999999999999 ", "line 2"),
     ],
 )
 def test_damaged_row_is_named(csv_file: Path, old: str, new: str, named: str) -> None:
@@ -136,6 +137,17 @@ def test_truncated_archive_is_named(csv_file: Path) -> None:
 def test_missing_file_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give the path"):
         load_faces(tmp_path / "nowhere.csv")
+
+
+def test_what_else_lies_in_the_folders_does_no_harm(tmp_path: Path) -> None:
+    folder = tmp_path / "archive" / "kaggle"
+    fer2013.write_folders(folder)
+    sha256 = load_faces(folder).sha256
+    next(folder.glob("train/*")).joinpath(".ipynb_checkpoints").mkdir()
+    assert load_faces(folder).sha256 == sha256
+
+    with pytest.raises(DataError, match="give the folder that has train/ and test/ in it"):
+        load_faces(tmp_path / "archive")
 
 
 def test_damaged_picture_is_named(tmp_path: Path) -> None:

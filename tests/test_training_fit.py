@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -26,6 +26,8 @@ from training.errors import RunError
 from training.files import CHECKPOINT
 from training.fit import FitSettings, Run
 from training.fit_settings import Augmentation
+from training.network import build_network
+from training.record import write_model
 from training.results import tabulate
 
 ROOT = Path(__file__).parent.parent
@@ -187,6 +189,42 @@ def test_a_run_does_not_go_on_with_other_faces(trained: Run, faces: Faces) -> No
         other.resume()
 
 
+def test_a_run_does_not_go_on_with_another_start_or_teacher(
+    trained: Run, faces: Faces, tmp_path: Path
+) -> None:
+    start = tmp_path / "start.keras"
+    settings = replace(trained.settings, weights=str(start), teacher=(str(start),))
+
+    def write_start() -> None:
+        write_model(build_network(32, backbone="mobilenet_v1", alpha=0.1), start)
+
+    def run() -> Run:
+        return Run(faces, settings, tmp_path / "run")
+
+    write_start()
+    begun = run()
+    sha256 = hashlib.sha256(start.read_bytes()).hexdigest()
+    assert begun.origin == {"weights_sha256": sha256, "teacher_sha256": [sha256]}
+    begun.start()
+    begun.train(lambda _: None)
+    run().resume()
+    write_start()
+    with pytest.raises(RunError, match=r"weights_sha256 was \w+, not \w+; teacher_sha256 was"):
+        run().resume()
+
+
+@pytest.mark.parametrize(("name", "value"), [("label_set", "fer2013"), ("balance", 0.5)])
+def test_a_teacher_that_was_trained_otherwise_is_refused(
+    trained: Run, faces: Faces, tmp_path: Path, name: str, value: object
+) -> None:
+    settings = replace(trained.settings, teacher=(str(tmp_path / "model.keras"),))
+    Run(faces, settings, tmp_path)  # of a network without a record nothing is known
+    record = {"settings": {"label_set": "ferplus", "balance": 1.0, name: value}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=f"was trained with --(labels|balance) {value}, and this"):
+        Run(faces, settings, tmp_path)
+
+
 def test_finished_run_is_not_overwritten(finished: Path, refuse: Refuse) -> None:
     assert "already holds a finished model" in refuse(finished, "--epochs", "3")
 
@@ -340,6 +378,7 @@ def test_an_older_backbone_teaches_the_one_that_ships(
     ("options", "named"),
     [
         (["--size", "50"], "--size is 50, and must be a multiple of 32"),
+        (["--seed", "4294967296"], "--seed is 4294967296, and must be from 0 to 4294967295"),
         (["--noise", "2"], "--noise is 2, and must be from 0 to 1"),
         (["--weights", "nowhere.h5"], "nowhere.h5: no such file"),
         (["--backbone", "mobilenet_v2", "--weights", "faceres.json"], "FaceRes is a mobilenet_v1"),

@@ -143,11 +143,26 @@ def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) 
     lonely = tmp_path / "lonely"
     lonely.mkdir()
     (lonely / "model.keras").write_bytes(b"somebody's")
-    with pytest.raises(RunError, match="already holds a finished model"):
+    with pytest.raises(RunError, match="already holds another model"):
         average_runs(runs, faces, lonely)
     assert (lonely / "model.keras").read_bytes() == b"somebody's"
-    with pytest.raises(RunError, match="already holds a finished model"):
+    with pytest.raises(RunError, match="already holds another model"):
         average_runs(runs, faces, runs[0])
+
+
+def test_a_mean_that_is_there_already_stays_unless_a_run_is_another_one_by_now(
+    runs: list[Path], faces: Faces, tmp_path: Path
+) -> None:
+    copies = [shutil.copytree(run, tmp_path / run.name) for run in runs]
+    mean = tmp_path / "mean"
+    average_runs(copies, faces, mean)
+    made = (mean / "model.keras").stat()
+
+    average_runs(copies, faces, mean)
+    assert (mean / "model.keras").stat() == made
+    shutil.copy(copies[1] / "model.keras", copies[0] / "model.keras")
+    with pytest.raises(RunError, match="already holds another model"):
+        average_runs(copies, faces, mean)
 
 
 def test_statistics_are_those_of_the_batches() -> None:

@@ -17,6 +17,9 @@ from training.fit_settings import OLDER_RUNS
 if TYPE_CHECKING:
     from pathlib import Path
 
+_OPEN = ("data", "weights_sha256", "teacher_sha256")
+"""What need not be known of a run to go on with it."""
+
 
 def save_checkpoint(
     folder: Path,
@@ -97,11 +100,14 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _check_settings(arrays: dict[str, Any], now: dict[str, Any]) -> None:
-    # Older checkpoints do not tell their data.
-    began = {"data": now.get("data"), **OLDER_RUNS, **json.loads(str(arrays["settings"]))}
+    wanted = json.loads(json.dumps(now))
+    began = {**OLDER_RUNS, **json.loads(str(arrays["settings"]))}
+    for name in _OPEN:  # older checkpoints do not tell them, and a file may be gone by now
+        if None in (began.get(name), wanted.get(name)):
+            began[name] = wanted.get(name)
     changed = [
         f"{name} was {began.get(name)}, not {value}"
-        for name, value in json.loads(json.dumps(now)).items()
+        for name, value in wanted.items()
         if began.get(name) != value
     ]
     if changed:

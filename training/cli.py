@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from serenbox.runtime import Runtime
 from training.data import LabelSet, load_faces
 from training.errors import TrainingError
+from training.files import CHECKPOINT
 from training.fit_command import TerminatedError, add_fit
 from training.labels import SPLITS
-from training.options import add_data_options
+from training.options import add_data_options, lift_option, part_option, whole_option
 from training.quiet import quiet
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _going_on(options: argparse.Namespace) -> str:
-    """Say how the command goes on, where one can: only `fit` has --resume."""
-    return "; --resume goes on after the last whole epoch" if "resume" in options else ""
+    """Say how the command goes on, where it can: `fit` does, after a first whole epoch."""
+    begun = "resume" in options and (options.out / CHECKPOINT).exists()
+    return "; --resume goes on after the last whole epoch" if begun else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,9 +167,9 @@ def _add_crop(commands: Any) -> None:
         "--photos", type=Path, required=True, metavar="DIR", help="photographs in DIR/<emotion>/"
     )
     for name, kind, default, text in (
-        ("margins", float, MARGINS, "margins to try, as a part of the face's longer side"),
-        ("lifts", float, (0.0,), "lifts to try, as a part of the crop's side"),
-        ("resolutions", int, (48,), "resolutions to try, pixels"),
+        ("margins", part_option, MARGINS, "margins to try, as a part of the face's longer side"),
+        ("lifts", lift_option, (0.0,), "lifts to try, as a part of the crop's side"),
+        ("resolutions", whole_option(8, 1024), (48,), "resolutions to try, pixels"),
     ):
         parser.add_argument(f"--{name}", type=kind, nargs="+", default=default, help=text)
     parser.add_argument(

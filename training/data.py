@@ -19,7 +19,7 @@ from training.errors import DataError, RunError
 from training.files import write_atomically
 from training.labels import FERPLUS_COLUMNS, SPLITS
 from training.near_copies import show_one_of
-from training.sources import RawFaces, read_faces, read_votes
+from training.sources import RawFaces, pictures_in, read_faces, read_votes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,11 +180,13 @@ def hash_source(path: Path) -> str:
         if not path.is_dir():
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
-        for member in sorted(path.glob("*/*/*")):
+        for member in pictures_in(path):
             digest.update(str(member.relative_to(path)).encode())
             digest.update(member.read_bytes())
     except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}; give the path of the data set"
+        msg = (
+            f"{error.filename or path} cannot be read: {error.strerror}; give the path of the data"
+        )
         raise DataError(msg) from error
     return digest.hexdigest()
 

@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -26,12 +27,12 @@ from training.fused import fuse
 from training.loss import BalancedCrossEntropy
 from training.metrics import measure
 from training.network import build_network, load_backbone, with_size
+from training.origin import check_teacher, origin_of
 from training.predict import keras_logits, model_inputs
 from training.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -55,7 +56,8 @@ class Run:
 
         Raises:
             DataError: a class is missing.
-            RunError: the batches cannot be divided among the machines.
+            RunError: the batches cannot be divided among the machines, or a teacher is of
+                another kind.
 
         """
         with quiet():  # it seeds TensorFlow, too, which greets, wherever that is installed
@@ -65,8 +67,12 @@ class Run:
         self._images = train.images
         targets = train.targets(settings.label_set)
         data = hashlib.sha256(train.images.tobytes() + targets.tobytes()).hexdigest()
+        self.origin = origin_of(settings)
+        """The SHA-256 of start weights and teachers."""
+        for teacher in settings.teacher:
+            check_teacher(Path(teacher), settings)
         # What must be the same when a run goes on.
-        self._beginning = {**asdict(settings), "data": data}
+        self._beginning = {**asdict(settings), **self.origin, "data": data}
         self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)
         self._targets = _smooth(targets, settings.label_smoothing)
         self._loss = BalancedCrossEntropy(self.prior, settings.balance)

@@ -139,11 +139,12 @@ def _fit(options: argparse.Namespace) -> int:
     with quiet():  # TensorFlow greets
         from training.checkpoint import check_same_run
         from training.fit import Run
+        from training.origin import origin_of
         from training.record import check_same_data, write_record
 
     resume = _check_folder(options.out, options.resume)
     if resume and (options.out / RECORD).exists():
-        check_same_run(options.out, dataclasses.asdict(settings))
+        check_same_run(options.out, {**dataclasses.asdict(settings), **origin_of(settings)})
         check_same_data(options.out, options.data, options.ferplus)
         print(f"{options.out} already holds the finished model of this run")
         return 0

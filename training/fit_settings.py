@@ -126,7 +126,7 @@ class FitSettings:
             ("teacher-share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
             ("balance", 0 <= self.balance <= 1, "from 0 to 1"),
             ("label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
-            ("seed", self.seed >= 0, "0 or more"),
+            ("seed", 0 <= self.seed < 2**32, "from 0 to 4294967295"),
         ):
             if not fits:
                 value = getattr(self, name.replace("-", "_"))

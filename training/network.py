@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def load_network(path: Path, role: str) -> keras.Model:
         raise RunError(msg)
     try:
         network = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         msg = f"{role} {path} is not a whole Keras model: {str(error).splitlines()[0]}"
         raise RunError(msg) from error
     if network.output_shape != (None, len(EMOTIONS)) or network.input_shape[3:] != (1,):

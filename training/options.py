@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING
 
 from training.errors import RunError
 from training.files import local_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -37,3 +39,37 @@ def path_option(text: str) -> Path:
 def file_option(text: str) -> str:
     """Read a path or a word that is none, as text."""
     return str(path_option(text))
+
+
+def whole_option(low: int, high: int) -> Callable[[str], int]:
+    """Return what reads a whole number from `low` to `high`."""
+
+    def parse_whole(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            msg = f"{text!r} is not a whole number from {low} to {high}"
+            raise argparse.ArgumentTypeError(msg)
+        return int(text)
+
+    return parse_whole
+
+
+def number_option(text: str, low: float = -100, high: float = 100) -> float:
+    """Read a number from `low` to `high`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        msg = f"{text!r} is not a number from {low:g} to {high:g}"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def part_option(text: str) -> float:
+    """Read a number from 0 to 1."""
+    return number_option(text, 0, 1)
+
+
+def lift_option(text: str) -> float:
+    """Read a `CropSpec.lift`."""
+    return number_option(text, -0.5, 0.5)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.data import hash_source
 from training.errors import RunError
@@ -44,6 +45,7 @@ def write_record(run: Run, faces: Faces) -> None:
     write_atomically(run.folder / "curves.png", draw_curves(run.history))
     record = {
         "settings": _settings(run),
+        **run.origin,
         "labels": list(EMOTIONS),
         "class_prior": dict(zip(EMOTIONS, run.prior.tolist(), strict=True)),
         "training_faces": run.training_faces,
@@ -84,8 +86,10 @@ def read_record(run: Path) -> dict[str, Any]:
     """
     try:
         record: dict[str, Any] = json.loads((run / RECORD).read_text())
-        for key in ("settings", "class_prior", "data_sha256", "seconds"):
+        for key in ("settings", "data_sha256", "seconds"):
             record[key]
+        if sorted(record["class_prior"]) != sorted(EMOTIONS):
+            raise KeyError("class_prior")  # noqa: TRY301 - told like what else is wrong with it
         record["settings"] = {**OLDER_RUNS, **record["settings"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{run} is not the folder of a finished run: {RECORD} is missing or not whole"
@@ -108,10 +112,18 @@ def write_model(network: keras.Model, path: Path) -> None:
         RunError: it cannot be written.
 
     """
-    with tempfile.TemporaryDirectory() as folder:
-        temporary = Path(folder) / path.name
-        network.save(temporary)
-        write_atomically(path, temporary.read_bytes())
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder) / path.name
+            network.save(temporary)
+            content = temporary.read_bytes()
+    except OSError as error:
+        msg = (
+            f"the model cannot be put together in {tempfile.gettempdir()} ({reason_of(error)}): "
+            "make room there, or name another folder with TMPDIR; `fit` goes on with --resume"
+        )
+        raise RunError(msg) from error
+    write_atomically(path, content)
 
 
 def versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.errors import RunError
 from training.files import MODEL, write_atomically
@@ -55,7 +56,10 @@ FIGURES = (
 )
 """On PublicTest, with the class prior of the training faces put back."""
 
-COLUMNS = ("run", *SETTINGS, "augmentation", "commit", "minutes", "sha256", *FIGURES)
+ORIGIN = ("weights_sha256", "teacher_sha256")
+"""Which files start weights and teachers were; unknown of runs before they were recorded."""
+
+COLUMNS = ("run", *SETTINGS, "augmentation", *ORIGIN, "commit", "minutes", "sha256", *FIGURES)
 
 
 def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
@@ -95,12 +99,16 @@ def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
 def _read(table: Path) -> list[dict[str, str]]:
     if not table.exists():
         return []
-    with table.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            msg = f"{table} has other columns than this program writes; give --table another file"
-            raise RunError(msg)
-        return list(reader)
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) == COLUMNS:
+                return list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        msg = f"{table} cannot be read ({reason_of(error)}); give --table another file"
+        raise RunError(msg) from error
+    msg = f"{table} has other columns than this program writes; give --table another file"
+    raise RunError(msg)
 
 
 def _row(run: Path, public: Faces) -> dict[str, str]:
@@ -114,6 +122,7 @@ def _row(run: Path, public: Faces) -> dict[str, str]:
         "augmentation": " ".join(
             f"{name}={_text(value, 'g').replace(' ', '/')}" for name, value in augmentation.items()
         ),
+        **{name: _text(record.get(name)) for name in ORIGIN},
         "commit": str(record.get("commit") or ""),
         "minutes": f"{record.get('seconds', 0) / 60:.0f}",
         "sha256": prediction.model["sha256"],

@@ -47,6 +47,8 @@ little comes of a few faces more or less."""
 def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     """Write the mean of finished runs, with statistics of its own, as if it were a run.
 
+    Where `out` holds that mean already, it stays as it is.
+
     The statistics are taken of faces varied as in the last of the runs.
 
     Args:
@@ -56,13 +58,13 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
 
     Raises:
         RunError: A run is not finished or a mean itself, the runs have other shapes, labels,
-            balance, data or class priors, or `out` holds a model already or cannot be written.
+            balance, data or class priors, or `out` holds another model or cannot be written.
         DataError: There are no votes.
 
     """
     if (out / MODEL).exists():
-        msg = f"{out} already holds a finished model; give --out another folder"
-        raise RunError(msg)
+        _check_made_of(out, runs)
+        return
     records = [read_record(run) for run in runs]
     for run, record in zip(runs, records, strict=True):
         _check_alike(run, record, runs[0], records[0])
@@ -78,7 +80,11 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         **records[-1],
         "settings": _merged([each["settings"] for each in records]),
         "class_prior": dict(zip(EMOTIONS, prior.tolist(), strict=True)),
-        "averaged": [hashlib.sha256((run / MODEL).read_bytes()).hexdigest() for run in runs],
+        **{
+            name: _merged([each.get(name) for each in records])
+            for name in ("weights_sha256", "teacher_sha256")
+        },
+        "averaged": _hashes(runs),
         "seconds": sum(each["seconds"] for each in records),
         "commit": git_commit(),
         "versions": versions(),
@@ -87,6 +93,25 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     # The model comes last: an end in between leaves none that would look finished.
     write_atomically(out / RECORD, (json.dumps(record, indent=2) + "\n").encode())
     write_model(networks[0], out / MODEL)
+
+
+def _check_made_of(out: Path, runs: list[Path]) -> None:
+    """Refuse to take what is there for the mean of these runs where it is not."""
+    try:
+        made_of = read_record(out).get("averaged")
+    except RunError:
+        made_of = None
+    if made_of is None or made_of != _hashes(runs):
+        msg = f"{out} already holds another model; give --out another folder"
+        raise RunError(msg)
+
+
+def _hashes(runs: list[Path]) -> list[str]:
+    try:
+        return [hashlib.sha256((run / MODEL).read_bytes()).hexdigest() for run in runs]
+    except OSError as error:
+        msg = f"{error.filename} cannot be read ({error.strerror}): name folders of finished runs"
+        raise RunError(msg) from error
 
 
 def _batches(settings: dict[str, Any], faces: Faces) -> Iterator[NDArray[np.float32]]:

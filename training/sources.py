@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_MOST_DIGITS = 9
+"""Of a number of votes; ten annotators give no more than two."""
+
+_PICTURES = (".jpg", ".jpeg", ".png")
+
 
 class RawFaces(NamedTuple):
     """Faces as read, before anything is checked across them."""
@@ -58,6 +63,8 @@ def _collect(faces: Iterator[tuple[NDArray[np.uint8], int, str]], path: Path) ->
         splits.append(split)
     if not images:
         msg = f"{path} holds no faces"
+        if path.is_dir():
+            msg += ": give the folder that has train/ and test/ in it"
         raise DataError(msg)
     return RawFaces(np.stack(images), np.array(labels, np.int64), np.array(splits))
 
@@ -114,7 +121,7 @@ def _csv_faces(path: Path) -> Iterator[tuple[NDArray[np.uint8], int, str]]:
 def _parse_pixels(text: str, where: str) -> NDArray[np.uint8]:
     try:
         values = np.array(text.split(), dtype=np.int64)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         msg = f"{where}: pixels are not whole numbers ({error})"
         raise DataError(msg) from error
     if values.size != FACE_SIZE**2:
@@ -126,12 +133,14 @@ def _parse_pixels(text: str, where: str) -> NDArray[np.uint8]:
     return values.astype(np.uint8).reshape(FACE_SIZE, FACE_SIZE)
 
 
+def pictures_in(root: Path) -> list[Path]:
+    """Return the pictures of Kaggle's folder, sorted by path: `train/angry/….jpg` and so on."""
+    found = root.glob("*/*/*")
+    return sorted(path for path in found if path.suffix.lower() in _PICTURES and path.is_file())
+
+
 def _folder_faces(root: Path) -> Iterator[tuple[NDArray[np.uint8], int, str]]:
-    pictures = sorted(
-        (path for path in root.glob("*/*/*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"}),
-        key=lambda path: path.name,
-    )
-    for path in pictures:
+    for path in sorted(pictures_in(root), key=lambda path: path.name):
         label = path.parent.name.lower()
         if label not in EMOTIONS:
             msg = f"{path}: its folder {path.parent.name!r} is none of {', '.join(EMOTIONS)}"
@@ -173,8 +182,8 @@ def read_votes(path: Path) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
     columns = ("Usage", "Image name", *FERPLUS_COLUMNS)
     rows, splits = [], []
     for line, row in csv_rows(path, columns):
-        if not all(count.isdecimal() for count in row[2:]):
-            msg = f"{path}, line {line}: a vote is not a whole number"
+        if not all(count.isdecimal() and len(count) <= _MOST_DIGITS for count in row[2:]):
+            msg = f"{path}, line {line}: a vote is not a whole number, or a very large one"
             raise DataError(msg)
         rows.append([int(count) for count in row[2:]])
         splits.append(row[0])

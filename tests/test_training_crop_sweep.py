@@ -1,0 +1,56 @@
+"""Crop geometries as a user asks for them; the figures themselves are `training.metrics`'."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import pytest
+
+from training.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+
+@pytest.mark.usefixtures("face_model")
+def test_each_geometry_is_a_line(
+    emotion_model: Path,
+    portrait: npt.NDArray[np.uint8],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "happy").mkdir()
+    cv2.imwrite(str(tmp_path / "happy" / "one.png"), portrait)
+    options = ["--photos", str(tmp_path), "--margins", "0", "0.1", "--lifts", "0.07"]
+
+    assert main(["crop", str(emotion_model), *options]) == 0
+
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "1 of 1 photos with a face"
+    assert [line.partition(", resolution")[0] for line in lines] == [
+        "margin 0.00, lift +0.07",
+        "margin 0.10, lift +0.07",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "wanted"),
+    [
+        ("--margins", "-3", "from 0 to 1"),
+        ("--margins", "nan", "from 0 to 1"),
+        ("--lifts", "7", "from -0.5 to 0.5"),
+        ("--resolutions", "0", "from 8 to 1024"),
+    ],
+)
+def test_impossible_geometries_are_wrong_usage(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, wanted: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["crop", "model.tflite", "--photos", "photos", option, value])
+
+    assert ended.value.code == 2
+    assert wanted in capsys.readouterr().err
