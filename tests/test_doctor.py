@@ -49,8 +49,7 @@ def test_hooks_must_be_there_and_executable(
     hidden.chmod(0o755)
     programs = ("true", str(tmp_path / "missing"), str(plain), str(hidden), "true")
     settings = [HookSettings(("mood",), (name,)) for name in programs]
-    root = Person("root", 0, frozenset())
-    found = list(hooks.check_hooks(settings, root))
+    found = list(hooks.check_hooks(settings, Person("serenbox", 0, frozenset())))
     assert [(result.name, result.state) for result in found] == [
         ("hook", "ok"),
         *[("hook", "warn")] * 3,
@@ -59,8 +58,15 @@ def test_hooks_must_be_there_and_executable(
     assert missing.seen == f"{tmp_path}/missing: there is no such program"
     assert not_executable.seen == f"{plain} is not executable"
     assert not_executable.mend == f"sudo chmod +x '{plain}'"
-    assert unseen.seen == f"{hidden} is in a folder that the service does not see"
+    assert unseen.seen == (
+        f"{hidden} is in a folder that the service does not see: let it lie there, as "
+        "/etc/serenbox/hooks/hidden in the settings"
+    )
     assert unseen.mend.endswith(f"/etc/serenbox/hooks {hidden}")
+    other = Person("root", 0, frozenset())
+    assert [one.state for one in hooks.check_hooks(settings[3:4], other)] == ["ok"]
+    (tilde,) = hooks.check_hooks([HookSettings(("mood",), ("~/hook",))], other)
+    assert "a ~ stands for no folder here" in tilde.seen
 
 
 def test_hooks_must_be_open_to_the_user_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,22 +106,43 @@ def test_python_must_be_new_enough() -> None:
     assert old.mend
 
 
-def test_settings_that_are_wrong_are_told_and_replaced_by_the_defaults(tmp_path: Path) -> None:
+def test_each_setting_that_is_wrong_is_told(tmp_path: Path) -> None:
     file = tmp_path / "my settings.toml"
-    file.write_text("[camera]\nwidht = 640\n")
-    result, settings = software.check_settings(file)
-    assert result.state == "fail"
-    assert "widht" in result.seen
-    assert "width" in result.seen
-    assert result.mend == f"sudoedit '{file}'"
-    assert settings == Settings()
+    file.write_text("[camera]\nwidht = 640\nfps = 0\n")
+    (one, other), settings = software.check_settings(file)
+    assert (one.state, other.state) == ("fail", "fail")
+    assert "widht" in one.seen
+    assert "width" in one.seen
+    assert "camera.fps" in other.seen
+    assert one.mend.endswith(f"edit '{file}'") or one.mend == f"editor '{file}'"
+    assert settings is None
+
+
+def test_settings_that_are_not_there_are_made(tmp_path: Path) -> None:
+    (result,), settings = software.check_settings(tmp_path / "gone.toml")
+    assert result.mend == f"serenbox config > {tmp_path}/gone.toml"
+    assert settings is None
+
+
+def test_with_wrong_settings_nothing_is_said_of_what_they_decide(
+    roots: Roots, tmp_path: Path
+) -> None:
+    file = tmp_path / "serenbox.toml"
+    file.write_text("[mqtt]\nenabled = 1\n")
+    results = list(examine(file, roots=roots))
+    assert [result.name for result in results] == [
+        *("python", "settings", "face model", "the rest"),
+        *("service", "temperature", "throttling", "disk"),
+    ]
+    assert results[3].seen == "not looked at: the settings cannot be read"
 
 
 def test_settings_that_are_right_are_used(tmp_path: Path) -> None:
     file = tmp_path / "serenbox.toml"
     file.write_text("[camera]\nwidth = 320\n")
-    result, settings = software.check_settings(file)
+    (result,), settings = software.check_settings(file)
     assert (result.state, result.seen) == ("ok", str(file))
+    assert settings is not None
     assert settings.camera.width == 320
 
 
@@ -143,10 +170,9 @@ def test_a_model_of_other_emotions_fails(tmp_path: Path, metadata: ModelMetadata
     changed = metadata._replace(labels=labels, scores=scores)
     other.write_bytes(append_metadata(model, changed))
     assert software.check_emotion_model(other).state == "ok"
-    result = software.check_runtime(other, Settings())
+    result = software.check_runtime(other, Settings(), "editor my.toml")
     assert result.state == "fail"
-    assert "not a model of the seven emotions" in result.seen
-    assert result.mend.startswith("sudoedit")
+    assert result.mend == "editor my.toml"
 
 
 def test_damaged_and_missing_models_fail(tmp_path: Path) -> None:
@@ -223,6 +249,13 @@ def test_unit_is_judged_by_its_state(answer: str, state: str) -> None:
 
 def test_no_systemd_is_no_failure(roots: Roots) -> None:
     assert service.check_unit(roots).state == "ok"
+    running = service.check_unit(roots, {"state": "sensing", "pid": 77})
+    assert (running.state, running.seen) == ("ok", "process 77, not of systemd")
+
+
+def test_a_pause_is_told(roots: Roots) -> None:
+    result = service.check_unit(roots, {"state": "paused", "pid": 77})
+    assert (result.state, result.mend) == ("warn", "serenbox resume")
 
 
 # --- all of it -----------------------------------------------------------------------------------
@@ -256,7 +289,7 @@ def test_recordings_need_no_camera_checks(roots: Roots, tmp_path: Path) -> None:
 def test_a_recording_that_is_not_to_be_had_fails(roots: Roots, tmp_path: Path, name: str) -> None:
     result = camera.check_camera(f"{tmp_path}/{name}", [], roots)
     assert result.state == "fail"
-    assert "is not to be had (" in result.seen
+    assert "camera.source names no camera, and no recording is there: " in result.seen
 
 
 def test_line_of_the_table() -> None:

@@ -40,11 +40,11 @@ def test_cameras_are_told_from_codecs(roots: Roots) -> None:
         ("pi:1", "rpicam-hello --list-cameras"),
         ("usb", "lsusb"),
         ("/dev/video7", "ls -l /dev/video*"),
-        ("/nowhere/clip.mp4", "sudoedit /etc/serenbox/serenbox.toml"),
+        ("/nowhere/clip.mp4", "editor my.toml"),
     ],
 )
 def test_missing_camera_fails(roots: Roots, source: str, mend: str) -> None:
-    result = camera.check_camera(source, camera.find_cameras(roots), roots)
+    result = camera.check_camera(source, camera.find_cameras(roots), roots, edit="editor my.toml")
     assert (result.state, result.mend) == ("fail", mend)
 
 

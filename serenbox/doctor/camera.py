@@ -59,7 +59,11 @@ def find_cameras(roots: Roots) -> list[CameraNode]:
 
 
 def check_camera(
-    source: str, cameras: Sequence[CameraNode], roots: Roots, reach: Reach | None = None
+    source: str,
+    cameras: Sequence[CameraNode],
+    roots: Roots,
+    reach: Reach | None = None,
+    edit: str = "",
 ) -> Result:
     """Look whether the camera that the settings name is there.
 
@@ -68,18 +72,19 @@ def check_camera(
         cameras: Those that are there.
         roots: Where the nodes are.
         reach: What the service may reach; everything if None.
+        edit: The command that changes the configuration.
 
     """
     name = "camera"
     if "://" in source:
-        return _check_stream(source, reach or Reach())
+        return _check_stream(source, reach or Reach(), edit)
     if source.startswith("/dev/"):
         node = roots.dev / source.removeprefix("/dev/")
         if node.exists():
             return Result(name, "ok", f"{source} is there")
         return Result(name, "fail", f"{source} is not there", "ls -l /dev/video*")
     if not is_device(source):
-        return _check_recording(source)
+        return _check_recording(source, edit)
     kind = source.partition(":")[0]
     wanted = [camera for camera in cameras if kind in ("auto", camera.kind)]
     number = source.partition(":")[2]
@@ -160,13 +165,13 @@ def needs_pi(source: str, cameras: Iterable[CameraNode]) -> bool:
     return kind == "pi" or (kind == "auto" and any(camera.kind == "pi" for camera in cameras))
 
 
-def _check_stream(address: str, reach: Reach) -> Result:
+def _check_stream(address: str, reach: Reach, edit: str) -> Result:
     parts = urlsplit(site(address))
     try:
         port = parts.port or _PORTS.get(parts.scheme, 80)
     except ValueError:
         seen = f"{site(address)} has no port from 1 to 65535"
-        return Result("camera", "fail", seen, "sudoedit /etc/serenbox/serenbox.toml")
+        return Result("camera", "fail", seen, edit)
     host = parts.hostname or ""
     found = reach.check("camera", host, port, f"ping -c 3 {host}")
     if found.state != "ok":
@@ -174,15 +179,15 @@ def _check_stream(address: str, reach: Reach) -> Result:
     return replace(found, seen=f"{found.seen}; whether video comes was not tried")
 
 
-def _check_recording(source: str) -> Result:
+def _check_recording(source: str, edit: str) -> Result:
     path = source.removeprefix("scripted:")
     try:
         Path(path).expanduser().stat()
     # A zero byte in a name is a ValueError, and ~ of nobody a RuntimeError.
     except (OSError, ValueError, RuntimeError) as error:
         reason = reason_of(error)
-        mend = "sudoedit /etc/serenbox/serenbox.toml"
-        return Result("camera", "fail", f"the recording {path} is not to be had ({reason})", mend)
+        seen = f"camera.source names no camera, and no recording is there: {path} ({reason})"
+        return Result("camera", "fail", seen, edit)
     return Result("camera", "ok", f"a recording, {path}")
 
 

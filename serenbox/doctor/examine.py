@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 from serenbox.daemon.paths import SYSTEM_STATE, Paths, service_paths
 from serenbox.doctor import camera, history, hooks, machine, service, software
 from serenbox.doctor.firewall import unit_firewall
+from serenbox.doctor.mending import edit_settings
 from serenbox.doctor.page import check_page
 from serenbox.doctor.reach import Reach
+from serenbox.doctor.result import Result
 from serenbox.doctor.roots import Person, Roots, person_in_question
 from serenbox.models import EMOTION_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from serenbox.doctor.result import Result
+    from serenbox.settings import Settings
 
 
 def examine(
@@ -33,29 +35,40 @@ def examine(
     """
     roots = roots or Roots()
     yield software.check_python()
-    result, settings = software.check_settings(config)
-    yield result
-    model = Path(settings.sensing.model) if settings.sensing.model else EMOTION_MODEL
-    yield software.check_emotion_model(model)
-    yield software.check_face_model()
-    yield software.check_runtime(model, settings)
-    person = person or person_in_question()
-    reach = Reach(unit_firewall(roots), roots.etc)
-    yield from _camera(settings.camera.source, roots, person, reach)
-    yield service.check_broker(settings.mqtt, reach)
-    yield check_page(settings.web, reach.firewall, roots.etc)
-    yield from hooks.check_hooks(settings.hooks, person)
-    yield service.check_unit(roots)
+    results, settings = software.check_settings(config)
+    yield from results
+    running = service.ask_running()
+    state = _state_folder()
+    if settings is None:
+        yield software.check_face_model()
+        yield Result("the rest", "warn", "not looked at: the settings cannot be read")
+    else:
+        edit = edit_settings(config)
+        yield from _models(settings, edit)
+        person = person or person_in_question()
+        reach = Reach(unit_firewall(roots), roots.etc)
+        yield from _camera(settings.camera.source, roots, person, reach, edit)
+        yield service.check_broker(settings.mqtt, reach, None if config else running)
+        yield check_page(settings.web, reach.firewall, roots.etc)
+        yield from hooks.check_hooks(settings.hooks, person)
+    yield service.check_unit(roots, running)
     yield machine.check_temperature(roots)
     yield machine.check_throttling(machine.ask_firmware(roots))
-    state = _state_folder()
     yield machine.check_disk(state)
-    yield history.check_history(settings.history, Paths(state, state).history)
+    if settings is not None:
+        yield history.check_history(settings.history, Paths(state, state).history)
 
 
-def _camera(source: str, roots: Roots, person: Person, reach: Reach) -> Iterator[Result]:
+def _models(settings: Settings, edit: str) -> Iterator[Result]:
+    model = Path(settings.sensing.model) if settings.sensing.model else EMOTION_MODEL
+    yield software.check_emotion_model(model, edit)
+    yield software.check_face_model()
+    yield software.check_runtime(model, settings, edit)
+
+
+def _camera(source: str, roots: Roots, person: Person, reach: Reach, edit: str) -> Iterator[Result]:
     cameras = camera.find_cameras(roots)
-    yield camera.check_camera(source, cameras, roots, reach)
+    yield camera.check_camera(source, cameras, roots, reach, edit)
     if camera.is_device(source):
         yield camera.check_access(source, cameras, person, roots)
     if camera.needs_pi(source, cameras):

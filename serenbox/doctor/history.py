@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from serenbox.doctor.mending import delete_history
 from serenbox.doctor.result import Result
 from serenbox.errors import HistoryDamagedError, HistoryError
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from serenbox.settings.schema import HistorySettings
 
-_DELETE = "sudo serenbox history --delete"
 _DAY = 24 * 60
 
 
@@ -34,12 +34,17 @@ def check_history(settings: HistorySettings, path: Path) -> Result:
     try:
         first, last, minutes = read_extent(path)
     except HistoryDamagedError as error:
-        mend = "sudo systemctl restart serenbox" if settings.enabled else _DELETE
+        delete = delete_history(path.parent)
+        mend = "sudo systemctl restart serenbox" if settings.enabled else delete
         return Result(name, "warn", str(error), mend)
     except HistoryError as error:
         return Result(name, "warn", str(error), f"ls -l {shlex.quote(str(path))}")
     days = (last + 1 - first) / _DAY
-    seen = f"{minutes} minutes of {days:.1f} days in {path.stat().st_size / 1e6:.1f} MB"
+    seen = f"{minutes} minute{'s' * (minutes != 1)}"
+    if days >= 1:
+        seen += f" of {days:.1f} days"
+    seen += f" in {path.stat().st_size / 1e6:.1f} MB"
     if not settings.enabled:
-        return Result(name, "warn", f"off, but what was kept is still there: {seen}", _DELETE)
+        seen = f"off, but what was kept is still there: {seen}"
+        return Result(name, "warn", seen, delete_history(path.parent))
     return Result(name, "ok", f"on, kept for {settings.days} days: {seen}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serenbox.doctor.result import Result
+from serenbox.doctor.roots import SERVICE_USER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 
 """Folders that the service does not see, or sees others in their place (`ProtectHome=`,
 `PrivateTmp=`)."""
 
+_FOLDER = "/etc/serenbox/hooks"
+
 
 def check_hooks(hooks: Sequence[HookSettings], person: Person) -> Iterator[Result]:
     """Look whether each program is there, may be run by a person, and is seen by the service."""
@@ -29,6 +32,9 @@ def check_hooks(hooks: Sequence[HookSettings], person: Person) -> Iterator[Resul
 
 def _check(program: str, person: Person) -> Result:
     path = shutil.which(program, os.F_OK)
+    if path is None and program.startswith("~"):
+        seen = f"{program}: a ~ stands for no folder here, where no shell reads it"
+        return Result("hook", "warn", seen, f"write {Path(program).expanduser()} in the settings")
     if path is None:
         seen = f"{program}: there is no such program"
         return Result("hook", "warn", seen, f"ls -l {shlex.quote(str(Path(program).parent))}")
@@ -39,10 +45,12 @@ def _check(program: str, person: Person) -> Result:
     if closed is not None:
         seen = f"{person.name} may not run {path}: {closed} is closed to that user"
         return Result("hook", "warn", seen, f"sudo chmod a+rx {shlex.quote(str(closed))}")
-    if path.startswith(HIDDEN) or os.path.realpath(path).startswith(HIDDEN):
+    hidden = path.startswith(HIDDEN) or os.path.realpath(path).startswith(HIDDEN)
+    if hidden and person.name == SERVICE_USER:
         seen = f"{path} is in a folder that the service does not see"
-        mend = f"sudo install -D -m 755 -t /etc/serenbox/hooks {shlex.quote(path)}"
-        return Result("hook", "warn", seen, mend)
+        mend = f"sudo install -D -m 755 -t {_FOLDER} {shlex.quote(path)}"
+        new = f"{_FOLDER}/{Path(path).name}"
+        return Result("hook", "warn", f"{seen}: let it lie there, as {new} in the settings", mend)
     return Result("hook", "ok", path)
 
 

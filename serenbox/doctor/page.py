@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shlex
-import sys
 from typing import TYPE_CHECKING
 
+from serenbox.doctor.mending import pip_install
 from serenbox.doctor.result import Result
 from serenbox.doctor.systemd import DROP_INS, UNIT, command_that_adds
 from serenbox.errors import SettingsError
@@ -45,8 +44,8 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
         return Result(_NAME, "ok", "not used: web.enabled is false")
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        mend = f"sudo {shlex.quote(sys.executable)} -m pip install 'serenbox[web]'"
-        return Result(_NAME, "fail", f"not installed: {', '.join(missing)}", mend)
+        seen = f"not installed: {', '.join(missing)}"
+        return Result(_NAME, "fail", seen, pip_install("'serenbox[web]'"))
     place = f"{settings.host}, port {settings.port}"
     if is_loopback(settings.host):
         return Result(_NAME, "ok", f"for this machine alone: {place}")
@@ -60,8 +59,8 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
     others = [str(network) for network in firewall.allowed if not network.is_loopback]
     if firewall.denied and not others:
         seen = f"{place}: {UNIT} lets no other machine in"
-        mend = "sudo systemctl edit serenbox  # [Service] IPAddressAllow=192.168.1.0/24"
-        return Result(_NAME, "warn", seen, mend)
+        mend = command_that_adds("IPAddressAllow=192.168.1.0/24", "web")
+        return Result(_NAME, "warn", f"{seen}; where its network is 192.168.1.0/24", mend)
     whom = f", for {' and '.join(others)}" if firewall.denied else ""
     return Result(_NAME, "ok", f"with a token: {place}{whom}")
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from serenbox.daemon.control import ask_service
+from serenbox.daemon.paths import socket_candidates
 from serenbox.doctor.reach import LOCAL, Reach
 from serenbox.doctor.result import Result
 from serenbox.doctor.systemd import UNIT, ask_systemctl, runs_here
+from serenbox.errors import ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from serenbox.doctor.roots import Roots
     from serenbox.settings.schema import MqttSettings
 
 
-def check_broker(settings: MqttSettings, reach: Reach | None = None) -> Result:
+def check_broker(
+    settings: MqttSettings,
+    reach: Reach | None = None,
+    running: Mapping[str, Any] | None = None,
+) -> Result:
     """Look whether the broker takes connections, and those of the service, too; nothing is sent.
 
     Args:
         settings: Where it is, and whether it is used at all.
         reach: What the service may reach; everything if None.
+        running: What a service that runs says of itself: it has logged in, or tried to.
 
     """
     if not settings.enabled:
@@ -26,14 +37,41 @@ def check_broker(settings: MqttSettings, reach: Reach | None = None) -> Result:
     mend = f"ping -c 3 {settings.host}"
     if settings.host in LOCAL:
         mend = "sudo apt install mosquitto && sudo systemctl restart mosquitto"
-    return (reach or Reach()).check("broker", settings.host, settings.port, mend)
+    found = (reach or Reach()).check("broker", settings.host, settings.port, mend)
+    told = ((running or {}).get("outputs") or {}).get("mqtt")
+    if found.state != "ok" or not told:
+        return found
+    if told.get("problem"):
+        return Result("broker", "fail", str(told["problem"]))
+    if told.get("connected"):
+        return replace(found, seen=f"{found.seen}, and the service is connected")
+    return found
 
 
-def check_unit(roots: Roots) -> Result:
-    """Ask systemd how the service is."""
-    if not runs_here(roots):
-        return Result("service", "ok", "systemd does not run here, so there is none")
-    return judge_unit(ask_systemctl("is-active"))
+def ask_running() -> dict[str, Any] | None:
+    """Ask the service that runs how it is; None where none answers."""
+    try:
+        return ask_service("status", socket_candidates())
+    except ServiceError:
+        return None
+
+
+def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result:
+    """Look how the service is.
+
+    Args:
+        roots: Where systemd would show itself.
+        running: What a service that runs says of itself; None where none answers.
+
+    """
+    if running and running.get("state") == "paused":
+        seen = "somebody has paused it: its camera stays closed, also over restarts"
+        return Result("service", "warn", seen, "serenbox resume")
+    if runs_here(roots):
+        return judge_unit(ask_systemctl("is-active"))
+    if running:
+        return Result("service", "ok", f"process {running.get('pid')}, not of systemd")
+    return Result("service", "ok", "none runs, and systemd, which would start it, is not there")
 
 
 def judge_unit(state: str) -> Result:

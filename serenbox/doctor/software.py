@@ -11,13 +11,12 @@ import sys
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
+from serenbox.doctor.mending import INSTALL_AGAIN, edit_settings, pip_install
 from serenbox.doctor.result import Result
 from serenbox.errors import ModelError, RuntimeUnavailableError, SettingsError
 from serenbox.models import EMOTION_MODEL, FACE_MODEL, FACE_MODEL_SHA256
 from serenbox.settings import Settings, find_settings_file, load_settings
 
-INSTALL_AGAIN = "sudo systemd/install.sh"
-EDIT_SETTINGS = "sudoedit /etc/serenbox/serenbox.toml"
 OLDEST_PYTHON = (3, 11)
 
 
@@ -30,28 +29,34 @@ def check_python(found: tuple[int, ...] = sys.version_info[:3]) -> Result:
     return Result("python", "ok", f"{text} on {platform.machine()}, {sys.executable}")
 
 
-def check_settings(explicit: Path | None) -> tuple[Result, Settings]:
-    """Read the configuration, and return what it says; the defaults where it is wrong."""
+def check_settings(explicit: Path | None) -> tuple[list[Result], Settings | None]:
+    """Read the configuration, and return what it says; None where it is wrong."""
     path = find_settings_file(explicit)
     if path is None:
-        return Result("settings", "ok", "no file, so the defaults apply"), Settings()
+        return [Result("settings", "ok", "no file, so the defaults apply")], Settings()
     try:
         settings = load_settings(path)
     except SettingsError as error:
-        mend = f"sudoedit {shlex.quote(os.fspath(path))}"
-        return Result("settings", "fail", "; ".join(error.problems), mend), Settings()
-    return Result("settings", "ok", os.fspath(path)), settings
+        mend = edit_settings(explicit)
+        return [Result("settings", "fail", each, mend) for each in error.problems], None
+    return [Result("settings", "ok", os.fspath(path))], settings
 
 
-def check_emotion_model(path: Path) -> Result:
-    """Look whether the emotion model is whole, and whether a shipped one is the one installed."""
+def check_emotion_model(path: Path, edit: str = "") -> Result:
+    """Look whether the emotion model is whole, and whether a shipped one is the one installed.
+
+    Args:
+        path: The model.
+        edit: The command that changes the configuration.
+
+    """
     from serenbox.model_file import load_model_file
 
     name = "emotion model"
     try:
         content, metadata = load_model_file(path)
     except ModelError as error:
-        mend = INSTALL_AGAIN if path == EMOTION_MODEL else EDIT_SETTINGS
+        mend = INSTALL_AGAIN if path == EMOTION_MODEL else edit
         return Result(name, "fail", str(error), mend)
     digest = hashlib.sha256(content).hexdigest()
     seen = f"{metadata.name} {metadata.version}, {len(metadata.labels)} labels, sha256 {digest}"
@@ -74,18 +79,24 @@ def check_face_model(path: Path = FACE_MODEL) -> Result:
     return Result(name, "ok", f"{path.name}, sha256 {digest}")
 
 
-def check_runtime(path: Path, settings: Settings) -> Result:
-    """Open the emotion model with the runtime that the settings name."""
+def check_runtime(path: Path, settings: Settings, edit: str = "") -> Result:
+    """Open the emotion model with the runtime that the settings name.
+
+    Args:
+        path: The model.
+        settings: The configuration.
+        edit: The command that changes it.
+
+    """
     from serenbox.classifier import EmotionClassifier
 
     sensing = settings.sensing
     try:
         model = EmotionClassifier(path, threads=sensing.threads, runtime=sensing.runtime)
     except RuntimeUnavailableError as error:
-        mend = f"sudo {shlex.quote(sys.executable)} -m pip install ai-edge-litert"
-        return Result("runtime", "fail", str(error), mend)
+        return Result("runtime", "fail", str(error), pip_install("ai-edge-litert"))
     except ModelError as error:
-        mend = INSTALL_AGAIN if path == EMOTION_MODEL else EDIT_SETTINGS
+        mend = INSTALL_AGAIN if path == EMOTION_MODEL else edit
         return Result("runtime", "fail", str(error), mend)
     return Result("runtime", "ok", f"{model.runtime} {_version(model.runtime)} opens the model")
 

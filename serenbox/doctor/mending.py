@@ -1,0 +1,45 @@
+"""Commands that mend what several checks may find."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from serenbox.settings import find_settings_file
+
+INSTALL_AGAIN = "sudo systemd/install.sh"
+
+SETTINGS = Path("/etc/serenbox/serenbox.toml")
+"""The configuration of the service."""
+
+
+def edit_settings(explicit: Path | None) -> str:
+    """Return the command that changes, or makes, the configuration that applies.
+
+    Args:
+        explicit: The one that was asked for; the usual one if None.
+
+    """
+    path = explicit or find_settings_file(None) or SETTINGS
+    name = shlex.quote(os.fspath(path))
+    if explicit is not None and not path.exists():
+        return f"serenbox config > {name}"
+    return f"{'editor' if _mine(path) else 'sudoedit'} {name}"
+
+
+def pip_install(what: str) -> str:
+    """Return the command that installs something for the Python that runs here."""
+    sudo = "" if _mine(Path(sys.prefix)) else "sudo "
+    return f"{sudo}{shlex.quote(sys.executable)} -m pip install {what}"
+
+
+def delete_history(folder: Path) -> str:
+    """Return the command that removes the history kept in a folder."""
+    return f"{'' if _mine(folder) else 'sudo '}serenbox history --delete"
+
+
+def _mine(path: Path) -> bool:
+    """Tell whether whoever asks, unless it is root, may write there without more."""
+    return os.geteuid() != 0 and os.access(path, os.W_OK)
