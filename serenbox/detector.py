@@ -12,7 +12,7 @@ from serenbox.classifier import EmotionClassifier, name_emotion
 from serenbox.crop import crop_face, face_to_input, reduce_face
 from serenbox.errors import ImageError
 from serenbox.face_finder import FaceFinder
-from serenbox.model_metadata import USUAL_PRIOR_EXPONENT
+from serenbox.model_metadata import USUAL_FACE_SCORE, USUAL_PRIOR_EXPONENT
 from serenbox.results import EMOTIONS, Box, Face, FaceLocation
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class EmotionDetector:
         prior_exponent: How much to count on common emotions: 0 takes all seven for equally likely,
             1 for as likely as among the faces the model learnt from. It is never more than the
             model says: what training left in the logits must not be put back twice.
+        min_face_score: How sure it must be that something is a face, above 0 and at most 1.
         tiles: Look for small faces too, as in a group photo; slower on large pictures.
 
     Raises:
@@ -57,6 +58,7 @@ class EmotionDetector:
         threads: int = 1,
         min_confidence: float | None = None,
         prior_exponent: float = USUAL_PRIOR_EXPONENT,
+        min_face_score: float = USUAL_FACE_SCORE,
         tiles: bool = True,
     ) -> None:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
@@ -73,12 +75,19 @@ class EmotionDetector:
         self._thresholds = thresholds
         self._runtime: Runtime = runtime
         self._threads = threads
+        if not 0 < min_face_score <= 1:
+            raise ValueError(
+                f"min_face_score is {min_face_score}, and must be above 0 and at most 1"
+            )
+        self._min_face_score = min_face_score
         self._tiles = tiles
 
     @cached_property
     def finder(self) -> FaceFinder:
         """The face finder, loaded when it is first needed: cropped faces do without."""
-        return FaceFinder(threads=self._threads, runtime=self._runtime)
+        return FaceFinder(
+            threads=self._threads, runtime=self._runtime, min_score=self._min_face_score
+        )
 
     def detect(self, image: ImageSource) -> list[Face]:
         """Return the faces in a picture and their emotions, largest first.

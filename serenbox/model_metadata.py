@@ -18,6 +18,9 @@ from serenbox.errors import ModelError
 SCHEMA = 1
 """The version of `metadata.json` this program writes and reads."""
 
+USUAL_FACE_SCORE = 0.5
+"""How sure the face finder must be, unless told otherwise: what MediaPipe asks of this model."""
+
 USUAL_PRIOR_EXPONENT = 0.5
 """How much of the class prior counts at home (`ScoreSpec.prior_exponent`), unless told otherwise.
 

@@ -180,6 +180,17 @@ def test_prior_exponent(run: Run, tmp_path: Path, portrait: npt.NDArray[np.uint8
     assert disgust("--prior-exponent", "1") < own < disgust("--prior-exponent", "0.3")
 
 
+def test_min_face_score(run: Run, tmp_path: Path, portrait: npt.NDArray[np.uint8]) -> None:
+    cv2.imwrite(str(tmp_path / "face.png"), portrait)
+
+    def faces(*arguments: str) -> int:
+        (result,) = results(run("--json", "face.png", *arguments))
+        return len(result["faces"])
+
+    assert faces() == faces("--min-face-score", "0.85") == 1
+    assert faces("--min-face-score", "1") == 0
+
+
 def test_runtime_and_threads(run: Run, tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     process = run("--json", "--cropped", "a.png", "--runtime", "auto", "--threads", "2")
@@ -314,6 +325,7 @@ def test_strange_names(run: Run, tmp_path: Path, name: bytes) -> None:
         (["--nonsense", "a.png"], "unrecognized arguments: --nonsense"),
         (["--min-confidence", "1.5", "a.png"], "must be a number from 0 to 1, not '1.5'"),
         (["--min-confidence", "nan", "a.png"], "must be a number from 0 to 1"),
+        (["--min-face-score", "0", "a.png"], "must be 0.1 at least, not '0'"),
         (["--prior-exponent", "2", "a.png"], "must be a number from 0 to 1, not '2'"),
         (["--min-confidence", "high", "a.png"], "must be a number from 0 to 1"),
         (["--threads", "0", "a.png"], "must be a whole number from 1 to 64, not '0'"),

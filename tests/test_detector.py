@@ -136,6 +136,8 @@ def test_half_of_the_prior_counts_unless_told_otherwise(portrait: Image) -> None
     assert given[0]["disgust"] > 1.5 * wanted["disgust"] > 2 * given[1]["disgust"]
     with pytest.raises(ValueError, match=r"prior_exponent is -0\.1, and must be from 0 to 1"):
         EmotionDetector(prior_exponent=-0.1)
+    with pytest.raises(ValueError, match=r"min_face_score is 0, and must be above 0"):
+        EmotionDetector(min_face_score=0)
 
 
 @pytest.mark.parametrize(

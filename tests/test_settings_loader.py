@@ -313,7 +313,7 @@ def test_a_password_in_an_address_is_not_repeated(config: Path) -> None:
         ("[camera]\nsource = usb", "line 2", "write KEY = VALUE"),
         ("[camera]\nloop = True\n", "line 2", "true or false in small letters"),
         ("[camera]\nwidth = 3\nwidth = 4", "line 3", "name each key and each [table] once only"),
-        ("[camera]\n[mqtt]\n[camera]", "line 3", "name each key and each [table] once only"),
+        ("[camera]\n[mqtt]\n[camera]", "line 3", "[camera] stands already in line 1: put its sett"),
         ("[mqtt]\nhost = 'x", "line 2", "write KEY = VALUE"),
         ("[mqtt]\nhost = '''x\ny\n\n", "line 3", "write KEY = VALUE"),
         ("just text", "line 1", "write KEY = VALUE"),

@@ -158,6 +158,8 @@ def _output(health: dict[str, Any]) -> str:
     state = "connected" if health.get("connected") else "not connected"
     if "failed" in health:  # hooks
         state = f"{health['published']} ended well, {health['failed']} did not"
+        if health.get("dropped"):
+            state += f", {health['dropped']} gave way to newer events"
     if health.get("previews"):
         state += ", the live preview of the camera is on"
     problem = health.get("problem")

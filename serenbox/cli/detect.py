@@ -25,7 +25,7 @@ from serenbox.cli.common import (
 from serenbox.cli.inputs import STDIN, find_inputs
 from serenbox.cli.table import render, style_for
 from serenbox.errors import ImageError
-from serenbox.model_metadata import USUAL_PRIOR_EXPONENT
+from serenbox.model_metadata import USUAL_FACE_SCORE, USUAL_PRIOR_EXPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from serenbox.detector import EmotionDetector
     from serenbox.images import Pixels
     from serenbox.results import Face
+
+_LEAST_FACE_SCORE = 0.1
+"""With less, most of what is found is no face."""
 
 
 class DetectTool(Tool):
@@ -86,6 +89,14 @@ class DetectTool(Tool):
             help="how much to count on common emotions: 0 takes all seven for equally likely, so "
             "that rare ones are found more often, 1 for as likely as in training; never more than "
             f"the model says (default: {USUAL_PRIOR_EXPONENT})",
+        )
+        add(
+            "--min-face-score",
+            metavar="SCORE",
+            type=_face_score,
+            default=USUAL_FACE_SCORE,
+            help="how sure it must be that something is a face, 0.1 to 1; higher finds fewer, and "
+            f"fewer that are none (default: {USUAL_FACE_SCORE})",
         )
         add(
             "--runtime",
@@ -203,6 +214,7 @@ def _open_detector(args: argparse.Namespace) -> EmotionDetector:
         threads=args.threads,
         min_confidence=args.min_confidence,
         prior_exponent=args.prior_exponent,
+        min_face_score=args.min_face_score,
     )
 
 
@@ -230,6 +242,13 @@ def _score(text: str) -> float:
         score = math.nan
     if not 0 <= score <= 1:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not '{text}'")
+    return score
+
+
+def _face_score(text: str) -> float:
+    score = _score(text)
+    if score < _LEAST_FACE_SCORE:
+        raise argparse.ArgumentTypeError(f"must be {_LEAST_FACE_SCORE} at least, not '{text}'")
     return score
 
 

@@ -127,7 +127,8 @@ def _find() -> Path:
             raise HistoryError(f"{path.parent} may not be looked into by you: use sudo")
     places = " and ".join(str(path) for path in candidates)
     raise HistoryError(
-        f"there is no history (looked for {places}): it is kept where history.enabled is true"
+        f"there is no history (looked for {places}): it is kept where history.enabled is true; a "
+        "minute is written when it ends"
     )
 
 

@@ -39,8 +39,8 @@ class ServiceLock:
             holder = _holder(self._file)
             os.close(self._file)
             raise ServiceError(
-                f"another serenbox{holder} runs already and has the camera: ask it with `serenbox "
-                "status`, or end it first"
+                f"another serenbox{holder} runs already: end it first, the installed service with "
+                "`sudo systemctl stop serenbox`"
             ) from error
         with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
             os.ftruncate(self._file, 0)

@@ -55,6 +55,7 @@ class Pipeline:
             runtime=sensing.runtime,
             threads=sensing.threads,
             prior_exponent=settings.mood.prior_exponent,
+            min_face_score=sensing.min_face_score,
         )
         _ = self._detector.finder  # loaded now, so that what is wrong with it shows now
         self.forget()

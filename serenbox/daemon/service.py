@@ -140,6 +140,7 @@ class Service:
         self._announcer.repeat()
         self._outputs.start()
         if self._paused:
+            _log.info("paused before: the camera stays closed until `serenbox resume`")
             self._announcer.became("paused", self._flag.problem)
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.clear)
         self._notifier.status("Loading the models")

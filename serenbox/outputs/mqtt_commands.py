@@ -65,6 +65,6 @@ class CommandReader:
                 "and resume, not retained",
                 count,
                 "" if count == 1 else "s",
-                payload[:32],
+                payload[:32].decode("utf-8", "backslashreplace"),
                 " (retained)" if retained else "",
             )

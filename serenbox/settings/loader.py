@@ -175,6 +175,12 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         found = re.fullmatch(_WHERE_IN_TOML, str(error))
         reason = found["reason"] if found else str(error)
         line = int(found["line"] or text.rstrip().count("\n") + 1) if found else None
+        if (first := _first_of(reason, text, line)) is not None:
+            table, earlier = first
+            raise SettingsError(
+                f"{_place(path, line)}: [{table}] stands already in line {earlier}: put its "
+                "settings there"
+            ) from error
         twice = reason.startswith("Cannot") and not reason.startswith("Cannot mutate")
         hint = "name each key and each [table] once only" if twice else _HOW_TOML_LOOKS
         raise SettingsError(
@@ -184,6 +190,18 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         raise SettingsError(
             f"{path}: a number is too long or arrays are nested too deep: take it out"
         ) from error
+
+
+def _first_of(reason: str, text: str, line: int | None) -> tuple[str, int] | None:
+    """Return the table that tomllib finds twice, and the line in which it stands first."""
+    found = re.fullmatch(r"Cannot declare \('(\w+)',\) twice", reason)
+    if found is None:
+        return None
+    lines = text.splitlines()[: line and line - 1]
+    header = re.compile(rf"\s*\[\s*{found[1]}\s*\]")
+    at = (number for number, each in enumerate(lines, 1) if header.match(each))
+    first = next(at, None)
+    return None if first is None else (found[1], first)
 
 
 def _place(path: Path, line: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
-from serenbox.model_metadata import USUAL_PRIOR_EXPONENT
+from serenbox.model_metadata import USUAL_FACE_SCORE, USUAL_PRIOR_EXPONENT
 from serenbox.runtime_names import Runtime  # noqa: TC001 - read at run time, to check values
 
 Slot = Literal["A", "B", "off"]
@@ -120,6 +120,15 @@ class SensingSettings(_Table):
         float,
         Setting("Seconds between looks at a scene without faces and without motion.", 0.1, 600),
     ] = 2.0
+    min_face_score: Annotated[
+        float,
+        Setting(
+            "How sure it must be that something is a face. Real faces mostly have 0.7 and more; a "
+            "picture on the wall or a pet that it takes for one has less.",
+            0.1,
+            1,
+        ),
+    ] = USUAL_FACE_SCORE
     max_faces: Annotated[int, Setting("Faces to follow at a time, largest first.", 1, 50)] = 5
     memory: Annotated[
         float, Setting("Seconds for which a face that a frame misses keeps its number.", 0, 60)

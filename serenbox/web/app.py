@@ -146,10 +146,14 @@ class _Guard:
             kinds = ["application/json", "text/html"]
             if request.accept_mimetypes.best_match(kinds) == "text/html":
                 return redirect("/login", 303)
-        response = jsonify(error=error.description or error.name)
-        response.status_code = error.code or 500
+        reason, allowed = error.description or error.name, ""
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
-            response.headers["Allow"] = ", ".join(error.valid_methods)
+            allowed = ", ".join(sorted(error.valid_methods))
+            reason = f"{request.path} takes {allowed}, not {request.method}"
+        response = jsonify(error=reason)
+        response.status_code = error.code or 500
+        if allowed:
+            response.headers["Allow"] = allowed
         if error.code == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         return response

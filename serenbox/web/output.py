@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -65,8 +66,9 @@ class WebOutput:
         missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
         if missing:
             raise SettingsError(
-                f"web.enabled is true, but {' and '.join(missing)} is not installed: run "
-                "`pip install 'serenbox[web]'`, or set web.enabled to false"
+                f"web.enabled is true, but not all it needs is installed ({', '.join(missing)} "
+                f"missing): run `{sys.executable} -m pip install 'serenbox[web]'`, or set "
+                "web.enabled to false"
             )
         self._settings = settings
         self._access = Access.of(settings.web)

@@ -163,7 +163,8 @@ class Site:
             self.server.push(PICTURES, "picture", picture)
         if watching != self._board.previews:
             places = sorted({viewer.address for viewer in self.server.viewers(PICTURES)})
-            _log.info("live preview: watched from %s", ", ".join(places) or "nowhere any more")
+            told = f"watched from {', '.join(places)}" if places else "ended"
+            _log.info("live preview: %s", told)
             self._board.previews = watching
             self._push_health()
             self._commands("stats")
