@@ -107,7 +107,9 @@ def test_hooks_that_hang_flood_or_die_do_not_keep_it_from_sensing(
         wait_for(lambda: not lives(pid), "the end of what hung")
         status = json.loads(daemon.command("status", "--json").stdout)
         assert re.search(
-            r"^hooks +0 ended well, \d+ did not: ", daemon.command("status").stdout, re.MULTILINE
+            r"^hooks +0 ended well, \d+ did not(, \d+ gave way to newer events)?: ",
+            daemon.command("status").stdout,
+            re.MULTILINE,
         )
         assert daemon.end() == 0
     assert status["outputs"]["hooks"]["connected"]
