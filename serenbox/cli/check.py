@@ -33,8 +33,9 @@ class CheckTool(Tool):
     """Look at everything that sensing needs, and say how to mend what is wrong.
 
     One line for each thing: ok, warn or fail; what was seen; and the command that mends it. Nothing
-    is changed, no camera is opened, and nothing is sent beyond a connection to the broker, if one
-    is used. Run with sudo it looks with the eyes of the service, otherwise with yours.
+    is changed, no camera is opened, and nothing is sent beyond a connection to the broker and to a
+    camera in the network, where they are used. A service that runs is asked how it is. Run with
+    sudo it looks with the eyes of the service, otherwise with yours.
 
     With --json one object is printed:
       {"ok": true, "checks": [{"name", "state", "seen", "mend"}, ...]}
