@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 _BEFORE_PATH = r"[^/?#]*"
 _LOGIN = r"(?<=://)([^/?#@:]*):[^/?#]*@"
 _UNCLEAR_LOGIN = r"(?<=://)([^/?#@:]*):.*@"  # up to the last @: a password may hold anything
-_VALUE = r"(?<==)[^&/?#;\s]+"  # some cameras take the login in the path or behind it
+_VALUE = r"(?<==)[^&/?#;]+"  # some cameras take the login in the path
+_VALUE_OF_QUERY = r"(?<==)[^&]+"  # or behind it
+_ADDRESS = r"\S*://.*?(?=\s+\S*://|$)"
+"""From where an address seems to begin to the next one or the end: a password may hold blanks."""
 
 
 def host_and_port(host: str, port: int) -> str:
@@ -21,9 +25,9 @@ def site(address: str) -> str:
     Where a password holds characters that end a host, this is still nothing of it.
     """
     scheme, _, rest = address.partition("://")
-    if ":" in (login := _up_to_path(rest)) or "@" in login:
+    if not has_clear_login(address):
         rest = rest.rpartition("@")[2]
-    return f"{scheme}://{_up_to_path(rest)}"
+    return f"{scheme}://{_up_to_path(rest).rpartition('@')[2]}"
 
 
 def without_passwords(text: str) -> str:
@@ -32,15 +36,17 @@ def without_passwords(text: str) -> str:
     That is what stands between `:` and `@`, as in `rtsp://user:password@host`, and what follows a
     `=`. Of anything else, the text itself.
     """
-    return re.sub(r"\S*://\S*", _starred, text)
+    return re.sub(_ADDRESS, _starred, text, flags=re.DOTALL)
 
 
 def has_clear_login(address: str) -> bool:
     """Tell whether user and password of an address, if it has them, end where all readers think.
 
-    With `/`, `?` or `#` in them, the host seems to end there.
+    With `/`, `?` or `#` in them, the host seems to end there; a blank ends the whole address.
     """
     rest = address.partition("://")[2]
+    if re.search(r"\s", rest):
+        return False
     authority = _up_to_path(rest)
     if "@" in authority or "@" not in rest:
         return True
@@ -54,4 +60,14 @@ def _up_to_path(text: str) -> str:
 
 def _starred(found: re.Match[str]) -> str:
     login = _LOGIN if has_clear_login(found[0]) else _UNCLEAR_LOGIN
-    return re.sub(_VALUE, "***", re.sub(login, r"\1:***@", found[0]))
+    path, mark, query = re.sub(login, r"\1:***@", found[0]).partition("?")
+    return re.sub(_VALUE, "***", path) + mark + re.sub(_VALUE_OF_QUERY, "***", query)
+
+
+def has_host(address: str) -> bool:
+    """Tell whether an address names a host, and a port from 0 to 65535 if any."""
+    try:
+        parts = urlsplit(site(address))
+        return bool(parts.hostname) and (parts.port is None or parts.port >= 0)
+    except ValueError:  # brackets that hold no IPv6 address, or no such port
+        return False

@@ -15,6 +15,9 @@ def test_addresses_of_the_new_kind_stand_in_brackets() -> None:
     [
         ("http://cam:8080/video?user=me&pwd=geheim", "http://cam:8080"),
         ("http://cam/geheim@2", "http://cam"),
+        ("http://cam:8080/stream@2", "http://cam:8080"),
+        ("http://[::1]:8080/v?email=me@x.org", "http://[::1]:8080"),
+        ("rtsp://me:geh eim@cam/1", "rtsp://cam"),
         ("rtsp://me:geheim@[::1]:554/a#geheim", "rtsp://[::1]:554"),
         ("rtsp://me:geh/eim@cam:554/a", "rtsp://cam:554"),
         ("rtsp://me:geh?eim@cam", "rtsp://cam"),
@@ -35,6 +38,8 @@ def test_the_site_of_an_address_tells_no_secret(address: str, shown: str) -> Non
         ("rtsp://me:geh#eim@cam", "rtsp://me:***@cam"),
         ("http://cam/video?user=me&pwd=geheim", "http://cam/video?user=***&pwd=***"),
         ("rtsp://cam/user=me_password=geheim/1", "rtsp://cam/user=***/1"),
+        ("http://cam/v?user=me&pwd=geh/e?i#m", "http://cam/v?user=***&pwd=***"),
+        ("rtsp://me:geh eim@cam/x", "rtsp://me:***@cam/x"),
         ("curl http://me:geheim@a/b http://c:80/d", "curl http://me:***@a/b http://c:80/d"),
         ("http://cam:8080/stream@2", "http://cam:8080/stream@2"),
         ("/dev/video0", "/dev/video0"),
@@ -58,6 +63,7 @@ def test_stars_stand_for_passwords(text: str, shown: str) -> None:
         ("rtsp://me:geh/eim@cam", False),
         ("rtsp://me:geh?eim@cam", False),
         ("rtsp://me:geh#eim@cam", False),
+        ("rtsp://me:geh eim@cam", False),
     ],
 )
 def test_a_login_must_end_where_it_seems_to(address: str, clear: bool) -> None:

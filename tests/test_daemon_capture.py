@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -152,6 +153,24 @@ def test_misses_reopen_the_camera_and_are_told_once(
     assert "no picture came; trying again, up to 3 times" in messages[1]
     assert "test camera gives frames again after" in messages[2]
     assert capture.problem is None
+
+
+def test_the_end_of_a_long_loss_is_told(device: Device, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    capture = Capture(replace(QUICK, reopens=9), device.open, lambda: None)
+    device.results.append(frame(1))
+    capture.start()
+    wait_for(lambda: capture.state is CameraState.OPEN)
+    device.open_errors.extend([CameraError("it is not there")] * 5)
+    wait_for(lambda: not device.open_errors and capture.state is CameraState.LOST)
+    device.results.append(frame(2))
+    wait_for(lambda: capture.state is CameraState.OPEN)
+    wait_for(lambda: capture.state is CameraState.LOST)
+    capture.stop()
+    assert capture.join(30)
+    messages = [record.getMessage() for record in caplog.records]
+    assert "gives frames again after" in messages[2]
+    assert "trying again" in messages[3]
 
 
 def test_a_camera_that_comes_and_goes_is_told_of_a_few_times_only(

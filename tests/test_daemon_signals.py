@@ -92,7 +92,7 @@ def test_killed_and_started_again(tmp_path: Path, camera: str) -> None:
     assert not (tmp_path / "run" / "control").exists()
 
 
-def test_the_second_is_told_who_has_the_camera(tmp_path: Path, camera: str) -> None:
+def test_the_second_is_told_who_was_there_first(tmp_path: Path, camera: str) -> None:
     with Daemon(tmp_path, camera) as first:
         first.wait_mood("happy")
         second = first.command("run", "--config", str(first.configuration), "--camera", camera)
@@ -100,7 +100,7 @@ def test_the_second_is_told_who_has_the_camera(tmp_path: Path, camera: str) -> N
         assert second.stdout == ""
         (line,) = second.stderr.splitlines()
         assert f"another serenbox (process {first.pid}, since 20" in line
-        assert "has the camera" in line
+        assert "runs already: end it first" in line
         # The first one has not noticed anything.
         assert first.command("status").returncode == 0
         assert first.end() == 0

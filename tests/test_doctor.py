@@ -66,7 +66,7 @@ def test_hooks_must_be_there_and_executable(
     other = Person("root", 0, frozenset())
     assert [one.state for one in hooks.check_hooks(settings[3:4], other)] == ["ok"]
     (tilde,) = hooks.check_hooks([HookSettings(("mood",), ("~/hook",))], other)
-    assert "a ~ stands for no folder here" in tilde.seen
+    assert "a ~ stands for no folder" in tilde.seen
 
 
 def test_hooks_must_be_open_to_the_user_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,8 +254,10 @@ def test_no_systemd_is_no_failure(roots: Roots) -> None:
 
 
 def test_a_pause_is_told(roots: Roots) -> None:
-    result = service.check_unit(roots, {"state": "paused", "pid": 77})
+    running = {"state": "paused", "pid": 77, "problem": "this will be forgotten"}
+    result = service.check_unit(roots, running)
     assert (result.state, result.mend) == ("warn", "serenbox resume")
+    assert result.seen.endswith("until somebody resumes; this will be forgotten")
 
 
 # --- all of it -----------------------------------------------------------------------------------

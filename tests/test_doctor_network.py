@@ -42,20 +42,23 @@ def test_broker_that_listens_is_reached_and_one_that_is_gone_is_not() -> None:
 
 
 def test_what_the_service_says_of_the_broker_counts() -> None:
-    refused = "the MQTT broker refuses user 'serenbox'"
+    elsewhere = "the broker at old.lan:1883 cannot be reached (timed out)"
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings = MqttSettings(enabled=True, host="127.0.0.1", port=server.getsockname()[1])
+        refused = f"the broker at 127.0.0.1:{settings.port} refuses user 'serenbox'"
         found = [
             service.check_broker(settings, None, {"outputs": {"mqtt": mqtt}})
             for mqtt in (
                 {"connected": False, "problem": refused},
+                {"connected": False, "problem": elsewhere},
                 {"connected": True, "problem": None},
                 {"connected": False, "problem": None},
             )
         ]
-    assert [result.state for result in found] == ["fail", "ok", "ok"]
+    assert [result.state for result in found] == ["fail", "warn", "ok", "ok"]
     assert found[0].seen == refused
-    assert found[1].seen.endswith(" takes connections, and the service is connected")
+    assert found[1].seen.endswith(f" takes connections; the service that runs says: {elsewhere}")
+    assert found[2].seen.endswith(" takes connections, and the service is connected")
 
 
 CONFINED = Firewall.of_properties("IPAddressAllow=::1/128\nIPAddressDeny=::/0 0.0.0.0/0\n")
@@ -117,9 +120,11 @@ def test_a_camera_in_the_network_is_looked_for_like_the_broker(roots: Roots) -> 
     assert "geheim" not in f"{found}{confined}{gone}"
 
 
-def test_a_camera_of_an_impossible_port(roots: Roots) -> None:
-    result = check_camera("http://cam:99999/", [], roots)
-    assert (result.state, result.seen) == ("fail", "http://cam:99999 has no port from 1 to 65535")
+@pytest.mark.parametrize("address", ["http://cam:99999/", "http://[::1", "http:///v"])
+def test_a_camera_of_an_impossible_place(roots: Roots, address: str) -> None:
+    result = check_camera(address, [], roots, edit="editor my.toml")
+    assert (result.state, result.mend) == ("fail", "editor my.toml")
+    assert result.seen.endswith(" names no host and port")
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,14 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
             '[web]\nnames = "http://box.lan"',
             'line 2: web.names is the text "http://box.lan", and must be names with ',
         ),
+        (
+            '[camera]\nsource = "http://cam:80800/x"',
+            'line 2: camera.source is the text "http://cam:80800/x", and must be an address with a',
+        ),
+        (
+            '[camera]\nsource = "rtsp://me:geh/eim@cam"',
+            'line 2: camera.source is the text "rtsp://me:***@cam", and must be an address withou',
+        ),
         ('[camera]\nsource = " "', 'line 2: camera.source is the text " ", and must be auto'),
         ('[mqtt]\nprefix = "a/+/b"', 'line 2: mqtt.prefix is the text "a/+/b", and must be parts'),
         ('[mqtt]\nprefix = "a/"', 'line 2: mqtt.prefix is the text "a/", and must be parts'),

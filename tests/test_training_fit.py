@@ -208,7 +208,13 @@ def test_a_run_does_not_go_on_with_another_start_or_teacher(
     begun.start()
     begun.train(lambda _: None)
     run().resume()
+    kept = start.read_bytes()
+    start.unlink()  # what cannot be compared does not keep a run from going on
+    gone = run()
+    gone.resume()
+    assert gone.origin == begun.origin
     write_start()
+    assert start.read_bytes() != kept
     with pytest.raises(RunError, match=r"weights_sha256 was \w+, not \w+; teacher_sha256 was"):
         run().resume()
 

@@ -17,7 +17,10 @@ from training.fit_settings import OLDER_RUNS
 if TYPE_CHECKING:
     from pathlib import Path
 
-_OPEN = ("data", "weights_sha256", "teacher_sha256")
+ORIGIN = ("weights_sha256", "teacher_sha256")
+"""What tells which files a run began with; see `training.origin`."""
+
+_OPEN = ("data", *ORIGIN)
 """What need not be known of a run to go on with it."""
 
 
@@ -52,6 +55,8 @@ def load_checkpoint(
 ) -> list[dict[str, float]]:
     """Fill a compiled model and its optimizer in place from `folder`.
 
+    What `settings` tell of the files the run began with becomes what was true then.
+
     Returns:
         The history so far, one row per whole epoch.
 
@@ -70,6 +75,8 @@ def load_checkpoint(
         for number, variable in enumerate(variables):
             variable.assign(arrays[f"{prefix}_{number}"])
     rows: list[dict[str, float]] = json.loads(str(arrays["history"]))
+    began = json.loads(str(arrays["settings"]))
+    settings.update({name: began.get(name) for name in ORIGIN})
     return rows
 
 
@@ -102,9 +109,8 @@ def _read(folder: Path) -> dict[str, Any]:
 def _check_settings(arrays: dict[str, Any], now: dict[str, Any]) -> None:
     wanted = json.loads(json.dumps(now))
     began = {**OLDER_RUNS, **json.loads(str(arrays["settings"]))}
-    for name in _OPEN:  # older checkpoints do not tell them, and a file may be gone by now
-        if None in (began.get(name), wanted.get(name)):
-            began[name] = wanted.get(name)
+    for name in _OPEN:
+        began[name] = _known(began.get(name), wanted.get(name))
     changed = [
         f"{name} was {began.get(name)}, not {value}"
         for name, value in wanted.items()
@@ -113,6 +119,17 @@ def _check_settings(arrays: dict[str, Any], now: dict[str, Any]) -> None:
     if changed:
         msg = f"the run began with other settings: {'; '.join(changed)}; resume it with those"
         raise RunError(msg)
+
+
+def _known(began: Any, wanted: Any) -> Any:
+    """Give what a run began with, or what is wanted where either is unknown.
+
+    Older checkpoints do not tell some things, and a file may be gone by now. Of lists of the same
+    length that holds for each member.
+    """
+    if isinstance(began, list) and isinstance(wanted, list) and len(began) == len(wanted):
+        return [_known(*pair) for pair in zip(began, wanted, strict=True)]
+    return wanted if began is None or wanted is None else began
 
 
 def _chance(model: keras.Model) -> list[Any]:

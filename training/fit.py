@@ -15,7 +15,7 @@ import numpy as np
 
 from serenbox.results import EMOTIONS
 from training.augment import TrainingBatches
-from training.checkpoint import load_checkpoint, save_checkpoint
+from training.checkpoint import ORIGIN, load_checkpoint, save_checkpoint
 from training.cluster import ALONE, Cluster
 from training.commit import git_commit
 from training.data import Faces, training_faces
@@ -67,12 +67,10 @@ class Run:
         self._images = train.images
         targets = train.targets(settings.label_set)
         data = hashlib.sha256(train.images.tobytes() + targets.tobytes()).hexdigest()
-        self.origin = origin_of(settings)
-        """The SHA-256 of start weights and teachers."""
         for teacher in settings.teacher:
             check_teacher(Path(teacher), settings)
         # What must be the same when a run goes on.
-        self._beginning = {**asdict(settings), **self.origin, "data": data}
+        self._beginning = {**asdict(settings), **origin_of(settings), "data": data}
         self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)
         self._targets = _smooth(targets, settings.label_smoothing)
         self._loss = BalancedCrossEntropy(self.prior, settings.balance)
@@ -91,6 +89,11 @@ class Run:
         self._compile()
         self._teach: Teachers | None = None
         self.history: History = []
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The SHA-256 of start weights and teachers; None where unknown."""
+        return {name: self._beginning[name] for name in ORIGIN}
 
     def _check_batches(self) -> None:
         batch, machines = self.settings.batch_size, self.cluster.size

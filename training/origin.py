@@ -40,12 +40,12 @@ def check_teacher(path: Path, settings: FitSettings) -> None:
 
     """
     try:
-        taught = json.loads((path.parent / RECORD).read_bytes())["settings"]
-        found = {name: taught[name] for name in ("label_set", "balance")}
+        taught = dict(json.loads((path.parent / RECORD).read_bytes())["settings"])
     except (OSError, ValueError, KeyError, TypeError):
         return
-    for name, value in found.items():
-        if value != getattr(settings, name):
+    for name in ("label_set", "balance"):
+        value = taught.get(name)
+        if value is not None and value != getattr(settings, name):
             option = "--labels" if name == "label_set" else f"--{name}"
             msg = (
                 f"--teacher {path} was trained with {option} {value}, and this run has "

@@ -120,7 +120,8 @@ def write_model(network: keras.Model, path: Path) -> None:
     except OSError as error:
         msg = (
             f"the model cannot be put together in {tempfile.gettempdir()} ({reason_of(error)}): "
-            "make room there, or name another folder with TMPDIR; `fit` goes on with --resume"
+            "make room there, or name another folder with TMPDIR, and say the same again, `fit` "
+            "with --resume"
         )
         raise RunError(msg) from error
     write_atomically(path, content)

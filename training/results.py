@@ -10,6 +10,7 @@ import numpy as np
 
 from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
+from training.checkpoint import ORIGIN
 from training.errors import RunError
 from training.files import MODEL, write_atomically
 from training.metrics import measure
@@ -55,9 +56,6 @@ FIGURES = (
     "fer2013_deduplicated",
 )
 """On PublicTest, with the class prior of the training faces put back."""
-
-ORIGIN = ("weights_sha256", "teacher_sha256")
-"""Which files start weights and teachers were; unknown of runs before they were recorded."""
 
 COLUMNS = ("run", *SETTINGS, "augmentation", *ORIGIN, "commit", "minutes", "sha256", *FIGURES)
 

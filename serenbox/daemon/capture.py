@@ -30,7 +30,7 @@ _GRACE = 5.0
 
 
 _TOLD = 3
-"""Relapses of the camera that are told one by one."""
+"""Losses of the camera, soon one after the other, that are told one by one."""
 
 _SOON = 0.25
 """Seconds within which the thread mostly ends by itself, with the next frame."""
@@ -94,6 +94,7 @@ class Capture:
         self._stopping = False
         self._renewed = False
         self._lost_at = 0.0
+        self._losses = 0  # since frames came for a while
         self._alive_until = time.monotonic() + _OPENING
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self.state = CameraState.OPENING
@@ -232,7 +233,7 @@ class Capture:
                     raise
                 continue
             recovery.frame_came(time.monotonic())
-            self._welcome(camera, recovery)
+            self._welcome(camera)
             if not camera.live or pacer.wants(frame.time):
                 self._hand_over(frame, skip=camera.live)
 
@@ -246,13 +247,13 @@ class Capture:
             self._captured = Captured(frame, time.monotonic(), self.openings)
         self._wake()
 
-    def _welcome(self, camera: Camera, recovery: Recovery) -> None:
+    def _welcome(self, camera: Camera) -> None:
         """Take note of a first good frame."""
         if self.state is CameraState.OPEN:
             return
         if self.state is CameraState.LOST:
             seconds = time.monotonic() - self._lost_at
-            level = logging.INFO if recovery.relapses <= _TOLD else logging.DEBUG
+            level = logging.INFO if self._losses <= _TOLD else logging.DEBUG
             _log.log(level, "%s gives frames again after %.1f s", camera.name, seconds)
         else:
             _log.info("camera: %s", camera.name)
@@ -272,9 +273,10 @@ class Capture:
             _log.debug("camera, attempt %d: %s", recovery.failures, problem)
             return
         self._lost_at = time.monotonic()
-        level = logging.WARNING if recovery.relapses <= _TOLD else logging.DEBUG
+        self._losses = 1 if recovery.relapses <= 1 else self._losses + 1
+        level = logging.WARNING if self._losses <= _TOLD else logging.DEBUG
         _log.log(level, "%s; trying again, up to %d times", problem, recovery.reopens)
-        if recovery.relapses == _TOLD:
+        if self._losses == _TOLD:
             _log.warning(
                 "the camera comes and goes: check its cable and its supply; no more is said "
                 "of it until frames came for %.0f s",

@@ -38,12 +38,11 @@ class PausedFlag:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            _log.warning(
-                "paused or not: that cannot be read (%s), so the camera stays closed until "
-                "somebody resumes: see what is wrong with %s",
-                reason_of(error),
-                self._path.parent,
+            self.problem = (
+                f"whether it was paused cannot be read ({reason_of(error)}), so the camera stays "
+                f"closed until somebody resumes: see what is wrong with {self._path.parent}"
             )
+            _log.warning("%s", self.problem)
         return True
 
     def write(self, *, paused: bool) -> bool:

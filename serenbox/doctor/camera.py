@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from serenbox.addresses import site
+from serenbox.addresses import has_host, site
 from serenbox.cameras.listing import import_picamera2, usb_cameras
 from serenbox.doctor.reach import Reach
 from serenbox.doctor.result import Result
@@ -166,13 +166,10 @@ def needs_pi(source: str, cameras: Iterable[CameraNode]) -> bool:
 
 
 def _check_stream(address: str, reach: Reach, edit: str) -> Result:
+    if not has_host(address):
+        return Result("camera", "fail", f"{site(address)} names no host and port", edit)
     parts = urlsplit(site(address))
-    try:
-        port = parts.port or _PORTS.get(parts.scheme, 80)
-    except ValueError:
-        seen = f"{site(address)} has no port from 1 to 65535"
-        return Result("camera", "fail", seen, edit)
-    host = parts.hostname or ""
+    host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 80)
     found = reach.check("camera", host, port, f"ping -c 3 {host}")
     if found.state != "ok":
         return found

@@ -33,8 +33,8 @@ def check_hooks(hooks: Sequence[HookSettings], person: Person) -> Iterator[Resul
 def _check(program: str, person: Person) -> Result:
     path = shutil.which(program, os.F_OK)
     if path is None and program.startswith("~"):
-        seen = f"{program}: a ~ stands for no folder here, where no shell reads it"
-        return Result("hook", "warn", seen, f"write {Path(program).expanduser()} in the settings")
+        seen = f"{program}: no shell reads this, so a ~ stands for no folder: write the whole path"
+        return Result("hook", "warn", seen)
     if path is None:
         seen = f"{program}: there is no such program"
         return Result("hook", "warn", seen, f"ls -l {shlex.quote(str(Path(program).parent))}")

@@ -59,7 +59,7 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
     others = [str(network) for network in firewall.allowed if not network.is_loopback]
     if firewall.denied and not others:
         seen = f"{place}: {UNIT} lets no other machine in"
-        mend = command_that_adds("IPAddressAllow=192.168.1.0/24", "web")
+        mend = command_that_adds("IPAddressAllow=192.168.1.0/24", "web-network")
         return Result(_NAME, "warn", f"{seen}; where its network is 192.168.1.0/24", mend)
     whom = f", for {' and '.join(others)}" if firewall.denied else ""
     return Result(_NAME, "ok", f"with a token: {place}{whom}")

@@ -11,6 +11,7 @@ from serenbox.doctor.reach import LOCAL, Reach
 from serenbox.doctor.result import Result
 from serenbox.doctor.systemd import UNIT, ask_systemctl, runs_here
 from serenbox.errors import ServiceError
+from serenbox.outputs.mqtt_access import address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,8 +42,12 @@ def check_broker(
     told = ((running or {}).get("outputs") or {}).get("mqtt")
     if found.state != "ok" or not told:
         return found
-    if told.get("problem"):
-        return Result("broker", "fail", str(told["problem"]))
+    if problem := str(told.get("problem") or ""):
+        here = problem.startswith(address(settings)) and "reached" not in problem
+        if here:
+            return Result("broker", "fail", problem, f"journalctl --unit {UNIT} --lines 20")
+        seen = f"{found.seen}; the service that runs says: {problem}"
+        return Result("broker", "warn", seen, f"sudo systemctl restart {UNIT}")
     if told.get("connected"):
         return replace(found, seen=f"{found.seen}, and the service is connected")
     return found
@@ -64,11 +69,16 @@ def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result
         running: What a service that runs says of itself; None where none answers.
 
     """
+    found = judge_unit(ask_systemctl("is-active")) if runs_here(roots) else None
+    if found is not None and found.state != "ok":
+        return found
     if running and running.get("state") == "paused":
-        seen = "somebody has paused it: its camera stays closed, also over restarts"
-        return Result("service", "warn", seen, "serenbox resume")
-    if runs_here(roots):
-        return judge_unit(ask_systemctl("is-active"))
+        seen = "paused: its camera stays closed until somebody resumes"
+        if running.get("problem"):
+            seen += f"; {running['problem']}"
+        return Result("service", "warn", seen, f"{'sudo ' if found else ''}serenbox resume")
+    if found is not None:
+        return found
     if running:
         return Result("service", "ok", f"process {running.get('pid')}, not of systemd")
     return Result("service", "ok", "none runs, and systemd, which would start it, is not there")

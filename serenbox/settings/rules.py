@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from serenbox.addresses import has_clear_login
+from serenbox.addresses import has_clear_login, has_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,10 @@ def _is_source(text: str) -> bool:
     return bool(text.strip()) and not (colon and kind in {"auto", "usb"})
 
 
+def _is_stream(text: str) -> bool:
+    return text.partition("://")[0].lower() in STREAM_SCHEMES and "://" in text
+
+
 def _is_name(text: str) -> bool:
     """Tell whether a browser could send a text as the name of a site."""
     return text.isascii() and not any(character in text for character in ":/,")
@@ -91,7 +95,13 @@ RULES = (
     Rule(
         ("camera.source",),
         lambda settings: has_clear_login(settings.camera.source),
-        "an address whose user and password hold no /, ? or #: write %2F, %3F and %23 for them",
+        "an address without blanks, whose user and password hold no /, ? or #: write %20, %2F, "
+        "%3F and %23 for them",
+    ),
+    Rule(
+        ("camera.source",),
+        lambda settings: not _is_stream(settings.camera.source) or has_host(settings.camera.source),
+        "an address with a host, such as rtsp://camera.local/live",
     ),
     Rule(
         ("mqtt.host",),

@@ -94,7 +94,8 @@ class Board:
             self._problem = problem
             self.changes[message["mood"]] += 1
         else:
-            self._problem = self._problem or problem
+            # Of the same trouble, a report has told more by now.
+            self._problem = (self._problem or problem) if problem else None
             self.mood = message
 
     @property

@@ -93,7 +93,7 @@ def doctor_finds_only_what_is_missing(_: Watcher) -> None:
     assert failed == {"camera", "dma_heap", "CMA"}, answer
     seen = {check["name"]: check["seen"] for check in answer["checks"]}
     assert seen["service"].endswith("active"), seen
-    assert seen["broker"] == "localhost:1883 takes connections", seen
+    assert seen["broker"].startswith("localhost:1883 takes connections"), seen
 
 
 def pauses_and_resumes(watcher: Watcher) -> None:
