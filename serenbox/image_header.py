@@ -17,6 +17,9 @@ from serenbox.errors import ImageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+MAX_SCANS = 100
+"""Scans of a JPEG that is read; ordinary progressive ones have about ten."""
+
 FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, PGM and PPM"
 """The formats that are read, for messages."""
 
@@ -37,6 +40,8 @@ _FOREIGN = {
     b"avif": "AVIF",
     b"avis": "AVIF",
 }
+_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+"""Chunks of a PNG with several pictures (PNG, third edition, section 11.3.6)."""
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _WEBP_SIGNATURE = re.compile(rb"RIFF....WEBP", re.DOTALL)
 _PNM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
@@ -109,6 +114,9 @@ def read_header(content: bytes) -> ImageHeader:
 def check_complete(content: bytes, header: ImageHeader) -> None:
     """Refuse a JPEG or PNG that was cut off, where a decoder would fill in the rest with grey.
 
+    A JPEG of more than `MAX_SCANS` is refused, too: each goes over the whole picture once more, and
+    a small file may hold thousands.
+
     Bytes after the end of the picture are fine: telephones put videos and depth maps there. The
     other formats need no such check, their decoders refuse what is cut off.
 
@@ -118,7 +126,7 @@ def check_complete(content: bytes, header: ImageHeader) -> None:
     """
     complete = True
     if header.format == "JPEG":
-        complete = any(marker == _END_OF_IMAGE for marker, _ in _jpeg_segments(content))
+        complete = _jpeg_ends(content)
     elif header.format == "PNG":
         complete = any(kind == b"IEND" for kind, _ in _png_chunks(content))
     if not complete:
@@ -126,6 +134,20 @@ def check_complete(content: bytes, header: ImageHeader) -> None:
             f"the {header.format} is cut off after {len(content):,} bytes, so part of the picture "
             "is missing: copy or download the file again"
         )
+
+
+def _jpeg_ends(content: bytes) -> bool:
+    scans = 0
+    for marker, _ in _jpeg_segments(content):
+        if marker == _END_OF_IMAGE:
+            return True
+        scans += marker == _START_OF_SCAN
+        if scans > MAX_SCANS:
+            raise ImageError(
+                f"the JPEG builds its picture up in more than {MAX_SCANS} steps, which would take "
+                "long: save it as an ordinary JPEG"
+            )
+    return False
 
 
 def _describe_unknown(content: bytes) -> str:
@@ -181,6 +203,26 @@ def _read_png(content: bytes) -> ImageHeader:
     width, height = struct.unpack_from(">II", content, 16)
     blocks = (body for kind, body in _png_chunks(content) if kind == b"eXIf")
     return ImageHeader("PNG", width, height, exif.read_orientation(next(blocks, b"")))
+
+
+def first_picture(content: bytes, header: ImageHeader) -> bytes:
+    """Return a file without the further pictures of an animated PNG: a decoder holds many at once.
+
+    Args:
+        content: A whole file.
+        header: What `read_header` says of it.
+
+    """
+    if header.format != "PNG" or b"acTL" not in content:
+        return content
+    parts, position = [_PNG_SIGNATURE], len(_PNG_SIGNATURE)
+    while position + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        end = position + 12 + length
+        if kind not in _ANIMATION:
+            parts.append(content[position:end])
+        position = end
+    return b"".join(parts)
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -17,6 +17,7 @@ from serenbox.image_header import (
     MAX_SIDE,
     ImageHeader,
     check_complete,
+    first_picture,
     read_header,
 )
 from serenbox.whole_file import write_whole
@@ -123,6 +124,7 @@ def _decode(content: bytes, max_pixels: int) -> Pixels:
     header = read_header(content)
     _check_size(header, max_pixels)
     check_complete(content, header)
+    content = first_picture(content, header)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), _DECODE_FLAGS)
     except cv2.error as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import cv2
@@ -66,6 +67,12 @@ def test_a_script_and_a_folder_and_a_video_are_opened(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "1.png"), np.zeros((8, 8, 3), np.uint8))
     with_folder = open_camera(CameraSettings(source=str(tmp_path)))
     assert isinstance(with_folder, Recording)
+
+
+def test_a_folder_in_the_memory_of_dev_is_no_device() -> None:
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        cv2.imwrite(f"{folder}/1.png", np.zeros((8, 8, 3), np.uint8))
+        assert isinstance(open_camera(CameraSettings(source=folder)), Recording)
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,30 @@ def test_palette_png() -> None:
     assert image.tolist() == [[list(RED), list(BLUE)]]
 
 
+def test_animated_png_gives_its_first_picture_and_the_others_are_not_decoded() -> None:
+    colour, grey = np.full((8, 8, 3), RED, np.uint8), np.full((8, 8, 3), 90, np.uint8)
+    plain, other = encode(".png", colour), encode(".png", grey)
+    start, data = len(plain) - 12, other[other.index(b"IDAT") + 4 : -16]
+    control = struct.pack(">IIIIIHHBB", 0, 8, 8, 0, 0, 1, 1, 0, 0)
+    header = 8 + 25  # the signature and IHDR
+    animated = plain[:header] + chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(b"fcTL", control)
+    animated += plain[header:start] + chunk(b"fcTL", struct.pack(">I", 1) + control[4:])
+    animated += chunk(b"fdAT", struct.pack(">I", 2) + data) + plain[start:]
+
+    assert (read_image(animated) == RED).all()
+    assert image_header.first_picture(animated, image_header.read_header(animated)) == plain
+    assert image_header.first_picture(plain, image_header.read_header(plain)) is plain
+
+
+def test_jpeg_of_endless_scans_is_refused() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
+    content = cv2.imencode(".jpg", picture, options)[1].tobytes()
+    assert read_image(content).shape == picture.shape
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    assert "more than 100 steps" in reason(content[:-2] + 100 * scan + content[-2:])
+
+
 def test_transparency_is_ignored() -> None:
     image = read_image(png(2, 1, 8, 6, b"\0" + bytes([255, 0, 0, 0, 0, 0, 255, 255])))
     assert image.tolist() == [[list(RED), list(BLUE)]]

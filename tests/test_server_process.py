@@ -13,11 +13,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from gunicorn.workers import gthread
 
 from serenbox.cli.serve import ServeTool
+from serenbox.server.worker import PatientWorker
 from tests.ports import free_port
 from tests.server_process import (
     ROOT,
@@ -310,6 +313,40 @@ def test_a_wrong_call_ends_at_once(
 ) -> None:
     assert ServeTool().main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_for_figures_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/nonexistent/folder")
+    assert ServeTool().main(["--workers", "1", "--port", str(free_port())]) == 1
+    assert "must be a folder that may be written to" in capfd.readouterr().err
+
+
+@dataclass(eq=False)
+class Connection:
+    """What gunicorn has of a client."""
+
+    sock: socket.socket
+
+
+def test_who_does_not_take_an_answer_keeps_no_thread_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gthread.ThreadWorker, "murder_pending", lambda _: None)
+    monkeypatch.setattr(PatientWorker, "receive_seconds", 2.0)
+    worker = PatientWorker.__new__(PatientWorker)
+    mine, other = socket.socketpair()
+    with mine, other:
+        mine.settimeout(5)
+        connection = Connection(mine)
+        worker._begun = {connection: time.monotonic() - 4.0}
+        worker.murder_pending()
+        mine.sendall(b"it was too slow")  # which is still told
+        worker._begun = {connection: time.monotonic() - 3.0 - PatientWorker.hang_up_seconds}
+        worker.murder_pending()
+        with pytest.raises(BrokenPipeError):
+            mine.sendall(bytes(10_000_000))
 
 
 @pytest.mark.parametrize(

@@ -49,11 +49,16 @@ def open_camera(settings: CameraSettings) -> Camera:
         return open_stream(source, settings)
     if source == "usb":
         return _open_usb(settings)
-    if source.startswith("/dev/"):
+    if source.startswith("/dev/") and not _holds_pictures(Path(source)):
         from serenbox.cameras.usb import open_usb
 
         return open_usb(Path(source), settings)
     return _open_recording(source, settings)
+
+
+def _holds_pictures(path: Path) -> bool:
+    """Tell whether what is in `/dev` is no device: `/dev/shm` holds files in memory."""
+    return path.is_file() or path.is_dir()
 
 
 def _open_recording(source: str, settings: CameraSettings) -> Camera:

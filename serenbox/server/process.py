@@ -21,7 +21,7 @@ from serenbox.addresses import host_and_port
 from serenbox.errors import ServiceError, reason_of
 from serenbox.server import create_app
 from serenbox.server.settings import SHARED_FOLDER
-from serenbox.server.worker import PatientWorker
+from serenbox.server.worker import SENDING, PatientWorker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +54,7 @@ def serve(settings: ServerSettings, listening: Listening, *, access_log: bool = 
     """
     _check_address(listening)
     PatientWorker.receive_seconds = settings.receive_seconds
+    PatientWorker.hang_up_seconds = settings.wait_seconds + SENDING
     with _shared_figures():
         try:
             _Gunicorn(settings, listening, access_log=access_log).run()
@@ -113,7 +114,12 @@ def _forget_worker(_server: Any, worker: Any) -> None:  # noqa: ANN401 - gunicor
 @contextlib.contextmanager
 def _shared_figures() -> Iterator[None]:
     """Give the workers a folder for their figures, unless the environment names one."""
-    if os.environ.get(SHARED_FOLDER):
+    if named := os.environ.get(SHARED_FOLDER):
+        if not os.access(named, os.W_OK | os.X_OK) or not Path(named).is_dir():
+            raise ServiceError(
+                f"${SHARED_FOLDER} is {named}, and must be a folder that may be written to: make "
+                "it, or take the variable out of the environment"
+            )
         yield
         return
     folder = tempfile.mkdtemp(prefix="serenbox-", dir=_memory_folder())

@@ -22,6 +22,9 @@ _REFUSALS: dict[type[Exception], tuple[int, str]] = {
 _PATIENCE = 1.0
 """Seconds between the application's own limit for a body and the end of what is read."""
 
+SENDING = 20.0
+"""Seconds for the model to look at a picture and for the client to take the answer."""
+
 
 class PatientWorker(gthread.ThreadWorker):
     """Gives no thread to a connection that says nothing, nor one for long that says it slowly.
@@ -31,6 +34,9 @@ class PatientWorker(gthread.ThreadWorker):
 
     receive_seconds = 15.0
     """How long a request may take to arrive; `serenbox serve` sets it."""
+
+    hang_up_seconds = SENDING
+    """How long all the rest may take, the wait for the model included; `serenbox serve` sets it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
         super().__init__(*args, **kwargs)
@@ -49,14 +55,20 @@ class PatientWorker(gthread.ThreadWorker):
     def murder_pending(self) -> None:
         """Stop reading, about once a second, from whoever takes too long.
 
-        The way back stays open, so that what is not complete is still answered.
+        The way back stays open at first, so that what is not complete is still answered. Who has
+        not taken the answer by `hang_up_seconds` keeps its thread no longer.
         """
         super().murder_pending()
-        latest = time.monotonic() - self.receive_seconds - _PATIENCE
+        now = time.monotonic()
         for conn, begun in self._begun.copy().items():
-            if begun < latest:
+            how = None
+            if now - begun > self.receive_seconds + self.hang_up_seconds:
+                how = socket.SHUT_RDWR
+            elif now - begun > self.receive_seconds + _PATIENCE:
+                how = socket.SHUT_RD
+            if how is not None:
                 with contextlib.suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RD)
+                    conn.sock.shutdown(how)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ANN401
         """Answer what is not HTTP in JSON, and as what it is: a mistake of the client."""
