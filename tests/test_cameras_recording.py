@@ -167,7 +167,7 @@ def test_a_film_that_was_cut_off_says_so_once(tmp_path: Path) -> None:
     cut.write_bytes(whole[: len(whole) // 2])
     camera = open_recording(cut, FAST)
     frames: list[Frame | None] = []
-    with pytest.raises(DamagedPictureError, match=r"it ends after \d+ of 60 pictures, so it was"):
+    with pytest.raises(DamagedPictureError, match=r"it ends after [01]\.\d of 2\.4 s, so it was"):
         frames.extend(iter(lambda: camera.read(1), None))
     assert 10 < len(frames) < 40
     assert camera.read(1) is None
@@ -186,6 +186,9 @@ class Unending:
     def image(self) -> object:
         return np.zeros((2, 2, 3), np.uint8)
 
+    def position(self) -> float | None:
+        return None
+
     def rewind(self) -> None:
         """It never ends."""
 
@@ -197,3 +200,45 @@ def test_a_machine_too_slow_for_a_film_still_plays_it() -> None:
     camera = Recording(Unending(), CameraSettings())
     frames = [camera.read(0.2) for _ in range(3)]
     assert all(frames)
+
+
+class Uneven:
+    """A film as a telephone makes it: many pictures a second in the light, few in the dark."""
+
+    name = "uneven"
+    fps = 30.0
+    times = (0.0, 0.033, 0.067, 0.067, 0.3, 0.5)
+    pictures = 16.0  # half a second of 30 pictures each, as Matroska has it
+
+    def __init__(self) -> None:
+        self.at = -1
+
+    def advance(self) -> bool:
+        self.at += 1
+        return self.at < len(self.times)
+
+    def image(self) -> object:
+        return np.zeros((2, 2, 3), np.uint8)
+
+    def position(self) -> float | None:
+        return self.times[self.at]
+
+    def rewind(self) -> None:
+        self.at = -1
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_times_are_those_of_the_film_and_never_stand_still() -> None:
+    camera = Recording(Uneven(), FAST)
+    frames = list(iter(lambda: camera.read(1), None))
+    times = [frame.time for frame in frames if frame is not None]
+    assert times == pytest.approx([0.0, 0.033, 0.067, 0.1, 0.3, 0.5], abs=1e-3)
+
+
+def test_times_go_on_when_the_film_begins_again() -> None:
+    camera = Recording(Uneven(), replace(FAST, loop=True))
+    frames = [camera.read(1) for _ in range(9)]
+    times = [frame.time for frame in frames if frame is not None]
+    assert times[5:] == pytest.approx([0.5, 0.533, 0.567, 0.6], abs=2e-3)

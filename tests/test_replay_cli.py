@@ -75,7 +75,7 @@ def test_a_film_that_was_cut_off_is_no_success(
     assert ReplayTool().main([str(clip), "--json"]) == 1
     told = capsys.readouterr()
     assert json.loads(told.out)["frames"] > 10
-    assert "of 90 pictures, so it was cut off" in told.err
+    assert "of 9.0 s, so it was cut off" in told.err
 
 
 def test_a_person_gets_a_table(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

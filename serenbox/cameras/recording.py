@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import CameraSettings
 
 _ENOUGH = 0.9
-"""The share of its pictures that a whole film has at least: some formats only guess how many."""
+"""The part of its length that a whole film has at least: some formats only guess it."""
 
 _FASTEST = 240.0  # frames per second; files that say more do not know their rate
 
@@ -69,6 +69,9 @@ class Film(Protocol):
     def image(self) -> object:
         """Return the picture that it is at."""
 
+    def position(self) -> float | None:
+        """Return its time in the film, seconds; None where pictures are 1 / fps apart."""
+
     def rewind(self) -> None:
         """Go back to the beginning."""
 
@@ -80,8 +83,9 @@ class Recording(CameraBase):
     """A camera that plays a film.
 
     In real time, frame n is due n / fps seconds after the first was read; frames that come too late
-    are skipped. As fast as possible, every frame comes, at the time n / fps; both go on counting
-    when the film begins again. A film slower than the reader's patience shows a picture again.
+    are skipped. As fast as possible, every frame comes, at its time in the film, which need not be
+    n / fps: telephones record as many frames as the light allows. Both go on counting when the film
+    begins again. A film slower than the reader's patience shows a picture again.
 
     Args:
         film: What to play; closed with the recording.
@@ -94,9 +98,17 @@ class Recording(CameraBase):
         self._film = film
         self._loop = settings.loop
         self._count = 0  # frames passed
+        self._time = 0.0  # of the last one, where the film is not played in real time
+        self._began = 0.0  # the time of the film's beginning, this time round
+        self._reached = 0.0  # how far into the film the last one was
         self._start: float | None = None  # when frame 0 was due
         self._shown: object = None
         self._whole = True
+
+    @property
+    def step(self) -> float:
+        """How long a picture is shown, seconds; of a film of changing rate, mostly."""
+        return 1 / self._film.fps
 
     def _take(self, timeout: float) -> tuple[object, float] | None:
         if self._live and not self._wait_until_due(timeout):
@@ -105,8 +117,7 @@ class Recording(CameraBase):
             return None
         self._shown = None
         self._shown = self._film.image()
-        now = time.monotonic() if self._live else (self._count - 1) / self._film.fps
-        return self._picture(), now
+        return self._picture(), time.monotonic() if self._live else self._time
 
     def _picture(self) -> object:
         if self._shown is None:
@@ -142,17 +153,37 @@ class Recording(CameraBase):
         more = self._film.advance()
         if not more and self._loop and self._count:
             self._film.rewind()
+            self._began = self._time + 1 / self._film.fps
             more = self._film.advance()
         if not more and (self._loop or not self._count):
             raise CameraError(f"{self._name}: there is no picture in it: name another recording")
-        if not more and self._whole and self._count < _ENOUGH * self._film.pictures:
+        if more:
+            self._note_time()
+        elif self._whole:
+            self._check_whole()
+        return more
+
+    def _note_time(self) -> None:
+        """Take note of the time of the picture that the film is at: always after the last one."""
+        self._count += 1
+        regular = self._time + 1 / self._film.fps if self._count > 1 else 0.0
+        position = self._film.position()
+        if position is None:
+            self._time = self._reached = (self._count - 1) / self._film.fps
+            return
+        self._reached = position
+        later = self._began + position
+        self._time = later if later > self._time or self._count == 1 else regular
+
+    def _check_whole(self) -> None:
+        whole = self._film.pictures / self._film.fps
+        seconds = self._reached + 1 / self._film.fps
+        if seconds < _ENOUGH * whole:
             self._whole = False
             raise DamagedPictureError(
-                f"{self._name}: it ends after {self._count} of {self._film.pictures:.0f} pictures, "
-                "so it was cut off: copy the file again"
+                f"{self._name}: it ends after {seconds:.1f} of {whole:.1f} s, so it was cut off: "
+                "copy the file again"
             )
-        self._count += more
-        return more
 
     def _release(self) -> None:
         self._film.close()
@@ -179,10 +210,22 @@ class VideoFile:
         said = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = said if math.isfinite(said) and 0 < said <= _FASTEST else fps
         self.pictures = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self._first: float | None = None
 
     def advance(self) -> bool:
         """Go on to the next picture; False at the end."""
         return self._capture.grab()
+
+    def position(self) -> float | None:
+        """Return the time of the picture that it is at, seconds after that of the first one."""
+        import cv2
+
+        said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if not math.isfinite(said):
+            return None
+        if self._first is None:
+            self._first = said
+        return max(0.0, said - self._first)
 
     def image(self) -> object:
         """Return the picture that it is at, or None if it is damaged."""
@@ -258,6 +301,9 @@ class PictureFolder:
             return read_image(self._paths[self._next - 1])
         except ImageError as error:
             raise DamagedPictureError(str(error)) from error
+
+    def position(self) -> None:
+        """Return nothing: each picture is shown for as long as the others."""
 
     def rewind(self) -> None:
         """Go back to the beginning."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from serenbox.cameras.base import Camera, Frame
+    from serenbox.cameras.recording import Recording
     from serenbox.mood.timeline import Span
     from serenbox.mood.types import Mood
     from serenbox.settings import Settings
@@ -79,9 +80,10 @@ class ReplayTool(Tool):
         settings = with_overrides(settings, dict(map(parse_assignment, args.set)))
         if args.plot:
             check_plot(args.plot)
-        replay = _Replay(keep_scores=bool(args.plot))
         with native_messages_hidden(show=args.debug):
-            replay.play(_open(args.file, settings), _mood_maker(settings, cropped=args.cropped))
+            camera = _open(args.file, settings)
+            replay = _Replay(camera.step, keep_scores=bool(args.plot))
+            replay.play(camera, _mood_maker(settings, cropped=args.cropped))
         if replay.problems:
             self.error(*replay.problems)
         spans = replay.timeline.spans
@@ -100,8 +102,8 @@ class ReplayTool(Tool):
 class _Replay:
     """What is collected while a recording plays."""
 
-    def __init__(self, *, keep_scores: bool) -> None:
-        self.timeline = Timeline()
+    def __init__(self, step: float, *, keep_scores: bool) -> None:
+        self.timeline = Timeline(step)
         self.times: list[float] = []
         self.scores: list[tuple[float, ...]] = []
         self.problems: list[str] = []
@@ -198,14 +200,10 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _open(path: Path, settings: Settings) -> Camera:
-    from serenbox.cameras.select import open_camera
+def _open(path: Path, settings: Settings) -> Recording:
+    from serenbox.cameras.recording import open_recording
 
-    # An absolute path, so that a file named like a kind of camera is still a file.
-    source = str(path.absolute())
-    return open_camera(
-        dataclasses.replace(settings.camera, source=source, real_time=False, loop=False)
-    )
+    return open_recording(path, dataclasses.replace(settings.camera, real_time=False, loop=False))
 
 
 def _mood_maker(settings: Settings, *, cropped: bool) -> Callable[[Frame], Mood]:

@@ -31,14 +31,20 @@ class Span:
 
 
 class Timeline:
-    """Collects moods, one per frame."""
+    """Collects moods, one per frame.
 
-    def __init__(self) -> None:
+    Args:
+        step: How long a frame lasts where there is no other to tell, seconds.
+
+    """
+
+    def __init__(self, step: float = 0.0) -> None:
         self.frames = 0
         """Frames taken in."""
         self._closed: list[Span] = []
         self._open: Mood | None = None
-        self._start = self._last = self._step = 0.0
+        self._start = self._last = 0.0
+        self._step = step
         self._confidence = 0.0
         self._count = 0
 
