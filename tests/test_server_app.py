@@ -208,7 +208,8 @@ def test_the_bytes_count_and_not_what_they_are_called(
 def test_busy(app: Flask, client: FlaskClient, portrait_bytes: bytes) -> None:
     engine = app.extensions["serenbox"]
 
-    with engine.memory(4 * 2**20):
+    with engine.memory() as take:
+        take(4 * 2**20)
         answer = client.post("/predict", data=portrait_bytes)
 
     assert refusal(answer) == (503, "busy")

@@ -121,11 +121,13 @@ def wait_until(engine: Engine, waiting: int) -> None:
 def test_holds_a_bounded_number_of_bytes() -> None:
     engine = Engine(ServerSettings(max_body_mb=1))
 
-    full = (engine.memory(3 * 2**20), engine.memory(2**20))
-    with full[0], full[1], pytest.raises(BusyError), engine.memory(1):
-        pytest.fail("it must not come here")
-    with engine.memory(4 * 2**20):
-        pass
+    with engine.memory() as one, engine.memory() as other, engine.memory() as third:
+        one(3 * 2**20)
+        other(2**20)
+        with pytest.raises(BusyError):
+            third(1)
+    with engine.memory() as take:
+        take(4 * 2**20)
 
 
 def test_a_large_picture_is_refused_before_its_pixels_are_looked_at(content: bytes) -> None:

@@ -191,6 +191,17 @@ def test_silent_and_slow_clients_do_not_keep_others_out(
         assert server.ask("POST", "/predict", portrait_bytes).status == 200
 
 
+def test_who_promises_much_and_sends_little_keeps_nobody_out(
+    server: Server, portrait_bytes: bytes
+) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 16777216\r\n\r\n."
+    with contextlib.ExitStack() as stack:
+        for _ in range(12):  # more than have room in both workers, were it all to come
+            stack.enter_context(server.connect()).sendall(head)
+
+        assert server.ask("POST", "/predict", portrait_bytes).status == 200
+
+
 def test_overload_is_answered_and_nothing_is_lost(server: Server, portrait_bytes: bytes) -> None:
     before = workers_of(server, 2)
     with ThreadPoolExecutor(60) as pool:

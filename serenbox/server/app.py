@@ -58,9 +58,8 @@ def _add_predictions(app: Flask, engine: Engine, settings: ServerSettings) -> No
 
     def detect() -> dict[str, object]:
         engine.check_room()
-        length = request.content_length
-        with engine.memory(settings.max_body if length is None else min(length, settings.max_body)):
-            name, content = read_picture(request)
+        with engine.memory() as take:
+            name, content = read_picture(request, take)
             image, faces = engine.detect(content)
         height, width = image.shape[:2]
         return {

@@ -17,7 +17,7 @@ from serenbox.images import read_image
 from serenbox.server.errors import BusyError, NotAnImageError, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
     from serenbox.images import Pixels
@@ -92,22 +92,28 @@ class Engine:
             raise BusyError
 
     @contextmanager
-    def memory(self, size: int) -> Iterator[None]:
-        """Set bytes aside for a body while it is read and worked on.
+    def memory(self) -> Iterator[Callable[[int], None]]:
+        """Keep account of a body while it is read and worked on.
 
-        Raises:
-            BusyError: The bodies that are here already leave no room.
-
+        Yields what is to be told of each piece that came: its size, bytes. It raises `BusyError`
+        where the bodies that are here already leave no room. What a client merely promises takes
+        none: who sends nothing keeps nobody out.
         """
-        with self._guard:
-            if self._held + size > self._settings.max_memory:
-                raise BusyError
-            self._held += size
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            with self._guard:
+                if self._held + size > self._settings.max_memory:
+                    raise BusyError
+                self._held += size
+                taken += size
+
         try:
-            yield
+            yield take
         finally:
             with self._guard:
-                self._held -= size
+                self._held -= taken
 
     def detect(self, content: bytes) -> tuple[Pixels, list[Face]]:
         """Return the upright picture and its faces, largest first.

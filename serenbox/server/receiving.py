@@ -77,6 +77,8 @@ class GuardedInput:
         self._missing = length
         self._clock = clock
         self._deadline = clock() + seconds
+        self.told: Callable[[int], None] | None = None
+        """Told the size of each piece that came, bytes; may refuse it with an error of HTTP."""
 
     def read(self, size: int = -1) -> bytes:
         """Return up to `size` bytes, nothing at the end.
@@ -95,6 +97,8 @@ class GuardedInput:
             self._check_time()
             raise BrokenBodyError(_BROKEN) from error
         self._check_time()
+        if self.told is not None:
+            self.told(len(content))
         if self._missing is not None:
             self._missing -= len(content)
             if not content and size and self._missing > 0:
@@ -152,11 +156,15 @@ def discard_body(environment: WSGIEnvironment, limit: int) -> None:
             left -= len(piece)
 
 
-def read_picture(request: Request) -> tuple[str, bytes]:
+def read_picture(request: Request, told: Callable[[int], None]) -> tuple[str, bytes]:
     """Return the name of the picture in a request, and the bytes of its file.
 
     A form (multipart/form-data) has it in its field `file`; any other body is the file itself,
     whatever its Content-Type says, for the bytes tell what they are.
+
+    Args:
+        request: Of an application within an `InputGuard`.
+        told: As `GuardedInput.told`, while the body is read.
 
     Raises:
         NoFileError: There is no picture.
@@ -167,12 +175,16 @@ def read_picture(request: Request) -> tuple[str, bytes]:
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise NotAnImageError("the body is compressed: send the picture as it is")
+    body: GuardedInput = request.environ["wsgi.input"]
+    body.told = told
     try:
         if request.mimetype == "multipart/form-data":
             return _from_form(request)
         content = request.get_data(cache=False)
     except ClientDisconnected as error:
         raise BrokenBodyError(_BROKEN) from error
+    finally:
+        body.told = None  # what is read of it to be forgotten needs no room
     if not content:
         raise NoFileError(f"there is no picture: send it as the body, or as the field '{FIELD}'")
     return RAW_NAME, content
