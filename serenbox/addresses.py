@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-_BEFORE_PATH = r"[^/?#]*"
 _LOGIN = r"(?<=://)([^/?#@:]*):[^/?#]*@"
 _UNCLEAR_LOGIN = r"(?<=://)([^/?#@:]*):.*@"  # up to the last @: a password may hold anything
 _VALUE = r"(?<==)[^&/?#;]+"  # some cameras take the login in the path
@@ -54,8 +53,7 @@ def has_clear_login(address: str) -> bool:
 
 
 def _up_to_path(text: str) -> str:
-    found = re.match(_BEFORE_PATH, text)
-    return found[0] if found else ""
+    return re.split(r"[/?#]", text, maxsplit=1)[0]
 
 
 def _starred(found: re.Match[str]) -> str:
@@ -65,9 +63,9 @@ def _starred(found: re.Match[str]) -> str:
 
 
 def has_host(address: str) -> bool:
-    """Tell whether an address names a host, and a port from 0 to 65535 if any."""
+    """Tell whether an address names a host, and a port from 1 to 65535 if any."""
     try:
         parts = urlsplit(site(address))
-        return bool(parts.hostname) and (parts.port is None or parts.port >= 0)
+        return bool(parts.hostname) and parts.port != 0
     except ValueError:  # brackets that hold no IPv6 address, or no such port
         return False

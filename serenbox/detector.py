@@ -10,9 +10,9 @@ import numpy as np
 
 from serenbox.classifier import EmotionClassifier, name_emotion
 from serenbox.crop import crop_face, face_to_input, reduce_face
+from serenbox.defaults import FACE_SCORE, PRIOR_EXPONENT
 from serenbox.errors import ImageError
 from serenbox.face_finder import FaceFinder
-from serenbox.model_metadata import USUAL_FACE_SCORE, USUAL_PRIOR_EXPONENT
 from serenbox.results import EMOTIONS, Box, Face, FaceLocation
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class EmotionDetector:
         runtime: Runtime = "auto",
         threads: int = 1,
         min_confidence: float | None = None,
-        prior_exponent: float = USUAL_PRIOR_EXPONENT,
-        min_face_score: float = USUAL_FACE_SCORE,
+        prior_exponent: float = PRIOR_EXPONENT,
+        min_face_score: float = FACE_SCORE,
         tiles: bool = True,
     ) -> None:
         if min_confidence is not None and not 0 <= min_confidence <= 1:

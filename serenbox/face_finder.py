@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from serenbox import blazeface, views
+from serenbox.defaults import FACE_SCORE
 from serenbox.errors import ModelError
 from serenbox.model_file import read_model_bytes
-from serenbox.model_metadata import USUAL_FACE_SCORE
 from serenbox.models import FACE_MODEL, FACE_MODEL_SHA256
 from serenbox.results import Box, FaceLocation
 from serenbox.runtime import LoadedModel, Runtime, open_model
@@ -65,7 +65,7 @@ class FaceFinder:
         *,
         threads: int = 1,
         runtime: Runtime = "auto",
-        min_score: float = USUAL_FACE_SCORE,
+        min_score: float = FACE_SCORE,
     ) -> None:
         if not 0 < min_score <= 1:
             raise ValueError(f"min_score is {min_score}, and must be above 0 and at most 1")

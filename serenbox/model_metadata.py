@@ -18,16 +18,6 @@ from serenbox.errors import ModelError
 SCHEMA = 1
 """The version of `metadata.json` this program writes and reads."""
 
-USUAL_FACE_SCORE = 0.5
-"""How sure the face finder must be, unless told otherwise: what MediaPipe asks of this model."""
-
-USUAL_PRIOR_EXPONENT = 0.5
-"""How much of the class prior counts at home (`ScoreSpec.prior_exponent`), unless told otherwise.
-
-A model's own exponent suits faces such as it learnt from: in FER+ 2 % of the votes are for disgust.
-How common an emotion is elsewhere nobody knows; half is between that prior and all seven alike.
-"""
-
 Color = Literal["grey", "rgb"]
 """The colour a model wants its input in."""
 

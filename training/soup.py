@@ -15,6 +15,7 @@ import numpy as np
 
 from serenbox.results import EMOTIONS
 from training.augment import TrainingBatches
+from training.checkpoint import ORIGIN
 from training.commit import git_commit
 from training.data import training_faces
 from training.errors import RunError
@@ -80,10 +81,7 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         **records[-1],
         "settings": _merged([each["settings"] for each in records]),
         "class_prior": dict(zip(EMOTIONS, prior.tolist(), strict=True)),
-        **{
-            name: _merged([each.get(name) for each in records])
-            for name in ("weights_sha256", "teacher_sha256")
-        },
+        **{name: _merged([each.get(name) for each in records]) for name in ORIGIN},
         "averaged": _hashes(runs),
         "seconds": sum(each["seconds"] for each in records),
         "commit": git_commit(),

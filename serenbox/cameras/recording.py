@@ -153,7 +153,7 @@ class Recording(CameraBase):
         more = self._film.advance()
         if not more and self._loop and self._count:
             self._film.rewind()
-            self._began = self._time + 1 / self._film.fps
+            self._began = self._time + self.step
             more = self._film.advance()
         if not more and (self._loop or not self._count):
             raise CameraError(f"{self._name}: there is no picture in it: name another recording")
@@ -166,18 +166,17 @@ class Recording(CameraBase):
     def _note_time(self) -> None:
         """Take note of the time of the picture that the film is at: always after the last one."""
         self._count += 1
-        regular = self._time + 1 / self._film.fps if self._count > 1 else 0.0
         position = self._film.position()
         if position is None:
             self._time = self._reached = (self._count - 1) / self._film.fps
             return
         self._reached = position
-        later = self._began + position
-        self._time = later if later > self._time or self._count == 1 else regular
+        stands_still = self._count > 1 and self._began + position <= self._time
+        self._time = self._time + self.step if stands_still else self._began + position
 
     def _check_whole(self) -> None:
         whole = self._film.pictures / self._film.fps
-        seconds = self._reached + 1 / self._film.fps
+        seconds = self._reached + self.step
         if seconds < _ENOUGH * whole:
             self._whole = False
             raise DamagedPictureError(

@@ -24,8 +24,8 @@ from serenbox.cli.common import (
 )
 from serenbox.cli.inputs import STDIN, find_inputs
 from serenbox.cli.table import render, style_for
+from serenbox.defaults import FACE_SCORE, PRIOR_EXPONENT
 from serenbox.errors import ImageError
-from serenbox.model_metadata import USUAL_FACE_SCORE, USUAL_PRIOR_EXPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,18 +85,18 @@ class DetectTool(Tool):
             "--prior-exponent",
             metavar="SHARE",
             type=_score,
-            default=USUAL_PRIOR_EXPONENT,
+            default=PRIOR_EXPONENT,
             help="how much to count on common emotions: 0 takes all seven for equally likely, so "
             "that rare ones are found more often, 1 for as likely as in training; never more than "
-            f"the model says (default: {USUAL_PRIOR_EXPONENT})",
+            f"the model says (default: {PRIOR_EXPONENT})",
         )
         add(
             "--min-face-score",
             metavar="SCORE",
             type=_face_score,
-            default=USUAL_FACE_SCORE,
+            default=FACE_SCORE,
             help="how sure it must be that something is a face, 0.1 to 1; higher finds fewer, and "
-            f"fewer that are none (default: {USUAL_FACE_SCORE})",
+            f"fewer that are none (default: {FACE_SCORE})",
         )
         add(
             "--runtime",

@@ -102,7 +102,7 @@ class Service:
     def command(self, name: str) -> None:
         """Obey `pause`, `resume`, `report` or `stats` soon; from any thread, and returns at once.
 
-        `report` gives the web page new statistics: only it wants them while somebody watches.
+        `report` gives the web page new statistics, which it wants sooner than the others.
         `stats` gives them to every output.
         """
         if name == "report":

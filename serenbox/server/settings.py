@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from serenbox.defaults import PRIOR_EXPONENT
 from serenbox.errors import SettingsError
-from serenbox.model_metadata import USUAL_PRIOR_EXPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,7 +83,7 @@ class ServerSettings:
         'an emotion with a score below this is "uncertain" in /detect',
     )
     prior_exponent: float = _setting(
-        USUAL_PRIOR_EXPONENT,
+        PRIOR_EXPONENT,
         _number(0, 1),
         "SHARE",
         "how much to count on common emotions: from 0, all seven alike, to 1, as in training; "

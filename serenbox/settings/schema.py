@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
-from serenbox.model_metadata import USUAL_FACE_SCORE, USUAL_PRIOR_EXPONENT
+from serenbox.defaults import FACE_SCORE, PRIOR_EXPONENT
 from serenbox.runtime_names import Runtime  # noqa: TC001 - read at run time, to check values
 
 Slot = Literal["A", "B", "off"]
@@ -128,7 +128,7 @@ class SensingSettings(_Table):
             0.1,
             1,
         ),
-    ] = USUAL_FACE_SCORE
+    ] = FACE_SCORE
     max_faces: Annotated[int, Setting("Faces to follow at a time, largest first.", 1, 50)] = 5
     memory: Annotated[
         float, Setting("Seconds for which a face that a frame misses keeps its number.", 0, 60)
@@ -151,7 +151,7 @@ class MoodSettings(_Table):
             0,
             1,
         ),
-    ] = USUAL_PRIOR_EXPONENT
+    ] = PRIOR_EXPONENT
     floor: Annotated[
         float,
         Setting(
