@@ -6,10 +6,12 @@ BIN := $(VENV)/bin
 # NASA's portrait of Eileen Collins, public domain, carried by scikit-image.
 PORTRAIT := $(VENV)/lib/python3*/site-packages/skimage/data/astronaut.png
 
-# What also runs on tflite-runtime, numpy 1 and OpenCV 4.11, where there is a Python 3.11: after the other
-# tests, which leave the small model that only TensorFlow can make in pytest's cache.
+# What also runs on tflite-runtime, numpy 1 and OpenCV 4.11, as on a box of bookworm, where there is a
+# Python 3.11: after the other tests, which leave the small model that only TensorFlow can make in pytest's
+# cache.
 DEVICE_TESTS := $(addprefix tests/test_,$(addsuffix .py,\
-  runtime classifier detector face_finder crop images annotate convert_opcheck))
+  runtime classifier detector face_finder crop images annotate convert_opcheck \
+  cameras_recording cameras_stream cameras_usb daemon_cameras))
 
 # How many of the tests run at a time; most of them wait for processes of theirs.
 JOBS ?= 2

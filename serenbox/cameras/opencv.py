@@ -29,9 +29,18 @@ def open_capture(
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(max(1, round(wait))))
     import cv2
 
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    _silence()
     capture = cv2.VideoCapture(target, backend, list(options))
     if capture.isOpened():
         return capture
     capture.release()
     return None
+
+
+def _silence() -> None:
+    import cv2
+
+    if hasattr(cv2, "setLogLevel"):  # OpenCV 4
+        cv2.setLogLevel(0)
+    else:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
