@@ -167,6 +167,11 @@ class Page:
     def text(self, element: str) -> str:
         return str(self.script(f"return document.getElementById('{element}').textContent")).strip()
 
+    def unusable(self, element: str) -> bool:
+        """Tell whether a button is shown as one that does nothing now."""
+        disabled = self.browser.find_element("id", element).get_attribute("aria-disabled")
+        return disabled == "true"
+
     def wait(self, element: str, wanted: str) -> None:
         """Wait until an element shows a text."""
         wait_for(lambda: wanted in self.text(element), f"{wanted!r} on the page")

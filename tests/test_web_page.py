@@ -68,6 +68,8 @@ def test_a_visit_during_the_demonstration(tmp_path: Path, page: Page) -> None:
         page.wait("link", "Live")
         assert page.text("score-happy").endswith("%")
         page.wait("hour-list", "Happy")
+        page.browser.find_element("css selector", "summary").click()
+        assert re.search(r"\d\d:\d\d.*Happy \d+ s", page.text("hour-rows"))
         assert re.fullmatch(r"\d\d:\d\d.*\d\d:\d\d.*now", page.text("hour-axis"), re.DOTALL)
         page.check_everywhere()
 
@@ -90,12 +92,17 @@ def test_a_visit_during_the_demonstration(tmp_path: Path, page: Page) -> None:
         page.wait("link", "Not connected")
         daemon.send(signal.SIGCONT)
         page.wait("link", "Live")
+        page.script("window.fetch = () => Promise.reject(new Error())")
+        page.tab_to("pause")
+        page.press(Keys.ENTER, "pause")
+        page.wait("notices", "The camera was not closed: the box does not answer. Try again.")
+        page.wait("pause", "Pause")
         assert daemon.end() == 0
 
     page.wait("link", "Not connected")
     page.wait("notices", "does not answer")
     page.wait("detail", "the last that is known")
-    assert page.browser.find_element("id", "pause").is_enabled() is False
+    assert page.unusable("pause")
     page.check()
     with Daemon(tmp_path, str(film), arguments=arguments) as daemon:
         page.wait("link", "Live")
@@ -167,6 +174,7 @@ def test_every_state_is_told(tmp_path: Path, camera: str, page: Page) -> None:
         .replace("[mood]", "[mood]\nuncertain_after = 0.2")
     )
     with running_mosquitto(tmp_path / "broker") as broker:
+        quick += f"[device]\nname = '{'long_name_' * 6}'\n"
         quick += f"[mqtt]\nenabled = true\nhost = '127.0.0.1'\nport = {broker.port}\n"
 
         def settings(source: str, model: str = "") -> str:
@@ -265,7 +273,7 @@ def test_the_live_preview(tmp_path: Path, camera: str, page: Page) -> None:
         other.wait("health", previews=0)
         page.wait("mood", "Paused")
         page.wait("preview-hint", "The live preview has ended.")
-        assert page.browser.find_element("id", "preview").is_enabled() is False
+        assert page.unusable("preview")
         page.press(Keys.ENTER, "pause")
         page.wait("mood", "Happy")
 
@@ -318,4 +326,34 @@ def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None
             patient.until(staleness_of(field))  # the next page has the same field
         page.wait("mood", "Happy")
         assert browser.current_url == f"http://localhost:{port}/"
+        browser.delete_all_cookies()
+        browser.find_element(By.ID, "pause").click()
+        wait_for(lambda: browser.current_url.endswith("/login"), "the question for the token")
+        assert daemon.end() == 0
+
+
+def test_pages_that_are_not_looked_at_do_not_keep_others_from_the_box(
+    tmp_path: Path, camera: str, page: Page
+) -> None:
+    """A browser has six connections to a box, and each page that hears from it holds one."""
+    port = free_port()
+    with Daemon(tmp_path, camera, configuration=with_page(port)) as daemon:
+        daemon.wait_logged("the web page is at")
+        windows = []
+        for _ in range(7):
+            page.browser.switch_to.new_window("tab")
+            page.open(f"http://127.0.0.1:{port}/")
+            page.wait("mood", "Happy")
+            windows.append(page.browser.current_window_handle)
+        page.browser.find_element("id", "pause").click()
+        page.wait("mood", "Paused")
+        page.browser.switch_to.window(windows[0])
+        page.wait("mood", "Paused")
+        page.wait("link", "Live")
+        page.browser.find_element("id", "pause").click()
+        page.wait("mood", "Happy")
+        for window in windows:
+            page.browser.switch_to.window(window)
+            page.browser.close()
+        page.browser.switch_to.window(page.browser.window_handles[0])
         assert daemon.end() == 0

@@ -23,8 +23,6 @@ CREDENTIAL = "web-token"
 
 VARIABLE = "SERENBOX_WEB_TOKEN"
 
-COOKIE = "serenbox"
-
 _PASSED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 """Headers that proxies add."""
 
@@ -158,6 +156,15 @@ class Access:
         if any(name in headers for name in _PASSED_ON):
             return False
         return is_loopback(address or "") and is_loopback(_host_name(headers.get("Host", "")))
+
+    @property
+    def cookie(self) -> str:
+        """The name of that visitor's cookie.
+
+        Cookies do not know ports: two boxes that are reached as localhost, each through a tunnel,
+        need names of their own.
+        """
+        return f"serenbox_{self.session[:8]}"
 
     @property
     def session(self) -> str:

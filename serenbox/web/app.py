@@ -13,7 +13,7 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from serenbox.outputs.queueing import RateLimit
-from serenbox.web.access import COOKIE, Access, same_site
+from serenbox.web.access import Access, same_site
 from serenbox.web.preview import BOUNDARY
 from serenbox.web.timeline import PERIODS
 from serenbox.web.wsgi import EVENTS, OPEN_STREAM, PICTURES
@@ -59,7 +59,7 @@ _INTENT = "X-SerenBox-Preview"
 no other site's page without asking the box first, which never allows it."""
 
 _OPEN = ("/healthz", "/login", "/static/")
-"""Paths that need no token: they tell nothing but whether the box is well."""
+"""Paths that need no token: they tell whether the box is well and whether it is paused, no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class _Guard:
             abort(421, "this is not the name of this box: use its address, or set web.names")
         if not same_site(request.headers, method=request.method):
             abort(403, "another site is behind this request")
-        shown = request.headers.get("Authorization"), request.cookies.get(COOKIE)
+        shown = request.headers.get("Authorization"), request.cookies.get(self._access.cookie)
         if not access.knows_token(*shown) and not request.path.startswith(_OPEN):
             abort(401, "the token is missing or wrong")
 
@@ -259,7 +259,7 @@ class _Pages:
         # Not `Strict`: a link to the page, such as one in Home Assistant, would ask for the token
         # each time. What changes anything is a POST, which other sites get no cookie for.
         response.set_cookie(
-            COOKIE, self._access.session, max_age=_MONTH, httponly=True, samesite="Lax"
+            self._access.cookie, self._access.session, max_age=_MONTH, httponly=True, samesite="Lax"
         )
         return response
 

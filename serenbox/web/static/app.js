@@ -11,7 +11,7 @@ const STAGES = ["capture", "find", "classify", "total"];
 const AGAIN = 2000; // milliseconds between attempts to reach the box
 const HISTORY_LAG = 5000; // milliseconds from a change of mood to a fresh timeline
 const PATIENCE = 10000; // milliseconds until a box that does not answer is given up
-const SILENT = 40000; // without any event, with health every two seconds: the connection is dead
+const SILENT = 10000; // without any event, with health every two seconds: the connection is dead
 
 const element = (id) => document.getElementById(id);
 const name = (mood) => NAMES[mood] ?? mood.charAt(0).toUpperCase() + mood.slice(1);
@@ -22,7 +22,9 @@ let link = "wait"; // wait, live, gone
 let heard = 0; // when something was heard, performance.now
 let since = 0; // when the mood began, on the same clock
 let asked = null; // the state that the button asked for, and until when to wait for it
+let refused = ""; // what the box did not do when the button was pressed last
 let stream = null;
+let retry = null; // connects again a little later
 let historyTimer = null; // fetches the timeline a little later
 let preview = null; // what ends the live preview of this page while it is on
 let previewEnd = ""; // how the last one ended
@@ -97,24 +99,29 @@ function showButton() {
   if (asked && (asked.paused === paused || performance.now() > asked.until)) asked = null;
   const text = asked ? (asked.paused ? "Closing the camera …" : "Opening the camera …") : paused ? "Resume" : "Pause";
   put(button, text);
-  // Not `disabled` while it works: that would take the focus from whoever uses the keyboard.
-  button.disabled = link !== "live" || !mood;
-  button.setAttribute("aria-disabled", String(Boolean(asked) || button.disabled));
+  disable(button, Boolean(asked) || link !== "live" || !mood);
   put(element("pause-hint"), paused ? "The camera is closed." : "Closes the camera until you resume, also over restarts.");
 }
+
+// Not by `disabled`: that would take the focus from whoever uses the keyboard.
+function disable(button, unusable) {
+  button.setAttribute("aria-disabled", String(unusable));
+}
+
+const canPreview = () => link === "live" && mood?.state === "sensing";
 
 function showPreview() {
   const button = element("preview");
   element("camera").hidden = !health?.preview_allowed;
   put(button, preview ? "End the live preview" : "Show the live preview");
-  button.disabled = !preview && (link !== "live" || mood?.state !== "sensing");
+  disable(button, !preview && !canPreview());
   const rule = "For this visit only, five minutes at most, and kept nowhere. Everybody who opens this page sees that it is on.";
   put(element("preview-hint"), !preview && previewEnd ? previewEnd : rule);
 }
 
 function notices() {
   if (link === "gone") return [["bad", "The box does not answer. This page tries again by itself."]];
-  const found = [];
+  const found = refused ? [["bad", refused]] : [];
   if (health?.previews) {
     const whose = preview && health.previews === 1 ? "this page shows" : "somebody watches";
     found.push(["", `The live preview is on: ${whose} what the camera sees.`]);
@@ -173,10 +180,12 @@ function showHealth() {
 
 function showHistory(history) {
   const sums = {};
+  const rows = []; // what the columns show, for whoever has no mouse or does not see them
   const columns = history.steps.map(({ time, seconds }) => {
     const known = ORDER.filter((each) => seconds[each]);
     const said = known.map((each) => `${name(each)} ${duration(seconds[each])}`).join(", ");
     const column = make("div", { title: `${clock(time)}: ${said || "nothing known"}` });
+    if (said) rows.unshift(make("tr", {}, make("th", { scope: "row" }, clock(time)), make("td", {}, said)));
     // More than there is time for, where somebody set the clock back.
     const whole = Math.max(60 * history.step_minutes, Object.values(seconds).reduce((a, b) => a + b, 0));
     for (const label of known) {
@@ -188,6 +197,7 @@ function showHistory(history) {
     return column;
   });
   element(history.period).replaceChildren(...columns);
+  element(`${history.period}-rows`).replaceChildren(...rows);
   const marks = [0, history.steps.length / 2].map((index) => clock(history.steps[index].time));
   element(`${history.period}-axis`).replaceChildren(...[...marks, "now"].map((mark) => make("span", {}, mark)));
   const items = ORDER.filter((label) => sums[label]).map((label) => make(
@@ -213,29 +223,30 @@ function hear(kind, message) {
   heard = performance.now();
   link = "live";
   if (kind === "mood") {
-    const began = message.since !== mood?.since;
-    if (began) historyTimer ??= setTimeout(refreshHistory, HISTORY_LAG);
+    if (message.since !== mood?.since) historyTimer ??= setTimeout(refreshHistory, HISTORY_LAG);
+    if (message.state !== mood?.state) refused = "";
     mood = message;
     // Both times are the box's: whatever this machine's clock says, the difference holds.
-    if (began) since = heard - Math.max(0, Date.parse(message.time) - Date.parse(message.since));
+    since = heard - Math.max(0, Date.parse(message.time) - Date.parse(message.since));
   } else {
     health = message;
   }
   show();
 }
 
-async function ask(path) {
+async function ask(path, method = "GET") {
   const answer = await fetch(path, {
-    headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(PATIENCE),
-  });
+    method, headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(PATIENCE),
+  }).catch(() => { throw new Error("the box does not answer"); });
   if (answer.status === 401) location.assign("/login");
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error ?? `answer ${answer.status}`);
   return answer.json();
 }
 
 async function refreshHistory() {
   clearTimeout(historyTimer);
   historyTimer = null;
+  if (document.hidden) return;
   try {
     for (const period of ["hour", "day"]) showHistory(await ask(`/api/history?period=${period}`));
   } catch {
@@ -243,7 +254,11 @@ async function refreshHistory() {
   }
 }
 
+// A hidden page holds no connection: a browser has six for all that show the same box.
 function connect() {
+  clearTimeout(retry);
+  if (stream || document.hidden) return;
+  heard = performance.now();
   stream = new EventSource("/api/events");
   stream.addEventListener("open", refreshHistory);
   for (const kind of ["mood", "health"]) {
@@ -252,30 +267,37 @@ function connect() {
   stream.addEventListener("error", lose);
 }
 
-async function lose() {
+function disconnect() {
   stream?.close();
   stream = null;
+}
+
+async function lose() {
+  disconnect();
   try {
     hear("health", await ask("/api/health"));
     hear("mood", await ask("/api/mood"));
   } catch {
     link = "gone";
+    refused = "";
     show();
   }
-  setTimeout(connect, AGAIN);
+  clearTimeout(retry);
+  retry = setTimeout(connect, AGAIN);
 }
 
 async function press() {
   if (!mood || asked || link !== "live") return;
   const pause = mood.state !== "paused";
   asked = { paused: pause, until: performance.now() + 15000 };
-  showButton();
+  refused = "";
+  show();
   try {
-    const answer = await fetch(pause ? "/api/pause" : "/api/resume", { method: "POST" });
-    if (!answer.ok) throw new Error(String(answer.status));
-  } catch {
+    await ask(pause ? "/api/pause" : "/api/resume", "POST");
+  } catch (error) {
     asked = null;
-    showButton();
+    refused = `The camera was not ${pause ? "closed" : "opened"}: ${error.message}. Try again.`;
+    show();
   }
 }
 
@@ -284,6 +306,7 @@ async function pressPreview() {
     endPreview("");
     return;
   }
+  if (!canPreview()) return;
   const control = new AbortController();
   preview = control;
   show();
@@ -319,8 +342,12 @@ element("preview").addEventListener("click", pressPreview);
 setInterval(watch, 1000);
 setInterval(refreshHistory, 60000);
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) refreshHistory();
-  else if (preview) endPreview("The live preview has ended, for the page was hidden.");
+  if (preview && document.hidden) endPreview("The live preview has ended, for the page was hidden.");
+  if (document.hidden) {
+    disconnect();
+    link = "wait";
+    show();
+  } else connect();
 });
 addEventListener("pagehide", () => { if (preview) endPreview(""); });
 connect();
