@@ -121,6 +121,41 @@ def test_a_face_that_is_lost_is_searched_for_at_once(
     assert detector.calls == ["follow", "find"] * 2
 
 
+def test_one_of_two_that_is_lost_is_searched_for_at_once(
+    sensor: Sensor, detector: CountingDetector, head: Image
+) -> None:
+    sensor.read(Frame(room((head, 0, 180), (head, 200, 180)), 0.0))
+    detector.calls.clear()
+
+    both = sensor.read(Frame(room((head, 0, 180), (head, 440, 180)), 0.1))
+
+    assert sorted(face.face.box.x > 300 for face in both.faces) == [False, True]
+    assert detector.calls == ["follow", "follow", "find"]
+
+
+def test_two_that_are_followed_to_the_same_face_become_one(
+    sensor: Sensor, detector: CountingDetector, head: Image
+) -> None:
+    two = sensor.read(Frame(room((head, 100, 180), (head, 245, 180)), 0.0))
+    detector.calls.clear()
+
+    one = sensor.read(Frame(room((head, 172, 180)), 0.1))
+
+    assert (len(two.faces), len(one.faces)) == (2, 1)
+    assert detector.calls == ["follow", "follow"]
+
+
+def test_who_is_gone_leaves_the_mood_to_others_after_no_face_after(
+    detector: CountingDetector, head: Image
+) -> None:
+    sensor = Sensor(detector, SensingSettings(memory=10.0), MoodSettings(no_face_after=0.5))
+    sensor.read(Frame(room((head, 0, 180), (head, 340, 230)), 0.0))
+
+    left = [sensor.read(Frame(room((head, 0, 180)), time)).primary for time in (0.4, 0.6)]
+
+    assert [primary and primary.id for primary in left] == [None, 2]
+
+
 def test_who_joins_is_seen_at_the_next_search(
     sensor: Sensor, detector: CountingDetector, head: Image
 ) -> None:

@@ -181,6 +181,36 @@ def test_two_glimpses_far_apart_make_no_mood() -> None:
     assert changes(moods) == [(0, NO_FACE)]
 
 
+def test_glimpses_with_nobody_in_between_never_add_up() -> None:
+    every = round(10 * DEFAULTS.no_face_after) + 5  # frames
+    moods = play(lambda time: showing("sad") if round(10 * time) % every == 1 else None, 60)
+
+    assert changes(moods) == [(0, NO_FACE)]
+
+
+def test_who_comes_back_after_no_face_begins_a_new_average() -> None:
+    settings = dataclasses.replace(DEFAULTS, smoothing=30.0)
+
+    def shown(time: float) -> dict[str, float] | None:
+        return None if 5 <= time < 9 else showing("happy" if time < 5 else "sad")
+
+    moods = play(shown, 12, settings=settings)
+
+    assert [label for _, label in changes(moods)] == ["happy", NO_FACE, "sad"]
+    assert moods[-1][1].confidence == pytest.approx(0.9)
+
+
+def test_a_mood_may_go_just_when_its_least_time_is_over() -> None:
+    """The times of frames are sums of floats: 0.3 - 0.1 is a little less than 0.2."""
+    settings = dataclasses.replace(DEFAULTS, smoothing=0.0, dwell=0.0, minimum=0.2)
+    mood_filter = MoodFilter(settings, THRESHOLDS)
+    shown = {0.1: "happy", 0.2: "sad", 0.3: "sad"}
+
+    moods = [mood_filter.update(reading(time, showing(label))) for time, label in shown.items()]
+
+    assert [mood.label for mood in moods] == ["happy", "happy", "sad"]
+
+
 def test_after_a_long_gap_old_scores_count_no_more() -> None:
     mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
     for n in range(50):

@@ -34,6 +34,34 @@ def test_two_faces_that_come_in_any_order_are_not_exchanged() -> None:
         assert {order[one.place]: one.id for one in assigned} == {0: 1, 1: 2}
 
 
+@pytest.mark.parametrize("step", [20, -20])
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_neighbours_that_move_together_keep_their_numbers(step: int, order: list[int]) -> None:
+    """Each one's new place is also near the other's old one."""
+    faces, places = tracker(), (0, 110)
+    faces.update(0.0, [box(place) for place in places])
+
+    assigned = faces.update(0.1, [box(places[index] + step) for index in order])
+
+    assert {order[one.place]: one.id for one in assigned} == {0: 1, 1: 2}
+
+
+def test_a_face_between_two_known_ones_is_the_older_one() -> None:
+    faces = tracker()
+    faces.update(0.0, [box(0), box(200)])
+    faces.update(0.1, [box(200), box(0)])
+
+    assert faces.update(0.2, [box(100)])[0].id == 1
+
+
+@pytest.mark.parametrize(("moved", "number"), [(130, 1), (-130, 1), (140, 2)])
+def test_a_face_may_move_by_its_width_and_a_third(moved: int, number: int) -> None:
+    faces = tracker()
+    faces.update(0.0, [box(0)])
+
+    assert faces.update(0.1, [box(moved)])[0].id == number
+
+
 def test_a_lost_face_keeps_its_number_for_a_while_only() -> None:
     faces = tracker(memory=1.0)
     faces.update(0.0, [box(0)])

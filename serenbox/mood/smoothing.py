@@ -98,7 +98,6 @@ class MoodFilter:
             self._wish, self._wished = wish, time
         lasted = self._wish and self._lasted(time, self._patience(mood.label, wish))
         if lasted and self._old_enough(mood, time):
-            self._wish = None
             return _mood(wish, scores, time)
         return mood if mood.label == NO_FACE else _mood(mood.label, scores, mood.since)
 
