@@ -14,6 +14,8 @@ from serenbox.settings.schema import DiffuserSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from serenbox.outputs.messages import State
+
 DAY = 86400.0
 
 
@@ -166,6 +168,13 @@ def test_pausing_and_a_lost_camera_are_events(
     assert seconds(repeated["time"]) - seconds(repeated["since"]) == pytest.approx(30, abs=0.002)
     assert repeated["confidence"] == 0
     assert not repeated["faces"]
+
+
+@pytest.mark.parametrize("state", ["paused", "no_camera"])
+def test_who_is_not_looked_at_is_not_sure_of_any_mood(announcer: Announcer, state: State) -> None:
+    announcer.sensed(mood("happy", 0.9), (), 0.0)
+    announcer.became(state)
+    assert (announcer.label, announcer.confidence) == (state, 0)
 
 
 def test_missing_from_the_start_is_told_but_is_no_change(

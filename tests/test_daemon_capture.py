@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -221,6 +222,22 @@ def test_a_camera_that_opens_but_gives_nothing_is_given_up(
     assert device.opened == 1 + QUICK.reopens
 
 
+def test_between_openings_it_waits_longer_and_longer(woken: threading.Event) -> None:
+    tried: list[float] = []
+
+    def refuse(_: CameraSettings) -> Device:
+        tried.append(time.monotonic())
+        raise CameraError("it is not there")
+
+    capture = Capture(QUICK, refuse, woken.set)
+    capture.start()
+    assert capture.join(30)
+    waits = [later - earlier for earlier, later in pairwise(tried)]
+    assert len(waits) == QUICK.reopens
+    for number, wait in enumerate(waits):
+        assert wait >= QUICK.reopen_pause * 2**number
+
+
 def test_paused_is_closed(device: Device, capture: Capture) -> None:
     device.results.extend(frame(number) for number in range(3))
     capture.start()
@@ -245,6 +262,25 @@ def test_begun_paused_the_camera_is_not_opened(device: Device, woken: threading.
     capture.stop()
     assert capture.join(30)
     assert device.opened == 0
+
+
+def test_a_picture_that_comes_after_a_pause_is_not_handed_over(
+    device: Device, capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, given = threading.Event(), threading.Event()
+
+    def read(_: float) -> Frame:
+        asked.set()
+        assert given.wait(30)
+        return frame(1)
+
+    monkeypatch.setattr(device, "read", read)
+    capture.start()
+    assert asked.wait(30)
+    capture.pause()
+    given.set()
+    wait_for(lambda: capture.state is CameraState.PAUSED)
+    assert capture.take() == (None, CameraState.PAUSED)
 
 
 def test_pausing_ends_the_wait_for_a_lost_camera(device: Device, woken: threading.Event) -> None:
@@ -320,6 +356,21 @@ def test_a_pause_forgets_what_was_wrong_with_the_camera(device: Device, capture:
     assert capture.problem is None
 
 
+def test_after_a_pause_failures_are_counted_anew(device: Device, woken: threading.Event) -> None:
+    device.open_errors.extend([CameraError("it is not there")] * 2)
+    capture = Capture(CameraSettings(reopens=1, reopen_pause=60), device.open, woken.set)
+    capture.start()
+    wait_for(lambda: capture.state is CameraState.LOST)
+    capture.pause()
+    wait_for(lambda: capture.state is CameraState.PAUSED)
+    capture.resume()
+    wait_for(lambda: not device.open_errors)
+    wait_for(lambda: capture.state is not CameraState.OPENING)
+    assert capture.state is CameraState.LOST, "one more opening may fail"
+    capture.stop()
+    assert capture.join(30)
+
+
 def test_a_mistake_in_a_driver_ends_it_with_a_sentence(device: Device, capture: Capture) -> None:
     device.results.append(ZeroDivisionError("oops"))
     capture.start()
@@ -342,6 +393,29 @@ def test_a_step_that_hangs_is_noticed(
     capture.stop()
     assert not capture.join(0.01)
     release.set()
+    assert capture.join(30)
+
+
+def test_a_driver_that_waits_without_end_is_freed_by_closing_it(
+    device: Device, capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serenbox.daemon.capture._SOON", 0.0)
+    asked, closed = threading.Event(), threading.Event()
+
+    def read(_: float) -> Frame:
+        asked.set()
+        assert closed.wait(60)
+        raise CameraError("it is closed")
+
+    def close() -> None:
+        device.is_open = False
+        closed.set()
+
+    monkeypatch.setattr(device, "read", read)
+    monkeypatch.setattr(device, "close", close)
+    capture.start()
+    assert asked.wait(30)
+    capture.stop()
     assert capture.join(30)
 
 

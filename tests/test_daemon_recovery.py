@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from serenbox.daemon.recovery import STEADY, Pacer, Recovery
@@ -34,10 +36,12 @@ def test_pauses_grow_to_ten_times_the_first() -> None:
 
 def test_pauses_grow_until_frames_came_for_a_while() -> None:
     recovery = Recovery(CameraSettings(reopen_pause=0.5, misses=1))
+    beginnings = itertools.count(100.0, 2 * STEADY)
 
     def hold(seconds: float) -> float:
-        recovery.frame_came(100.0)
-        recovery.frame_came(100.0 + seconds)
+        began = next(beginnings)
+        recovery.frame_came(began)
+        recovery.frame_came(began + seconds)
         assert recovery.frame_missed()
         return recovery.pause
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from serenbox.daemon.state import PausedFlag
@@ -18,6 +19,28 @@ def test_it_is_remembered(tmp_path: Path) -> None:
     PausedFlag(path).write(paused=True)
     PausedFlag(path).write(paused=False)
     assert not PausedFlag(path).read()
+
+
+def test_it_is_remembered_through_a_loss_of_power(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state" / "paused"
+    synced: list[tuple[bool, bool]] = []
+
+    def sync(handle: int) -> None:
+        is_folder = os.path.sameopenfile(handle, folder)
+        synced.append((is_folder, path.exists()))
+
+    path.parent.mkdir()
+    folder = os.open(path.parent, os.O_RDONLY)
+    monkeypatch.setattr(os, "fsync", sync)
+    try:
+        PausedFlag(path).write(paused=True)
+        PausedFlag(path).write(paused=False)
+    finally:
+        os.close(folder)
+
+    assert synced == [(True, True), (True, False)]  # the file is empty: its name says it all
 
 
 def test_nothing_is_made_to_remember_nothing(tmp_path: Path) -> None:
