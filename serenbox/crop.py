@@ -63,7 +63,7 @@ def crop_face(image: Image, location: FaceLocation, spec: CropSpec, *, grey: boo
     for _ in range(halvings):
         region = _resize(region, max(1, region.shape[1] // 2), max(1, region.shape[0] // 2))
     samples = math.ceil(side / 2**halvings / spec.resolution)
-    grid = spec.resolution * min(max(samples, 1), _SAMPLES)
+    grid = spec.resolution * min(samples, _SAMPLES)
     matrix = _sampling(x - left, y - top, side, angle, 2**halvings, grid)
     turned = cv2.warpAffine(
         region,

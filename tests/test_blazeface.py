@@ -111,6 +111,21 @@ def test_followed_is_what_decoding_and_merging_give(seed: int) -> None:
     assert found[1] == pytest.approx(float(scores[nearest]))
 
 
+@pytest.mark.parametrize(("overlap", "there"), [(0.3, True), (0.12, True), (0.08, False)])
+def test_a_followed_face_overlaps_its_last_place_by_a_tenth(*, overlap: float, there: bool) -> None:
+    """One that moves by half its width across and down overlaps it by a seventh."""
+    anchors, logits = make_anchors(), np.full(896, -9, np.float32)
+    regressors = np.zeros((896, 16), np.float32)
+    regressors[0, 2:4], logits[0] = 32, 5.0
+    side = 32 / 128
+    left, top = (anchors[0] - side / 2).tolist()
+    moved = side * (1 - overlap) / (1 + overlap)
+
+    known = (left + moved, top, left + moved + side, top + side)
+
+    assert (followed(regressors, logits, anchors, 0.5, known) is not None) is there
+
+
 def test_nothing_is_followed_to_another_place() -> None:
     anchors, logits = make_anchors(), np.full(896, -9, np.float32)
     regressors = np.full((896, 16), 30, np.float32)

@@ -140,6 +140,15 @@ def test_any_picture_and_box_give_a_crop(shape: tuple[int, ...]) -> None:
     assert (crop == 77).all()
 
 
+def test_a_face_of_no_size_gives_a_crop_of_where_it_is() -> None:
+    image = ramp(100, 100, 2, 0)
+
+    crop = crop_face(image, location(Box(60, 50, 0, 0)), CropSpec(0.1, True, 48))
+
+    assert crop.shape == (48, 48)
+    assert crop[24, 24] == pytest.approx(127.5 + 2 * 10, abs=2)
+
+
 def test_the_picture_is_not_changed() -> None:
     image = ramp(300, 300, 0.3, 0.1)
     before = image.copy()
@@ -159,6 +168,7 @@ def test_the_picture_is_not_changed() -> None:
         ((64, 96, 3), (48, 48, 3)),
         ((20, 31), (31, 31)),
         ((1, 1000), (48, 48)),
+        ((1000, 1), (48, 48)),
     ],
 )
 def test_reduce_face_makes_it_square_and_small(

@@ -15,6 +15,7 @@ from serenbox.crop import crop_face, face_to_input
 from serenbox.model_file import append_metadata
 from serenbox.models import EMOTION_MODEL
 from serenbox.results import EMOTIONS, UNCERTAIN, Box, Face
+from serenbox.runtime import LoadedModel, Runtime, open_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +83,32 @@ def test_a_grey_picture_will_do(detector: EmotionDetector, portrait: Image) -> N
 
 def test_no_face_is_an_empty_list(detector: EmotionDetector) -> None:
     assert detector.detect(np.full((200, 300, 3), 80, np.uint8)) == []
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_small_faces_are_looked_for_where_that_is_asked_for(
+    emotion_model: Path, portrait: Image, *, tiles: bool
+) -> None:
+    image = np.full((1200, 1200, 3), 90, np.uint8)
+    head = cv2.resize(portrait[20:200, 134:314], (120, 120), interpolation=cv2.INTER_AREA)
+    image[540:660, 540:660] = head
+
+    assert len(EmotionDetector(emotion_model, tiles=tiles).detect(image)) == tiles
+
+
+def test_both_models_run_as_asked_for(emotion_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = EmotionClassifier(emotion_model).runtime
+    asked: list[tuple[int, Runtime]] = []
+
+    def note(content: bytes, *, threads: int, runtime: Runtime) -> LoadedModel:
+        asked.append((threads, runtime))
+        return open_model(content, threads=threads, runtime=runtime)
+
+    for user in ("classifier", "face_finder"):
+        monkeypatch.setattr(f"serenbox.{user}.open_model", note)
+
+    assert EmotionDetector(emotion_model, threads=2, runtime=runtime).finder
+    assert asked == [(2, runtime)] * 2
 
 
 @pytest.mark.parametrize(("level", "emotion"), [(250, "happy"), (5, "sad"), (128, UNCERTAIN)])

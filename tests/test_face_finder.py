@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -12,9 +12,11 @@ from serenbox.errors import ModelError
 from serenbox.face_finder import FaceFinder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from serenbox.results import FaceLocation
+    from serenbox.views import View
 
 Image = npt.NDArray[np.uint8]
 
@@ -198,6 +200,57 @@ def test_known_faces_are_left_out(finder: FaceFinder, portrait: Image, *, tiles:
 
     assert finder.find(image, tiles=tiles, known=[left]) == [right]
     assert finder.find(image, tiles=tiles, known=[left, right]) == []
+
+
+def test_a_known_face_that_the_edge_cuts_off_is_left_out_too(
+    face_model: Path, portrait: Image
+) -> None:
+    """Faces are compared whole: the part inside the picture would overlap too little of it."""
+    finder = FaceFinder(face_model, min_score=0.3)
+    image = np.ascontiguousarray(portrait[:, 232:])
+    (known,) = finder.find(image)
+    assert known.box.width < 0.7 * known.whole.width
+
+    assert finder.find(image, known=[known]) == []
+
+
+def test_no_time_is_spent_on_known_faces(
+    finder: FaceFinder, portrait: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (known,) = finder.find(portrait)
+    looks: list[None] = []
+    run_on = finder._model.run_on
+
+    def counted(fill: Callable[[npt.NDArray[Any]], object]) -> list[npt.NDArray[Any]]:
+        looks.append(None)
+        return run_on(fill)
+
+    monkeypatch.setattr(finder._model, "run_on", counted)
+    finder.find(portrait, known=[known])
+
+    assert len(looks) == 1
+
+
+def test_what_a_tile_sees_between_two_faces_does_not_join_them(
+    finder: FaceFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image: Image = np.full((400, 400, 3), 90, np.uint8)
+
+    def face(left: float) -> list[float]:  # of a fifth of the picture
+        return [left, 0.4, left + 0.2, 0.6] * 4
+
+    def seen(view: View, _: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        if view.side == 400:  # the whole picture
+            faces, scores = [face(0.3)], [0.6]
+        elif view.side == 128:  # a tile
+            faces, scores = [face(0.39), face(0.48)], [0.95, 0.9]
+        else:  # a close look
+            faces, scores = [face(0.3), face(0.48)], [0.6, 0.9]
+        return np.array(faces, np.float32), np.array(scores, np.float32)
+
+    monkeypatch.setattr(finder, "_look", seen)
+
+    assert sorted(one.box.x for one in finder.find(image, tiles=True)) == [120, 192]
 
 
 def test_a_higher_score_finds_less(face_model: Path, portrait: Image) -> None:
