@@ -79,6 +79,33 @@ def test_old_minutes_go_in_small_steps_and_the_file_shrinks(path: Path) -> None:
     assert read_extent(path) == ((days - 1) * 1440, days * 1440 - 1, 1440)
 
 
+@pytest.fixture
+def careless_sqlite(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
+    """Have SQLite, unless told otherwise, not do what many builds of it do by themselves.
+
+    Returns what is opened.
+    """
+    opened: list[sqlite3.Connection] = []
+
+    def connect(path: Path, *, timeout: float, isolation_level: None) -> sqlite3.Connection:
+        connection = plain(path, timeout=timeout, isolation_level=isolation_level)
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        opened.append(connection)
+        return connection
+
+    plain = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    return opened
+
+
+def test_each_transaction_is_synced(path: Path, careless_sqlite: list[sqlite3.Connection]) -> None:
+    with Database(path):
+        (connection,) = careless_sqlite
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+@pytest.mark.usefixtures("careless_sqlite")
 def test_what_is_removed_leaves_nothing_to_read(path: Path) -> None:
     odd = Summary(7, (1234.567,) * len(MOOD_LABELS), (0.0,) * len(EMOTIONS))
     needle = (1234567).to_bytes(3, "big") * 3

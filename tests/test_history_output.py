@@ -24,8 +24,10 @@ from serenbox.web.board import Board
 from tests.daemon_process import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from serenbox.history.minutes import Summary
 
 FIRST = 29_000_000
 DAY = 24 * 60
@@ -342,6 +344,28 @@ def test_deleting_forgets_also_what_is_not_written_yet(box: Box) -> None:
     box.live(1)
     box.wait_written(3)
     assert box.kept() == {2: 30}
+
+
+def test_what_comes_after_a_deletion_during_a_write_is_kept(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, released = threading.Event(), threading.Event()
+    add = Database.add
+
+    def add_slowly(database: Database, summaries: Iterable[Summary]) -> None:
+        writing.set()
+        assert released.wait(30)
+        add(database, summaries)
+
+    monkeypatch.setattr(Database, "add", add_slowly)
+    box.live(1)
+    assert writing.wait(30)
+    wanted = box.output.delete()
+    box.live(1)
+    released.set()
+    wait_for(lambda: box.output.health()["deletions"] == wanted, "the deletion")
+    box.output.close(30)
+    assert box.kept() == {1: 60}
 
 
 def test_deleting_mends_a_full_disk_and_fails_only_where_it_must(
