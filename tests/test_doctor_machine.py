@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,6 +70,27 @@ def test_firmware_is_asked_through_its_program(
     assert machine.ask_firmware(roots) == "throttled=0x4\n"
     program.write_text("#!/bin/sh\nexit 255\n")
     assert machine.ask_firmware(roots) is None
+
+
+def test_a_disk_that_is_mounted_read_only_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.statvfs
+
+    def read_only(path: Path) -> os.statvfs_result:
+        found = list(really(path))
+        found[8] |= os.ST_RDONLY
+        return os.statvfs_result(found)
+
+    monkeypatch.setattr(os, "statvfs", read_only)
+    result = machine.check_disk(tmp_path)
+    assert result.state == "fail"
+    assert f"{tmp_path} is on a file system that is mounted read-only" in result.seen
+    _, _, question = result.mend.partition("remount,rw ")
+    asked = subprocess.run(
+        ["sh", "-c", f"printf %s {question}"], capture_output=True, text=True, check=True
+    )
+    assert os.path.ismount(asked.stdout)
 
 
 def test_disk_is_judged_where_the_state_would_be(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from serenbox.doctor.page import check_page
 from serenbox.doctor.reach import Reach
 from serenbox.doctor.result import Result
 from serenbox.doctor.roots import Person, Roots, person_in_question
+from serenbox.doctor.running import as_told, camera_problem, check_other_outputs, output_problem
 from serenbox.models import EMOTION_MODEL
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def examine(
     results, settings = software.check_settings(config)
     yield from results
     running = service.ask_running()
+    told = None if config else running  # which has read another one
     state = _state_folder()
     if settings is None:
         yield software.check_face_model()
@@ -47,16 +49,21 @@ def examine(
         yield from _models(settings, edit)
         person = person or person_in_question()
         reach = Reach(unit_firewall(roots), roots.etc)
-        yield from _camera(settings.camera.source, roots, person, reach, edit)
-        yield service.check_broker(settings.mqtt, reach, None if config else running)
-        yield check_page(settings.web, reach.firewall, roots.etc)
+        found = _camera(settings.camera.source, roots, person, reach, edit)
+        yield as_told(next(found), camera_problem(told))
+        yield from found
+        yield service.check_broker(settings.mqtt, reach, told)
+        page = check_page(settings.web, reach.firewall, roots.etc)
+        yield as_told(page, output_problem(told, "web") if settings.web.enabled else "")
         yield from hooks.check_hooks(settings.hooks, person)
+        yield from check_other_outputs(told)
     yield service.check_unit(roots, running)
     yield machine.check_temperature(roots)
     yield machine.check_throttling(machine.ask_firmware(roots))
     yield machine.check_disk(state)
     if settings is not None:
-        yield history.check_history(settings.history, Paths(state, state).history)
+        kept = history.check_history(settings.history, Paths(state, state).history)
+        yield as_told(kept, output_problem(told, "history") if settings.history.enabled else "")
 
 
 def _models(settings: Settings, edit: str) -> Iterator[Result]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -84,13 +86,17 @@ def ask_firmware(roots: Roots) -> str | None:
 
 
 def check_disk(folder: Path) -> Result:
-    """Look how much room the state's folder has; where it is missing, the one it would be in."""
+    """Look at the disk of the state's folder; where it is missing, of the one it would be in."""
     place = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     try:
-        free = shutil.disk_usage(place).free
+        found = os.statvfs(place)
     except OSError as error:
         return Result("disk", "fail", f"{place}: {error.strerror}", f"ls -ld {place}")
-    return judge_room(free, place)
+    if found.f_flag & os.ST_RDONLY:
+        seen = f"{place} is on a file system that is mounted read-only: nothing can be kept there"
+        mount = f'"$(findmnt --noheadings --output TARGET --target {shlex.quote(str(place))})"'
+        return Result("disk", "fail", seen, f"sudo mount -o remount,rw {mount}")
+    return judge_room(found.f_bavail * found.f_frsize, place)
 
 
 def judge_room(free: int, folder: Path) -> Result:

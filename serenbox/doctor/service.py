@@ -9,7 +9,8 @@ from serenbox.daemon.control import ask_service
 from serenbox.daemon.paths import socket_candidates
 from serenbox.doctor.reach import LOCAL, Reach
 from serenbox.doctor.result import Result
-from serenbox.doctor.systemd import UNIT, ask_systemctl, runs_here
+from serenbox.doctor.running import LOOK
+from serenbox.doctor.systemd import UNIT, ask_properties, last_words, runs_here
 from serenbox.errors import ServiceError
 from serenbox.outputs.mqtt_access import address
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from serenbox.doctor.roots import Roots
     from serenbox.settings.schema import MqttSettings
+
+_PROPERTIES = ("ActiveState", "SubState", "NRestarts", "Result", "ExecMainStatus")
+"""What systemd is asked of the unit."""
 
 
 def check_broker(
@@ -45,7 +49,7 @@ def check_broker(
     if problem := str(told.get("problem") or ""):
         here = problem.startswith(address(settings)) and "reached" not in problem
         if here:
-            return Result("broker", "fail", problem, f"journalctl --unit {UNIT} --lines 20")
+            return Result("broker", "fail", problem, LOOK)
         seen = f"{found.seen}; the service that runs says: {problem}"
         return Result("broker", "warn", seen, f"sudo systemctl restart {UNIT}")
     if told.get("connected"):
@@ -69,14 +73,16 @@ def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result
         running: What a service that runs says of itself; None where none answers.
 
     """
-    found = judge_unit(ask_systemctl("is-active")) if runs_here(roots) else None
+    found = _ask_unit() if runs_here(roots) else None
     if found is not None and found.state != "ok":
         return found
     if running and running.get("state") == "paused":
         seen = "paused: its camera stays closed until somebody resumes"
-        if running.get("problem"):
-            seen += f"; {running['problem']}"
-        return Result("service", "warn", seen, f"{'sudo ' if found else ''}serenbox resume")
+        problem = running.get("problem")
+        if problem:  # whoever closed the camera wants it closed after a restart, too
+            seen += f"; {problem}"
+        mend = f"{'sudo ' if found else ''}serenbox resume"
+        return Result("service", "fail" if problem else "warn", seen, mend)
     if found is not None:
         return found
     if running:
@@ -84,15 +90,44 @@ def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result
     return Result("service", "ok", "none runs, and systemd, which would start it, is not there")
 
 
-def judge_unit(state: str) -> Result:
-    """Judge what `systemctl is-active` answers; empty where it could not be asked."""
+def judge_unit(found: Mapping[str, str]) -> Result:
+    """Judge what systemd says of the unit.
+
+    Args:
+        found: `_PROPERTIES` by name; empty where nobody could be asked.
+
+    """
+    state, restarts = found.get("ActiveState", ""), found.get("NRestarts", "0")
     if state == "active":
         return Result("service", "ok", f"{UNIT} is active")
+    mend = f"journalctl --unit {UNIT} --lines 50"
     if state == "failed":
-        mend = f"journalctl --unit {UNIT} --lines 50"
-        return Result("service", "fail", f"{UNIT} has failed", mend)
+        return Result("service", "fail", f"{UNIT} has failed{_how_it_ended(found)}", mend)
+    # Between two starts, or in one that follows an end of its own.
+    if found.get("SubState", "").startswith("auto-restart"):
+        seen = f"{UNIT} ends by itself{_how_it_ended(found)}; restarts so far: {restarts}"
+        return Result("service", "fail", seen, mend)
+    if state == "activating" and restarts != "0":
+        seen = f"{UNIT} has ended by itself, and is being started; restarts so far: {restarts}"
+        return Result("service", "fail", seen, mend)
     if state in {"activating", "reloading", "deactivating"}:
         mend = f"systemctl status {UNIT}"
         return Result("service", "warn", f"{UNIT} is {state}: it may wait for its camera", mend)
     mend = f"sudo systemctl enable --now {UNIT}"
     return Result("service", "warn", f"{UNIT} is {state or 'unknown'}: it does not sense", mend)
+
+
+def _ask_unit() -> Result:
+    found = judge_unit(ask_properties(*_PROPERTIES))
+    if found.state == "fail" and (words := last_words()):
+        return replace(found, seen=f"{found.seen}; last words: {words}")
+    return found
+
+
+def _how_it_ended(found: Mapping[str, str]) -> str:
+    result, status = found.get("Result", ""), found.get("ExecMainStatus", "")
+    if result in {"exit-code", "success"}:
+        return f" (exit status {status})"
+    if result in {"signal", "core-dump"}:
+        return f" (signal {status})"
+    return f" ({result})" if result else ""

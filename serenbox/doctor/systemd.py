@@ -23,11 +23,36 @@ def runs_here(roots: Roots) -> bool:
 
 def ask_systemctl(*words: str) -> str:
     """Return what `systemctl` prints with these words and the unit; empty where it cannot say."""
-    program = shutil.which("systemctl")
+    return _ask("systemctl", *words, UNIT)
+
+
+def ask_properties(*names: str) -> dict[str, str]:
+    """Return properties of the unit by name; those that systemd does not tell are left out."""
+    lines = ask_systemctl("show", "--property", ",".join(names)).splitlines()
+    return {
+        name: value for name, equals, value in (line.partition("=") for line in lines) if equals
+    }
+
+
+def last_words() -> str:
+    """Return the last line that the unit's processes logged; empty where it cannot be read."""
+    # By this field, as --unit has systemd's own lines, too, which come after every end.
+    words = ("--quiet", "--no-pager", "--output=cat", "--lines=1", f"_SYSTEMD_UNIT={UNIT}")
+    return _ask("journalctl", *words).rpartition("\n")[2]
+
+
+def _ask(name: str, *words: str) -> str:
+    program = shutil.which(name)
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         if program is not None:
+            command = [program, *words]
             return subprocess.run(  # noqa: S603
-                [program, *words, UNIT], capture_output=True, text=True, timeout=10, check=False
+                command,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=10,
+                check=False,
             ).stdout.strip()
     return ""
 

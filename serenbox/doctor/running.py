@@ -1,0 +1,62 @@
+"""What a service that runs says of itself: it may fail where everything looks well from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from serenbox.doctor.result import Result
+from serenbox.doctor.systemd import UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LOOK = f"journalctl --unit {UNIT} --lines 20"
+"""The command that tells what happened before."""
+
+_CHECKED = {"mqtt", "history", "web"}
+"""Outputs that have checks of their own."""
+
+
+def output_problem(running: Mapping[str, Any] | None, name: str) -> str:
+    """Return what is wrong with an output of the service that runs; empty where nothing is.
+
+    Args:
+        running: What the service says of itself; None where none answers.
+        name: The output.
+
+    """
+    return str(_outputs(running).get(name, {}).get("problem") or "")
+
+
+def camera_problem(running: Mapping[str, Any] | None) -> str:
+    """Return what is wrong with the camera of the service that runs; empty where nothing is."""
+    if running is None or running.get("state") == "paused":  # then the problem is the pause's
+        return ""
+    return str(running.get("problem") or "")
+
+
+def as_told(found: Result, problem: str, mend: str = LOOK) -> Result:
+    """Return what a check has found, or the service's problem where it has found less.
+
+    Args:
+        found: What the check has found from outside.
+        problem: What the service says; empty where nothing is wrong.
+        mend: The command to give where the check has none.
+
+    """
+    if found.state == "fail" or not problem:
+        return found
+    return Result(found.name, "fail", problem, found.mend or mend)
+
+
+def check_other_outputs(running: Mapping[str, Any] | None) -> Iterator[Result]:
+    """Tell the problems of outputs that nothing else looks at: standard output and hooks."""
+    for name in _outputs(running):
+        problem = output_problem(running, name)
+        if problem and name not in _CHECKED:
+            works = _outputs(running)[name].get("connected")  # all but the last hook that was run
+            yield Result(name, "warn" if works else "fail", problem, LOOK)
+
+
+def _outputs(running: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
+    return (running or {}).get("outputs") or {}
