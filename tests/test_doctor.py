@@ -14,7 +14,8 @@ import pytest
 
 from serenbox.cli.check import CheckTool, table_line
 from serenbox.doctor import Result, Roots, camera, examine, hooks, service, software
-from serenbox.doctor.roots import Person
+from serenbox.doctor.mending import edit_settings
+from serenbox.doctor.roots import Person, person_in_question
 from serenbox.model_file import append_metadata, load_model_file
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings import Settings, loader
@@ -109,17 +110,67 @@ def test_python_must_be_new_enough() -> None:
 def test_each_setting_that_is_wrong_is_told(tmp_path: Path) -> None:
     file = tmp_path / "my settings.toml"
     file.write_text("[camera]\nwidht = 640\nfps = 0\n")
-    (one, other), settings = software.check_settings(file)
+    (one, other), settings = software.check_settings(file, person_in_question())
     assert (one.state, other.state) == ("fail", "fail")
     assert "widht" in one.seen
     assert "width" in one.seen
     assert "camera.fps" in other.seen
-    assert one.mend.endswith(f"edit '{file}'") or one.mend == f"editor '{file}'"
+    assert one.mend in (f"sudoedit '{file}'", f"editor '{file}'")
     assert settings is None
 
 
+SERVICE = Person("serenbox", 54321, frozenset({54321}))
+
+
+def test_the_service_reads_the_settings_of_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "SYSTEM_FILE", tmp_path / "system.toml")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    mine = tmp_path / "serenbox" / "serenbox.toml"
+    mine.parent.mkdir()
+    mine.write_text("[camera]\nwidth = 320\n")
+    (result,), settings = software.check_settings(None, SERVICE)
+    assert (result.state, result.seen) == ("ok", "no file, so the defaults apply")
+    assert settings == Settings()
+    assert edit_settings(None, SERVICE) == "sudoedit /etc/serenbox/serenbox.toml"
+    (result,), _ = software.check_settings(None, person_in_question())
+    assert (result.state, result.seen) == ("ok", str(mine))
+    assert edit_settings(None, person_in_question()) in (f"sudoedit {mine}", f"editor {mine}")
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "mend"),
+    [
+        (0o755, 0o644, ""),
+        (0o755, 0o600, "sudo chmod 644 {}/etc/serenbox.toml"),
+        (0o700, 0o644, "sudo chmod a+rx {}/etc"),
+    ],
+)
+def test_settings_must_be_open_to_the_user_of_the_service(
+    monkeypatch: pytest.MonkeyPatch, folder: int, file: int, mend: str
+) -> None:
+    with TemporaryDirectory() as name:  # which others may enter, unlike pytest's
+        Path(name).chmod(0o755)
+        path = Path(name, "etc", "serenbox.toml")
+        monkeypatch.setattr(loader, "SYSTEM_FILE", path)
+        path.parent.mkdir()
+        path.write_text("[camera]\nwidth = 320\n")
+        path.chmod(file)
+        path.parent.chmod(folder)
+        (result,), settings = software.check_settings(None, SERVICE)
+        (named,), _ = software.check_settings(path, SERVICE)
+    assert (result.state, result.mend) == ("fail" if mend else "ok", mend.format(name))
+    if mend:
+        closed = mend.format(name).split()[-1]
+        assert result.seen == f"serenbox may not read {path}: {closed} is closed to that user"
+    assert settings is not None
+    assert settings.camera.width == 320
+    assert named.state == "ok"  # not the one that the service reads
+
+
 def test_settings_that_are_not_there_are_made(tmp_path: Path) -> None:
-    (result,), settings = software.check_settings(tmp_path / "gone.toml")
+    (result,), settings = software.check_settings(tmp_path / "gone.toml", person_in_question())
     assert result.mend == f"serenbox config > {tmp_path}/gone.toml"
     assert settings is None
 
@@ -140,7 +191,7 @@ def test_with_wrong_settings_nothing_is_said_of_what_they_decide(
 def test_settings_that_are_right_are_used(tmp_path: Path) -> None:
     file = tmp_path / "serenbox.toml"
     file.write_text("[camera]\nwidth = 320\n")
-    (result,), settings = software.check_settings(file)
+    (result,), settings = software.check_settings(file, person_in_question())
     assert (result.state, result.seen) == ("ok", str(file))
     assert settings is not None
     assert settings.camera.width == 320

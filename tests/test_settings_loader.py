@@ -387,9 +387,10 @@ def test_finds_the_named_file_then_the_systems_then_the_users(
     user.parent.mkdir(parents=True)
     user.touch()
     assert find_settings_file() == user
+    assert find_settings_file(own=False) is None
     system.parent.mkdir()
     system.symlink_to("nowhere")  # somebody meant a file to be here: say so instead of defaults
-    assert find_settings_file() == system
+    assert find_settings_file() == find_settings_file(own=False) == system
     assert find_settings_file(Path("mine.toml")) == Path("mine.toml")
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     assert loader.user_file() == tmp_path / "home" / ".config" / "serenbox" / "serenbox.toml"

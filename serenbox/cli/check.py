@@ -51,7 +51,7 @@ class CheckTool(Tool):
             "--config",
             metavar="FILE",
             type=Path,
-            help="configuration to look at (default: /etc/serenbox/serenbox.toml, then your own)",
+            help="configuration to look at (default: /etc/serenbox/serenbox.toml; without sudo also yours)",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -31,12 +31,14 @@ def examine(
     Args:
         config: The configuration; the usual one if None.
         roots: Where the machine shows itself.
-        person: Who wants to open the camera and run the hooks; the service, or whoever asks.
+        person: Who wants to read the configuration, open the camera and run the hooks; the service,
+            or whoever asks.
 
     """
     roots = roots or Roots()
     yield software.check_python()
-    results, settings = software.check_settings(config)
+    person = person or person_in_question()
+    results, settings = software.check_settings(config, person)
     yield from results
     running = service.ask_running()
     told = None if config else running  # which has read another one
@@ -45,9 +47,8 @@ def examine(
         yield software.check_face_model()
         yield Result("the rest", "warn", "not looked at: the settings cannot be read")
     else:
-        edit = edit_settings(config)
+        edit = edit_settings(config, person)
         yield from _models(settings, edit)
-        person = person or person_in_question()
         reach = Reach(unit_firewall(roots), roots.etc)
         found = _camera(settings.camera.source, roots, person, reach, edit)
         yield as_told(next(found), camera_problem(told))

@@ -41,7 +41,8 @@ def _check(program: str, person: Person) -> Result:
     if shutil.which(program) is None:
         seen = f"{path} is not executable"
         return Result("hook", "warn", seen, f"sudo chmod +x {shlex.quote(path)}")
-    closed = _closed(Path(path), person)
+    # A script is read, too: by its interpreter.
+    closed = person.closed(Path(path), 5 if _is_script(Path(path)) else 1)
     if closed is not None:
         seen = f"{person.name} may not run {path}: {closed} is closed to that user"
         return Result("hook", "warn", seen, f"sudo chmod a+rx {shlex.quote(str(closed))}")
@@ -52,15 +53,6 @@ def _check(program: str, person: Person) -> Result:
         new = f"{_FOLDER}/{Path(path).name}"
         return Result("hook", "warn", f"{seen}: let it lie there, as {new} in the settings", mend)
     return Result("hook", "ok", path)
-
-
-def _closed(path: Path, person: Person) -> Path | None:
-    """Return what keeps a person from running a program: a folder above it, or itself."""
-    real = path.resolve()
-    for folder in reversed(real.parents):
-        if not person.may(1, folder.stat()):
-            return folder
-    return None if person.may(5 if _is_script(real) else 1, real.stat()) else real
 
 
 def _is_script(path: Path) -> bool:

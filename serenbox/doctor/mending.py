@@ -6,8 +6,12 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serenbox.settings import find_settings_file
+
+if TYPE_CHECKING:
+    from serenbox.doctor.roots import Person
 
 INSTALL_AGAIN = "sudo systemd/install.sh"
 
@@ -15,14 +19,15 @@ SETTINGS = Path("/etc/serenbox/serenbox.toml")
 """The configuration of the service."""
 
 
-def edit_settings(explicit: Path | None) -> str:
+def edit_settings(explicit: Path | None, person: Person) -> str:
     """Return the command that changes, or makes, the configuration that applies.
 
     Args:
         explicit: The one that was asked for; the usual one if None.
+        person: For whom it applies.
 
     """
-    path = explicit or find_settings_file(None) or SETTINGS
+    path = find_settings_file(explicit, own=person.is_asking()) or SETTINGS
     name = shlex.quote(os.fspath(path))
     if explicit is not None and not path.exists():
         return f"serenbox config > {name}"

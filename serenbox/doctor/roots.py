@@ -45,6 +45,27 @@ class Person:
             shift = 0
         return found.st_mode >> shift & wanted == wanted
 
+    def is_asking(self) -> bool:
+        """Tell whether this is who runs the process."""
+        return self.uid == os.geteuid()
+
+    def closed(self, path: Path, wanted: int) -> Path | None:
+        """Return what keeps this person from a file: a folder above it, or itself; None if nothing.
+
+        Args:
+            path: The file; a link stands for what it names.
+            wanted: As of `may`.
+
+        Raises:
+            OSError: It is not there, or whoever runs the process may not look.
+
+        """
+        real = path.resolve()
+        for folder in reversed(real.parents):
+            if not self.may(1, folder.stat()):
+                return folder
+        return None if self.may(wanted, real.stat()) else real
+
 
 def person_in_question() -> Person:
     """Return the service's user where root asks and there is one, else the user who asks."""

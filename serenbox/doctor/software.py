@@ -10,12 +10,16 @@ import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serenbox.doctor.mending import INSTALL_AGAIN, edit_settings, pip_install
 from serenbox.doctor.result import Result
 from serenbox.errors import ModelError, RuntimeUnavailableError, SettingsError
 from serenbox.models import EMOTION_MODEL, FACE_MODEL, FACE_MODEL_SHA256
 from serenbox.settings import Settings, find_settings_file, load_settings
+
+if TYPE_CHECKING:
+    from serenbox.doctor.roots import Person
 
 OLDEST_PYTHON = (3, 11)
 
@@ -29,17 +33,24 @@ def check_python(found: tuple[int, ...] = sys.version_info[:3]) -> Result:
     return Result("python", "ok", f"{text} on {platform.machine()}, {sys.executable}")
 
 
-def check_settings(explicit: Path | None) -> tuple[list[Result], Settings | None]:
-    """Read the configuration, and return what it says; None where it is wrong."""
-    path = find_settings_file(explicit)
+def check_settings(explicit: Path | None, person: Person) -> tuple[list[Result], Settings | None]:
+    """Read the configuration, and return what it says; None where it is wrong.
+
+    Args:
+        explicit: The one that was asked for; the usual one if None.
+        person: Who is to read it. The configuration of whoever asks for another one does not count.
+
+    """
+    path = find_settings_file(explicit, own=person.is_asking())
     if path is None:
         return [Result("settings", "ok", "no file, so the defaults apply")], Settings()
     try:
         settings = load_settings(path)
     except SettingsError as error:
-        mend = edit_settings(explicit)
+        mend = edit_settings(explicit, person)
         return [Result("settings", "fail", each, mend) for each in error.problems], None
-    return [Result("settings", "ok", os.fspath(path))], settings
+    closed = None if explicit or person.is_asking() else _closed(path, person)
+    return [closed or Result("settings", "ok", os.fspath(path))], settings
 
 
 def check_emotion_model(path: Path, edit: str = "") -> Result:
@@ -115,6 +126,16 @@ def recorded_sha256(path: Path) -> str | None:
         if file.name == path.name and Path(str(file.locate())) == path and file.hash:
             return base64.urlsafe_b64decode(f"{file.hash.value}=").hex()
     return None
+
+
+def _closed(path: Path, person: Person) -> Result | None:
+    """Return what is wrong where a person may not read a configuration; None where nothing is."""
+    closed = person.closed(path, 4)
+    if closed is None:
+        return None
+    seen = f"{person.name} may not read {path}: {closed} is closed to that user"
+    what = "a+rx" if closed.is_dir() else "644"
+    return Result("settings", "fail", seen, f"sudo chmod {what} {shlex.quote(str(closed))}")
 
 
 def _version(package: str) -> str:

@@ -52,11 +52,12 @@ def user_file() -> Path:
     return folder / "serenbox" / "serenbox.toml"
 
 
-def find_settings_file(explicit: Path | None = None) -> Path | None:
+def find_settings_file(explicit: Path | None = None, *, own: bool = True) -> Path | None:
     """Return the file to read: the one named, else the system's, else the user's.
 
     Args:
         explicit: What the user named; it is returned whether it is there or not.
+        own: Whether the user's counts. It does not for whoever asks on behalf of the service.
 
     Returns:
         The file; None if there is none, and the defaults apply. One that is there but cannot be
@@ -65,7 +66,8 @@ def find_settings_file(explicit: Path | None = None) -> Path | None:
     """
     if explicit is not None:
         return explicit
-    return next((path for path in (SYSTEM_FILE, user_file()) if _is_there(path)), None)
+    candidates = (SYSTEM_FILE, user_file()) if own else (SYSTEM_FILE,)
+    return next((path for path in candidates if _is_there(path)), None)
 
 
 def load_settings(path: Path | None) -> Settings:
