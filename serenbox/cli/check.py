@@ -51,7 +51,8 @@ class CheckTool(Tool):
             "--config",
             metavar="FILE",
             type=Path,
-            help="configuration to look at (default: /etc/serenbox/serenbox.toml; without sudo also yours)",
+            help="configuration to look at (default: /etc/serenbox/serenbox.toml, then, without "
+            "sudo, your own)",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
