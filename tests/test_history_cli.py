@@ -92,6 +92,17 @@ def test_the_last_day_by_the_hour(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1].split() == ["share", "67%", "22%", "0%", "11%"]
 
 
+def test_a_file_that_a_full_disk_left_empty_is_an_empty_history(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state.mkdir()
+    (state / "history.db").touch()
+    for option in ((), ("--csv",), ("--days", 7)):
+        status, out, err = run(capsys, *option)
+        assert (status, err) == (0, "")
+        assert out
+
+
 @pytest.mark.usefixtures("kept")
 def test_days(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "--days", 7)
@@ -346,6 +357,12 @@ def test_the_doctor_says_what_is_kept(kept: Path, tmp_path: Path) -> None:
     left = check_history(off, kept)
     assert left.state == "warn"
     assert left.mend == "sudo serenbox history --delete"
+    with Database(kept) as database:  # by a clock that was ahead
+        database.add([summary(MINUTE + 900 * 1440, sad=60)])
+    assert check_history(on, kept).seen.startswith("on, kept for 30 days: 241 minutes of 3.0 days")
+    kept.write_bytes(b"")
+    empty = check_history(on, kept)
+    assert (empty.state, empty.seen) == ("ok", "on, kept for 30 days: 0 minutes in 0.0 MB")
     kept.write_bytes(b"\xa5" * 5000)
     damaged = check_history(on, kept)
     assert damaged.state == "warn"

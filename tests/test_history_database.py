@@ -79,6 +79,20 @@ def test_old_minutes_go_in_small_steps_and_the_file_shrinks(path: Path) -> None:
     assert read_extent(path) == ((days - 1) * 1440, days * 1440 - 1, 1440)
 
 
+def test_minutes_that_lie_ahead_go_after_the_old_ones(path: Path) -> None:
+    with Database(path) as database:
+        database.add(summary(minute) for minute in range(10))
+        assert (database.goes_beyond(8), database.goes_beyond(9)) == (True, False)
+        assert database.prune(2, 3, 6)
+        assert read_extent(path) == (2, 9, 7)
+        assert not database.prune(2, 3, 6)
+        assert read_extent(path) == (2, 6, 5)
+        assert not database.prune(2, 3)
+    assert read_extent(path) == (2, 6, 5)
+    assert read_extent(path, 4) == (2, 4, 3)
+    assert read_extent(path, 1) == (0, -1, 0)
+
+
 @pytest.fixture
 def careless_sqlite(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
     """Have SQLite, unless told otherwise, not do what many builds of it do by themselves.
@@ -188,6 +202,20 @@ def test_reading_an_empty_or_missing_one(path: Path) -> None:
         read_extent(path)
     Database(path).close()
     assert read_extent(path) == (0, -1, 0)
+
+
+def test_a_file_in_which_nothing_was_made_is_an_empty_history(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert read_extent(path) == (0, -1, 0)
+    assert list(read_summaries(path, 0, 100)) == []
+    assert path.stat().st_size == 0
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("VACUUM")
+    assert path.stat().st_size > 0
+    assert read_extent(path) == (0, -1, 0)
+    assert list(read_summaries(path, 0, 100)) == []
 
 
 def test_everything_is_deleted(path: Path) -> None:

@@ -194,6 +194,48 @@ def test_nothing_is_removed_by_a_clock_that_is_ahead_at_the_start(box: Box) -> N
     wait_for(lambda: not {0, 1} & set(box.kept()), "old minutes to be removed after all")
 
 
+def test_what_a_clock_kept_that_was_ahead_is_removed_when_it_is_right_for_long(box: Box) -> None:
+    box.clocks.ahead += 700 * 86400
+    box.live(2)
+    box.clocks.ahead -= 700 * 86400
+    box.live(2)
+    box.wait_written(4)
+    wait_for(lambda: not box.output._prunable, "the end of pruning")
+    wrong = {700 * DAY, 700 * DAY + 1}
+    assert set(box.kept()) == {2, 3} | wrong
+    box.restart()  # by itself that is no reason to trust the clock
+    wait_for(lambda: not box.output._prunable, "the end of pruning at the start")
+    box.clocks.now += 5 * 3600
+    box.live(1)
+    box.wait_written(1)
+    wait_for(lambda: not box.output._prunable, "the end of pruning")
+    assert wrong < set(box.kept())
+    box.clocks.now += 3600
+    box.live(1)
+    wait_for(lambda: not wrong & set(box.kept()), "what lies ahead to be removed")
+    assert {2, 3} < set(box.kept())
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_nothing_is_removed_by_a_clock_that_is_behind(box: Box, *, restarted: bool) -> None:
+    box.live(2)
+    box.clocks.ahead -= 40 * 86400
+    if restarted:
+        box.restart()
+    for hours in (0, 5):
+        box.clocks.now += 3600 * hours
+        box.live(2)
+        box.wait_written(2)
+        wait_for(lambda: not box.output._prunable, "the end of pruning")
+        assert {0, 1} < set(box.kept())
+    box.clocks.ahead += 40 * 86400
+    box.live(1)
+    box.clocks.now += 2 * 3600
+    box.live(1)
+    box.output.close(30)
+    assert {0, 1} < set(box.kept())
+
+
 @contextmanager
 def no_room() -> Iterator[None]:
     """Let no file of this process grow."""

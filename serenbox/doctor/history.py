@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from typing import TYPE_CHECKING
 
 from serenbox.doctor.mending import delete_history
@@ -29,10 +30,12 @@ def check_history(settings: HistorySettings, path: Path) -> Result:
     if not path.exists():
         seen = "on, nothing is written yet" if settings.enabled else "off, nothing is kept"
         return Result(name, "ok", seen)
+    from serenbox.history.minutes import MINUTE
     from serenbox.history.reading import read_extent
 
     try:
-        first, last, minutes = read_extent(path)
+        # Not what was kept by a clock that was ahead: it would seem to be a long time.
+        first, last, minutes = read_extent(path, int(time.time() // MINUTE))
     except HistoryDamagedError as error:
         delete = delete_history(path.parent)
         mend = "sudo systemctl restart serenbox" if settings.enabled else delete

@@ -20,6 +20,7 @@ from serenbox.history.schema import (
     VALUES,
     check_table,
     damage_told,
+    is_blank,
     newer,
     primary_code,
 )
@@ -45,9 +46,10 @@ _ADD = (
     "ON CONFLICT (minute) DO UPDATE SET "
     + ", ".join(f"{column} = {column} + excluded.{column}" for column in VALUES)
 )
-_PRUNE = (
-    "DELETE FROM minutes WHERE minute IN "
-    "(SELECT minute FROM minutes WHERE minute < ? ORDER BY minute LIMIT ?)"
+_PRUNE, _PRUNE_AHEAD = (
+    "DELETE FROM minutes WHERE minute IN "  # noqa: S608
+    f"(SELECT minute FROM minutes WHERE minute {beyond} ? ORDER BY minute LIMIT ?)"
+    for beyond in "<>"
 )
 
 
@@ -110,12 +112,19 @@ class Database:
             (latest,) = self._connection.execute(query, (until,)).fetchone()
         return latest if latest is None else int(latest)
 
-    def prune(self, before: int, limit: int) -> bool:
-        """Remove old minutes, the oldest first, and give their room back.
+    def goes_beyond(self, minute: int) -> bool:
+        """Tell whether a later minute is kept; errors as above."""
+        with damage_told(self._path):
+            query = "SELECT EXISTS (SELECT 1 FROM minutes WHERE minute > ?)"
+            return bool(self._connection.execute(query, (minute,)).fetchone()[0])
+
+    def prune(self, before: int, limit: int, after: int | None = None) -> bool:
+        """Remove minutes, the oldest first, and give their room back.
 
         Args:
             before: The first minute to keep.
             limit: How many to remove at most, so that each step is short.
+            after: The last minute to keep; None keeps all that are later than the first.
 
         Returns:
             Whether there is more to do.
@@ -128,6 +137,9 @@ class Database:
         with damage_told(self._path):
             with self._transaction():
                 removed = self._connection.execute(_PRUNE, (before, limit)).rowcount
+                if after is not None:
+                    ahead = (after, limit - removed)
+                    removed += self._connection.execute(_PRUNE_AHEAD, ahead).rowcount
             free = left = self._ask("PRAGMA freelist_count")
             if free > _PAGES:
                 # Not `execute`: a page is freed with each step, and that takes the first one only.
@@ -152,8 +164,8 @@ class Database:
         version = self._ask("PRAGMA user_version")
         if version > SCHEMA:
             raise newer(self._path)
-        empty = not self._ask("SELECT count(*) FROM sqlite_master")
-        if empty:
+        blank = is_blank(self._connection)
+        if blank:
             self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._connection.execute("PRAGMA journal_mode = WAL")
         for setting in (
@@ -165,7 +177,7 @@ class Database:
             f"journal_size_limit = {8 * _PAGES * 1024}",
         ):
             self._connection.execute(f"PRAGMA {setting}")
-        if empty:
+        if blank:
             with self._transaction():
                 self._connection.execute(_CREATE)
                 self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")

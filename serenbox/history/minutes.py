@@ -20,7 +20,7 @@ SEEN = (*EMOTIONS, UNCERTAIN)
 """The moods that a face in view can have."""
 
 _JUMP = 60.0
-"""Seconds by which the wall clock must run ahead of the other one to have been set."""
+"""Seconds by which the wall clock must part from the other one to have been set."""
 
 _FIRST_SCORE = len(MOOD_LABELS)
 
@@ -65,6 +65,8 @@ class MinuteSums:
     def __init__(self) -> None:
         self.jumped_ahead: float | None = None
         """When the wall clock last jumped ahead by more than a minute, on the other clock."""
+        self.jumped_back: float | None = None
+        """The same of jumps back."""
         self._open: dict[int, list[float]] = {}
         self._label: int | None = None
         self._scores: tuple[float, ...] = ()
@@ -90,8 +92,11 @@ class MinuteSums:
     def count(self, now: float, wall: float) -> None:
         """Add the time since the last call to the mood that held then."""
         if self._now is not None:
-            if (wall - self._wall) - (now - self._now) > _JUMP:
+            jump = (wall - self._wall) - (now - self._now)
+            if jump > _JUMP:
                 self.jumped_ahead = now
+            elif jump < -_JUMP:
+                self.jumped_back = now
             lasted = min(now, self._known_until) - self._now
             if self._label is not None and lasted > 0:
                 for minute, seconds in split_by_minute(self._wall, self._wall + lasted):

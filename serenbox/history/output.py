@@ -16,6 +16,7 @@ from serenbox.history.database import Database
 from serenbox.history.files import delete_files, erase, files_set_aside, set_aside
 from serenbox.history.minutes import MINUTE, MinuteSums, Summary
 from serenbox.history.reading import read_summaries
+from serenbox.history.trust import MINUTES_PER_DAY, compare_clock, minutes_to_keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import HistorySettings
 
 _log = logging.getLogger("serenbox.history")
-
-MINUTES_PER_DAY = 24 * 60
 
 WAITING = MINUTES_PER_DAY
 """Minutes that wait at most for a disk that is full or away, less than a megabyte."""
@@ -41,9 +40,6 @@ that has ended is missing, whenever the service dies."""
 
 _MARGIN = 0.02
 """Seconds after its end at which the rest is."""
-
-_REST = 3600.0
-"""Seconds for which nothing is removed after the clock was set ahead: that may be a mistake."""
 
 _READING = 0.05
 """Seconds to wait for the writer before the history is read: whoever reads has others waiting."""
@@ -244,19 +240,10 @@ class HistoryOutput:
             _log.warning("%s: somebody has removed the history: a new one is begun", self._path)
         if self._database is None:
             self._database = Database(self._path)
-            self._compare_clock(self._database)
-
-    def _compare_clock(self, database: Database) -> None:
-        """Take a clock that is well after what was kept before for one that was set ahead.
-
-        What was kept within the last hour does not tell: the clock may have been ahead then, too.
-        It may also be right, and the box was off; then old minutes stay an hour longer.
-        """
-        wall = self._wall()
-        latest = database.latest(int((wall - _REST) // MINUTE))
-        if latest is not None and wall - latest * MINUTE > 2 * _REST:
+            ahead, back = compare_clock(self._database, self._wall())
             with self._lock:
-                self._sums.jumped_ahead = self._clock()
+                self._sums.jumped_ahead = self._clock() if ahead else self._sums.jumped_ahead
+                self._sums.jumped_back = self._clock() if back else self._sums.jumped_back
 
     def _write(self, batch: list[Summary]) -> None:
         self._open()
@@ -279,14 +266,13 @@ class HistoryOutput:
 
     def _prune(self) -> None:
         self._prunable = False
-        jumped = self._sums.jumped_ahead
-        if self._database is None or (jumped is not None and self._clock() - jumped < _REST):
+        keep = minutes_to_keep(self.days, self._sums, self._clock(), self._wall())
+        if self._database is None or keep is None:
             return
-        wall = self._wall()
-        before = int(wall // MINUTE) - self.days * MINUTES_PER_DAY
-        self._prunable = self._database.prune(before, PRUNED)
+        first, last = keep
+        self._prunable = self._database.prune(first, PRUNED, last)
         for file in files_set_aside(self._path):
-            if file.stat().st_mtime < before * MINUTE:
+            if file.stat().st_mtime < first * MINUTE:
                 erase(file)
 
     def _set_aside(self, damage: HistoryDamagedError) -> None:

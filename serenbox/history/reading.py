@@ -16,6 +16,7 @@ from serenbox.history.schema import (
     VALUES,
     check_table,
     damage_told,
+    is_blank,
     newer,
     primary_code,
 )
@@ -23,6 +24,9 @@ from serenbox.history.schema import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_EVER = (1 << 63) - 1
+"""SQLite's largest whole number."""
 
 # Only names of columns go into the statement; values are bound.
 _READ = (
@@ -46,22 +50,30 @@ def read_summaries(path: Path, first: int, end: int, step: int = 1) -> Iterator[
 
     """
     with _reading(path) as connection:
+        if is_blank(connection):
+            return
         values = {"first": first, "end": end, "step": step}
         for minute, *sums in connection.execute(_READ, values):
             seconds = tuple(each / 1000 for each in sums)
             yield Summary(minute, seconds[: len(MOOD_COLUMNS)], seconds[len(MOOD_COLUMNS) :])
 
 
-def read_extent(path: Path) -> tuple[int, int, int]:
+def read_extent(path: Path, until: int = _EVER) -> tuple[int, int, int]:
     """Return the first and the last minute and how many there are; (0, -1, 0) of an empty one.
+
+    Args:
+        path: As above.
+        until: The last minute that counts.
 
     Raises:
         HistoryError: As above.
 
     """
     with _reading(path) as connection:
-        statement = "SELECT min(minute), max(minute), count(*) FROM minutes"
-        first, last, count = connection.execute(statement).fetchone()
+        if is_blank(connection):
+            return 0, -1, 0
+        statement = "SELECT min(minute), max(minute), count(*) FROM minutes WHERE minute <= ?"
+        first, last, count = connection.execute(statement, (until,)).fetchone()
         return (first, last, count) if count else (0, -1, 0)
 
 
@@ -77,7 +89,8 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         with damage_told(path), closing(_open_for_reading(path)) as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA:
                 raise newer(path)
-            check_table(connection, path)
+            if not is_blank(connection):
+                check_table(connection, path)
             yield connection
     except sqlite3.Error as error:
         raise HistoryError(f"{path}: the history cannot be read ({error})") from error

@@ -28,6 +28,11 @@ PATIENCE = 5.0
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
+def is_blank(connection: sqlite3.Connection) -> bool:
+    """Tell whether nothing was ever made in a database, as in the empty file of a full disk."""
+    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
 def check_table(connection: sqlite3.Connection, path: Path) -> None:
     """Raise HistoryDamagedError where the table of minutes is missing or another one."""
     found = connection.execute("SELECT name FROM pragma_table_info('minutes')").fetchall()

@@ -1,0 +1,66 @@
+"""How far the wall clock is trusted to remove minutes by it: somebody may have set it wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from serenbox.history.minutes import MINUTE
+
+if TYPE_CHECKING:
+    from serenbox.history.database import Database
+    from serenbox.history.minutes import MinuteSums
+
+MINUTES_PER_DAY = 24 * 60
+
+_REST = 3600.0
+"""Seconds for which nothing is removed after the clock was set ahead: that may be a mistake."""
+
+_REST_AHEAD = 6 * _REST
+"""Seconds for which nothing that lies ahead is removed after the clock was set back, or where that
+is found at the start. Longer, as a clock need not be wrong by much for good minutes to lie a day
+ahead; less than a day, as there are boxes that are switched off at night."""
+
+
+def compare_clock(database: Database, wall: float) -> tuple[bool, bool]:
+    """Tell whether the clock may have been set ahead, and back, since something was kept.
+
+    It may have been set ahead where it is well after what was kept. What was kept within the last
+    hour does not tell: the clock may have been ahead then, too. It may also be right, and the box
+    was off; then old minutes stay an hour longer. It may have been set back where minutes lie
+    ahead, or it was ahead when they were kept.
+
+    Args:
+        database: What was kept.
+        wall: Seconds since 1970.
+
+    """
+    latest = database.latest(int((wall - _REST) // MINUTE))
+    ahead = latest is not None and wall - latest * MINUTE > 2 * _REST
+    return ahead, database.goes_beyond(_last_to_keep(wall))
+
+
+def minutes_to_keep(
+    days: int, sums: MinuteSums, now: float, wall: float
+) -> tuple[int, int | None] | None:
+    """Return the first and the last minute to keep; None where nothing is to be removed.
+
+    Args:
+        days: For how many days minutes are kept.
+        sums: When the clock was set.
+        now: Seconds on the clock that never jumps.
+        wall: Seconds since 1970.
+
+    Returns:
+        The last one is None where what lies ahead may be right, and the clock wrong.
+
+    """
+    if sums.jumped_ahead is not None and now - sums.jumped_ahead < _REST:
+        return None
+    first = int(wall // MINUTE) - days * MINUTES_PER_DAY
+    doubtful = sums.jumped_back is not None and now - sums.jumped_back < _REST_AHEAD
+    return first, None if doubtful else _last_to_keep(wall)
+
+
+def _last_to_keep(wall: float) -> int:
+    """Return the minute a day ahead: what is later was kept by a clock that was ahead."""
+    return int(wall // MINUTE) + MINUTES_PER_DAY
