@@ -249,7 +249,8 @@ class Daemon:
     def _read_log(self) -> None:
         assert self._process.stderr
         for line in self._process.stderr:
-            self.log.append(line.decode(errors="replace").rstrip())
+            if b"may be written to the swap" not in line:  # which this machine may have, or not
+                self.log.append(line.decode(errors="replace").rstrip())
 
     def _read_states(self) -> None:
         while state := self._notify.recv(4096):

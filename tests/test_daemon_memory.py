@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from serenbox.daemon.memory import lock_memory
+import pytest
+
+from serenbox.daemon.memory import lock_memory, swaps_on_disk, warn_of_swap
 from tests.mosquitto import required_program
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
 UNLIMITED = """
 import resource
 resource.getrlimit = lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 from serenbox.daemon.memory import lock_memory
 print(lock_memory())
+"""
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from serenbox.daemon import memory
+_, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, hard))
+memory.warn_of_swap.__defaults__ = (Path(sys.argv[1]),)
+from serenbox.cli.run import RunTool
+sys.exit(RunTool().main(sys.argv[2:]))
 """
 
 
@@ -38,3 +52,56 @@ def test_without_one_the_kernel_is_asked_for_what_is_meant() -> None:
     assert "mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) = " in result.stderr
     granted = "MCL_ONFAULT) = 0" in result.stderr
     assert result.stdout == f"{granted}\n"
+
+
+HEADING = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+ZRAM = "/dev/zram0                              partition\t2097136\t\t0\t\t100\n"
+FILE = "/var/swap\\040file                       file\t\t524284\t\t12\t\t-2\n"
+DISK = "/dev/mmcblk0p3                          partition\t524284\t\t0\t\t-3\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        (HEADING, []),
+        (HEADING + ZRAM, []),
+        (HEADING + ZRAM + FILE + DISK, ["/var/swap\\040file", "/dev/mmcblk0p3"]),
+    ],
+)
+def test_swap_in_compressed_memory_is_not_on_the_disk(text: str, expected: list[str]) -> None:
+    assert swaps_on_disk(text) == expected
+
+
+def test_a_swap_on_the_disk_is_told_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    swaps = tmp_path / "swaps"
+    warn_of_swap(swaps)
+    swaps.write_text(HEADING + ZRAM)
+    warn_of_swap(swaps)
+    assert caplog.messages == []
+    swaps.write_text(HEADING + FILE + DISK)
+    warn_of_swap(swaps)
+    (said,) = caplog.messages
+    assert said.startswith("parts of pictures may be written to the swap /var/swap")
+
+
+@pytest.mark.parametrize("swap", ["", FILE])
+def test_the_service_tells_of_the_swap_where_its_memory_is_not_locked(
+    tmp_path: Path, swap: str
+) -> None:
+    swaps, config = tmp_path / "swaps", tmp_path / "serenbox.toml"
+    swaps.write_text(HEADING + swap)
+    config.write_text("")
+    no_folder = {"RUNTIME_DIRECTORY": str(config)}  # at which it ends
+    result = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(swaps), "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **no_folder},
+    )
+    *told, last = result.stderr.splitlines()
+    assert "the runtime folder" in last
+    assert ["may be written to the swap /var/swap" in line for line in told] == [True] * bool(swap)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from serenbox.cli.common import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Tool, flush_output, write_line
 from serenbox.daemon.lock import ServiceLock
 from serenbox.daemon.logs import fill_standard_descriptors, set_up_logging
-from serenbox.daemon.memory import lock_memory
+from serenbox.daemon.memory import lock_memory, warn_of_swap
 from serenbox.daemon.paths import make_runtime_folder, service_paths
 from serenbox.daemon.wakeup import ENDING, Signals, Wakeup
 from serenbox.errors import SerenBoxError, ServiceError
@@ -96,6 +96,8 @@ class RunTool(Tool):
         try:
             settings = _load(args)
             _set_log_level(args, settings)
+            if not locked:
+                warn_of_swap()
             paths = service_paths()
             make_runtime_folder(paths.runtime)
             with ServiceLock(paths.lock):
