@@ -6,6 +6,7 @@ umask 022 # whatever root's is: the service's user must be able to read the prog
 readonly PREFIX=/opt/serenbox
 readonly CONFIG=/etc/serenbox/serenbox.toml
 readonly UNIT=/etc/systemd/system/serenbox.service
+readonly OLD_USB=$UNIT.d/usb-camera.conf NEW_USB=$UNIT.d/00-usb-camera.conf
 readonly PASSWORD=/etc/credstore/serenbox.mqtt-password
 readonly COMMANDS=(serenbox serenbox-detect)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,7 +20,8 @@ usage: install.sh [--wheel FILE] | --uninstall
 
 Installs SerenBox from the checkout that this script is in, or from a wheel, and starts it.
   --wheel FILE  install this wheel
-  --uninstall   stop it and remove everything of it: program, service, user, settings, state
+  --uninstall   stop it and remove everything of it: program, service, user, state, and the settings
+                with whatever else is in their folder, such as scripts of yours
 TEXT
 }
 
@@ -81,7 +83,8 @@ install_program() {
   if [ -z "$wheel" ]; then
     # A copy, so that nothing of root's is left in the checkout.
     mkdir "$work/source" "$work/wheel"
-    cp -r "$checkout"/{pyproject.toml,setup.py,README.md,LICENSE,NOTICE,serenbox} "$work/source"
+    attempt "the program could not be copied to $work: free some disk space there" \
+      cp -r "$checkout"/{pyproject.toml,setup.py,README.md,LICENSE,NOTICE,serenbox} "$work/source"
     attempt "the wheel could not be built: connect to the network and try again" \
       "${pip[@]}" wheel --no-deps --wheel-dir "$work/wheel" "$work/source"
     wheel=$(echo "$work"/wheel/*.whl)
@@ -110,15 +113,34 @@ install_files() {
   install -D -m 644 "$here/serenbox.service" "$UNIT"
 }
 
-write_config() {
-  if [ -e "$CONFIG" ]; then
-    say "Keeping the settings in $CONFIG."
-    return
+# Under its earlier name this drop-in empties what those before it in the alphabet add to.
+rename_drop_in() {
+  local shipped=$here/drop-ins/00-usb-camera.conf
+  [ -f "$OLD_USB" ] || return 0
+  if [ ! -e "$NEW_USB" ]; then
+    # One with changes of its owner's is left to them.
+    [ "$(settings_of "$OLD_USB")" = "$(settings_of "$shipped")" ] || return 0
+    install -m 644 "$shipped" "$NEW_USB"
   fi
-  "$PREFIX/bin/serenbox" config >"$CONFIG.new" 2>"$log" \
-    || fail "the settings could not be written to $CONFIG: $(last_words)"
-  chmod 644 "$CONFIG.new"
-  mv "$CONFIG.new" "$CONFIG"
+  rm "$OLD_USB"
+  say "$OLD_USB is now $NEW_USB."
+}
+
+settings_of() { grep -Ev '^(#|[[:space:]]*$)' "$1" || true; }
+
+write_config() {
+  local present=$CONFIG.new
+  "$PREFIX/bin/serenbox" config >"$present" 2>"$log" \
+    || fail "the settings could not be written to $present: $(last_words)"
+  chmod 644 "$present"
+  if [ ! -e "$CONFIG" ]; then
+    mv "$present" "$CONFIG"
+  elif cmp -s "$present" "$CONFIG"; then
+    rm "$present"
+    say "Keeping the settings in $CONFIG."
+  else
+    say "Keeping the settings in $CONFIG; all there is to set now, with its defaults: $present"
+  fi
 }
 
 start() {
@@ -155,11 +177,26 @@ install_all() {
   check_python
   install_program
   install_files
+  rename_drop_in
   write_config
   start
 }
 
+# What was not made by this script, in the folders that go as a whole.
+files_of_the_owner() {
+  local folder
+  for folder in "$(dirname "$CONFIG")" "$UNIT.d"; do
+    if [ -d "$folder" ]; then
+      find "$folder" ! -type d ! -path "$CONFIG" ! -path "$CONFIG.new" | sort
+    fi
+  done
+  if [ -e "$PASSWORD" ]; then echo "$PASSWORD"; fi
+}
+
 uninstall_all() {
+  local own
+  own=$(files_of_the_owner | paste -s -d ' ')
+  say "Removing the program, its settings, its history${own:+, and these files of yours: $own} ..."
   if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
     systemctl disable --now serenbox.service >"$log" 2>&1 || true
     systemctl reset-failed serenbox.service 2>/dev/null || true
@@ -182,7 +219,8 @@ uninstall_all() {
     attempt "the group serenbox could not be removed" groupdel serenbox
   fi
   if [ -d /run/systemd/system ]; then systemctl daemon-reload 2>/dev/null || true; fi
-  say "SerenBox is gone. Packages of the system, such as python3-venv, stay."
+  say "SerenBox is gone. Packages of the system, such as python3-venv, stay, and so does what an MQTT" \
+    "broker keeps of it (retained topics): docs/mqtt.md says how to remove that."
 }
 
 wheel=

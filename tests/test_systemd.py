@@ -186,3 +186,135 @@ def test_installer_needs_systemd_and_changes_nothing_without(tmp_path: Path) -> 
     assert result.returncode == 1
     assert "systemd does not run here" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+OLD_USB_CAMERA = """# A USB camera only (source = "usb" or "/dev/video0" in the settings):
+#   sudo install -D -m 644 usb-camera.conf /etc/systemd/system/serenbox.service.d/usb-camera.conf
+#   sudo systemctl daemon-reload && sudo systemctl restart serenbox
+#
+# Takes away what only the Raspberry Pi camera needs: media controllers, DMA buffers, and word from
+# the kernel about cameras that come and go.
+[Service]
+DeviceAllow=
+DeviceAllow=char-video4linux rw
+RestrictAddressFamilies=
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+"""
+
+
+class Machine:
+    """A folder in place of a machine's root, in which single steps of the installer are run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "root"
+        self.etc = self.root / "etc" / "serenbox"
+        self.drop_ins = self.root / "etc/systemd/system/serenbox.service.d"
+        shutil.copytree(FOLDER, folder / "systemd")
+        self._script = folder / "systemd" / "install.sh"
+        functions, end, _ = self._script.read_text().partition("\nwheel=\n")
+        assert end
+        moved = re.sub(r"/(opt|etc|var|run|usr/local)/", rf"{self.root}/\1/", functions)
+        (folder / "work").mkdir()
+        self._script.write_text(f'{moved}\nwheel=\nwork={folder}/work\nlog={folder}/log\n"$@"\n')
+        for path in (self.etc, self.drop_ins, self.root / "opt/serenbox/bin"):
+            path.mkdir(parents=True)
+        (self.root / "opt/serenbox/bin/python").symlink_to("/bin/true")
+        self._path = tools(
+            folder / "bin",
+            getent="exit 2",
+            cp="for n in $(seq 40); do echo No space left on device; done >&2; exit 1",
+        )
+
+    def write_program(self, settings: str) -> None:
+        """Install a program that prints these settings."""
+        program = self.root / "opt/serenbox/bin/serenbox"
+        program.write_text(f"#!/bin/sh\nprintf '{settings}'\n")
+        program.chmod(0o755)
+
+    def run(self, step: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [shutil.which("bash") or "bash", str(self._script), step],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": self._path},
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_new_settings_are_shown_beside_those_that_are_kept(machine: Machine) -> None:
+    config, new = machine.etc / "serenbox.toml", machine.etc / "serenbox.toml.new"
+    machine.write_program("fps = 10\\n")
+    assert machine.run("write_config").stdout == ""
+    assert (config.read_text(), config.stat().st_mode & 0o777) == ("fps = 10\n", 0o644)
+    machine.write_program("fps = 15\\n")
+    result = machine.run("write_config")
+    assert (result.returncode, result.stdout.count("\n")) == (0, 1)
+    assert result.stdout.endswith(f" {new}\n")
+    assert config.read_text() == "fps = 10\n"
+    assert (new.read_text(), new.stat().st_mode & 0o777) == ("fps = 15\n", 0o644)
+    config.write_text("fps = 15\n")
+    assert machine.run("write_config").stdout == f"Keeping the settings in {config}.\n"
+    assert not new.exists()
+    machine.write_program("'; exit 1; '")
+    assert machine.run("write_config").returncode == 1
+    assert config.read_text() == "fps = 15\n"
+
+
+@pytest.mark.parametrize(
+    ("added", "new_is_there", "left"),
+    [
+        ("", False, ["00-usb-camera.conf"]),
+        ("", True, ["00-usb-camera.conf"]),
+        ("Nice=0\n", True, ["00-usb-camera.conf"]),
+        ("Nice=0\n", False, ["usb-camera.conf"]),
+    ],
+)
+def test_a_drop_in_of_an_earlier_name_is_renamed(
+    machine: Machine, added: str, new_is_there: bool, left: list[str]
+) -> None:
+    assert machine.run("rename_drop_in").stdout == ""
+    (machine.drop_ins / "usb-camera.conf").write_text(OLD_USB_CAMERA + added)
+    shipped = FOLDER / "drop-ins" / "00-usb-camera.conf"
+    if new_is_there:
+        shutil.copy(shipped, machine.drop_ins)
+    result = machine.run("rename_drop_in")
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in machine.drop_ins.iterdir()] == left
+    if left == [shipped.name]:
+        assert (machine.drop_ins / shipped.name).read_text() == shipped.read_text()
+        assert len(result.stdout.splitlines()) == 1
+
+
+def test_a_full_disk_is_told_in_one_line_while_the_program_is_copied(machine: Machine) -> None:
+    result = machine.run("install_program")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("install.sh: the program could not be copied to ")
+    assert "No space left on device" in line
+
+
+def test_uninstalling_names_what_is_lost_and_what_stays(machine: Machine) -> None:
+    machine.write_program("")
+    own = [
+        machine.etc / "hooks" / "on-mood",
+        machine.etc / "web-token",
+        machine.drop_ins / "lan-broker.conf",
+        machine.root / "etc/credstore/serenbox.mqtt-password",
+    ]
+    made = [machine.etc / "serenbox.toml", machine.etc / "serenbox.toml.new"]
+    for path in (*own, *made):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    result = machine.run("uninstall_all")
+    assert result.returncode == 0, result.stderr
+    first, last = result.stdout.splitlines()
+    assert first.endswith(f" these files of yours: {' '.join(map(str, own))} ...")
+    assert "docs/mqtt.md" in last
+    assert not [path for path in machine.root.rglob("*") if not path.is_dir()]
+    first, _ = machine.run("uninstall_all").stdout.splitlines()
+    assert "yours" not in first
