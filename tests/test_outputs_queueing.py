@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 import tracemalloc
 
 import pytest
 
-from serenbox.outputs.queueing import EVENT_LIMIT, Mailbox, RateLimit, Waker
-from tests.mosquitto import wait_for
+from serenbox.outputs.queueing import EVENT_LIMIT, Mailbox, RateLimit
 
 
 @pytest.fixture
@@ -111,21 +109,6 @@ def test_threads_lose_nothing(mailbox: Mailbox) -> None:
     thread.join()
     assert taken == sorted(set(taken))
     assert len(taken) + mailbox.dropped == 3000
-
-
-def test_the_waker_wakes_and_is_safe_when_closed() -> None:
-    waker = Waker()
-    assert not select.select([waker], [], [], 0)[0]
-    for _ in range(100_000):  # more than the socket holds
-        waker.wake()
-    wait_for(lambda: select.select([waker], [], [], 0)[0], "the waker")
-    while select.select([waker], [], [], 0)[0]:
-        waker.clear()
-    waker.clear()
-    waker.wake()
-    assert select.select([waker], [], [], 0)[0]
-    waker.close()
-    waker.wake()
 
 
 def test_the_rate_limit_counts_what_it_held_back() -> None:

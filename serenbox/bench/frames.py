@@ -17,10 +17,10 @@ from serenbox.daemon.capture import Capture
 from serenbox.daemon.observer import Observer
 from serenbox.daemon.pipeline import Pipeline
 from serenbox.daemon.stats import FrameStats, percentiles
-from serenbox.daemon.wakeup import Wakeup
 from serenbox.errors import ServiceError
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings.schema import Settings
+from serenbox.waker import Waker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,8 +98,8 @@ class _Watched:
         self._observer = Observer(Pipeline(settings), self._announcer)
         self._observer.stats = self._stats
         self._camera = _OneAtATime()
-        self._wakeup = Wakeup()
-        self._capture = Capture(settings.camera, lambda _: self._camera, self._wakeup.set)
+        self._waker = Waker()
+        self._capture = Capture(settings.camera, lambda _: self._camera, self._waker.wake)
 
     def __enter__(self) -> Self:
         self._capture.start()
@@ -109,7 +109,7 @@ class _Watched:
         self._capture.stop()
         self._camera.close()
         self._capture.join(_PATIENCE)
-        self._wakeup.close()
+        self._waker.close()
 
     def take(self, frame: Frame) -> dict[str, float]:
         """Send a frame through and return the seconds of each stage.
@@ -131,8 +131,8 @@ class _Watched:
     def _wait(self) -> Captured:
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
-            select.select([self._wakeup], [], [], _PATIENCE)
-            self._wakeup.clear()
+            select.select([self._waker], [], [], _PATIENCE)
+            self._waker.clear()
             captured, _ = self._capture.take()
             if captured is not None:
                 return captured

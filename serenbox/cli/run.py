@@ -19,8 +19,9 @@ from serenbox.daemon.lock import ServiceLock
 from serenbox.daemon.logs import fill_standard_descriptors, set_up_logging
 from serenbox.daemon.memory import lock_memory, warn_of_swap
 from serenbox.daemon.paths import make_runtime_folder, service_paths
-from serenbox.daemon.wakeup import ENDING, Signals, Wakeup
+from serenbox.daemon.signals import ENDING, Signals
 from serenbox.errors import SerenBoxError, ServiceError
+from serenbox.waker import Waker
 
 if TYPE_CHECKING:
     from serenbox.daemon.paths import Paths
@@ -86,9 +87,9 @@ class RunTool(Tool):
         # There is no garbage while modules are loaded; the service turns its collection on again.
         gc.disable()
         fill_standard_descriptors()
-        wakeup = Wakeup()
+        waker = Waker()
         # First of all, so that from here on whoever ends the service ends it in good order.
-        signals = Signals(wakeup, (*ENDING, signal.SIGHUP))
+        signals = Signals(waker, (*ENDING, signal.SIGHUP))
         set_up_logging(debug=self.debug)
         locked = lock_memory()
         _log.debug("its memory %s be swapped to the disk", "cannot" if locked else "may")
@@ -101,7 +102,7 @@ class RunTool(Tool):
             paths = service_paths()
             make_runtime_folder(paths.runtime)
             with ServiceLock(paths.lock):
-                service = _make_service(args, settings, paths, wakeup, signals)
+                service = _make_service(args, settings, paths, waker, signals)
                 service.run()
         except SerenBoxError as error:
             code = _report(error)
@@ -115,7 +116,7 @@ class RunTool(Tool):
 
 
 def _make_service(
-    args: argparse.Namespace, settings: Settings, paths: Paths, wakeup: Wakeup, signals: Signals
+    args: argparse.Namespace, settings: Settings, paths: Paths, waker: Waker, signals: Signals
 ) -> Service:
     from serenbox.daemon.service import Service
 
@@ -123,7 +124,7 @@ def _make_service(
         settings,
         lambda: _load(args),
         paths,
-        wakeup,
+        waker,
         signals,
         adopted=lambda new: _set_log_level(args, new),
         seconds=args.seconds,

@@ -18,8 +18,8 @@ from serenbox.daemon.control import ControlServer
 from serenbox.daemon.notify import Notifier
 from serenbox.daemon.report import make_stats, status_line
 from serenbox.daemon.running_outputs import RunningOutputs
+from serenbox.daemon.signals import ENDING
 from serenbox.daemon.state import PausedFlag
-from serenbox.daemon.wakeup import ENDING
 from serenbox.errors import SerenBoxError, ServiceError
 from serenbox.mood.slot import SlotRule
 from serenbox.outputs.tap import Tap
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from serenbox.daemon.observer import Observer
     from serenbox.daemon.paths import Paths
     from serenbox.daemon.pipeline import Pipeline
-    from serenbox.daemon.wakeup import Signals, Wakeup
+    from serenbox.daemon.signals import Signals
     from serenbox.settings.schema import CameraSettings, Settings
+    from serenbox.waker import Waker
 
 _log = logging.getLogger("serenbox.service")
 
@@ -51,7 +52,7 @@ class Service:
         settings: What to begin with.
         load: Reads the settings again, for SIGHUP; raises SettingsError.
         paths: Where the control socket and the state are.
-        wakeup: What the main thread sleeps on.
+        waker: What the main thread sleeps on.
         signals: The signals that come.
         adopted: Called with settings that were read again and are right.
         seconds: How long to run; None for as long as nobody ends it.
@@ -66,7 +67,7 @@ class Service:
         settings: Settings,
         load: Callable[[], Settings],
         paths: Paths,
-        wakeup: Wakeup,
+        waker: Waker,
         signals: Signals,
         *,
         adopted: Callable[[Settings], None] = lambda _: None,
@@ -75,7 +76,7 @@ class Service:
         self._settings = settings
         self._adopted = adopted
         self._load = load
-        self._wakeup = wakeup
+        self._waker = waker
         self._signals = signals
         self._started = time.monotonic()
         self._end_at = _NEVER if seconds is None else self._started + seconds
@@ -88,7 +89,7 @@ class Service:
         self._outputs = RunningOutputs(settings, self.command, paths.history, self._tap)
         self._rule = _make_rule(settings)
         self._announcer = Announcer(settings.device.name, self._outputs.all, self._rule)
-        self._capture = Capture(settings.camera, open_camera, wakeup.set, paused=self._paused)
+        self._capture = Capture(settings.camera, open_camera, waker.wake, paused=self._paused)
         self._selector = selectors.DefaultSelector()
         self._control = ControlServer(paths.socket, self._selector, self._answer)
         self._observer: Observer  # made when everything else has begun
@@ -111,7 +112,7 @@ class Service:
             self._stats_at = 0.0
         else:
             self._command = name  # of several, the latest counts
-        self._wakeup.set()
+        self._waker.wake()
 
     def run(self) -> None:
         """Run until the service is ended or the recording is over.
@@ -142,14 +143,14 @@ class Service:
         if self._paused:
             _log.info("paused before: the camera stays closed until `serenbox resume`")
             self._announcer.became("paused", self._flag.problem)
-        self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.clear)
+        self._selector.register(self._waker, selectors.EVENT_READ, self._waker.clear)
         self._notifier.status("Loading the models")
         self._observer = _make_observer(self._settings, self._announcer, self._tap)
         self._control.open()
         # What is there by now stays: it need not be looked through again and again.
         gc.freeze()
         gc.enable()
-        self._wakeup.set()  # much may have happened meanwhile
+        self._waker.wake()  # much may have happened meanwhile
 
     def _ending(self) -> bool:
         ended = self._signals.pending(*ENDING) or time.monotonic() >= self._end_at

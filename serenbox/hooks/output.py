@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from serenbox.hooks.events import EventReader, camera_problem
 from serenbox.hooks.hook import Hook
-from serenbox.outputs.queueing import Mailbox, Waker
+from serenbox.outputs.queueing import Mailbox
+from serenbox.waker import Waker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,8 +21,9 @@ from serenbox.outputs.mqtt_commands import CommandReader
 from serenbox.outputs.mqtt_retries import Retries
 from serenbox.outputs.mqtt_session import Session
 from serenbox.outputs.mqtt_slot import OFF, SlotTopic
-from serenbox.outputs.queueing import Mailbox, Waker
+from serenbox.outputs.queueing import Mailbox
 from serenbox.outputs.topics import Topics
+from serenbox.waker import Waker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

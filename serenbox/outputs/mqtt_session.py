@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from paho.mqtt.subscribeoptions import SubscribeOptions
 
     from serenbox.outputs.mqtt_access import Patience
-    from serenbox.outputs.queueing import Waker
     from serenbox.outputs.topics import Topics
     from serenbox.settings.schema import MqttSettings
+    from serenbox.waker import Waker
 
 _MOMENT = 1.0
 """Seconds from a message that is turned down to the end of the connection, if that is why."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
 from collections import OrderedDict, deque
@@ -98,34 +96,6 @@ class Mailbox:
         if len(self._events) >= self._limit:
             del self._waiting[self._events.popleft()]
             self._dropped += 1
-
-
-class Waker:
-    """Wakes a thread that waits for a network and for messages at the same time."""
-
-    def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)  # noqa: FBT003 - a name is not taken
-        self._writer.setblocking(False)  # noqa: FBT003 - a name is not taken
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable after `wake`."""
-        return self._reader.fileno()
-
-    def wake(self) -> None:
-        """Make it readable; from any thread, even after `close`."""
-        with contextlib.suppress(OSError):  # full, so it is readable anyway; or closed
-            self._writer.send(b"\0")
-
-    def clear(self) -> None:
-        """Wait for the next `wake` from now on."""
-        with contextlib.suppress(BlockingIOError):
-            self._reader.recv(4096)
-
-    def close(self) -> None:
-        """Give the descriptors back."""
-        self._reader.close()
-        self._writer.close()
 
 
 class RateLimit:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from serenbox.addresses import host_and_port
 from serenbox.errors import SettingsError, reason_of
-from serenbox.outputs.queueing import Mailbox, Waker
+from serenbox.outputs.queueing import Mailbox
+from serenbox.waker import Waker
 from serenbox.web.access import Access
 from serenbox.web.wsgi import EVENTS, PICTURES
 

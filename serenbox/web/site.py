@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from serenbox.outputs.base import Output
-    from serenbox.outputs.queueing import Mailbox, Waker
+    from serenbox.outputs.queueing import Mailbox
     from serenbox.outputs.tap import Tap
     from serenbox.settings.schema import Settings
+    from serenbox.waker import Waker
     from serenbox.web.connection import Connection
 
 _log = logging.getLogger("serenbox.web")
