@@ -13,9 +13,8 @@ from serenbox.results import UNCERTAIN, Face
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
+    from serenbox.pixels import Pixels
 
-    Pixels: TypeAlias = npt.NDArray[np.uint8]
     Color: TypeAlias = tuple[int, int, int]
 
 COLORS: dict[str, Color] = {

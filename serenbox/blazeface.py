@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serenbox.overlap import SAME_FACE, overlap
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from serenbox.overlap import Quad
+
     Floats = npt.NDArray[np.float32]
-    Quad = tuple[float, float, float, float]
     _Candidate = tuple[float, Quad, list[float], list[float]]
     # Score, box, the network's row, and the anchor's centre.
 
@@ -26,9 +29,6 @@ INPUT_SIZE = 128
 
 ANCHOR_GRIDS = ((16, 2), (8, 6))
 """The cells along a side, and the anchors in each cell: strides of 8 and of 16 pixels."""
-
-SAME_FACE_OVERLAP = 0.3
-"""Candidates whose intersection over union is larger than this show the same face."""
 
 STILL_THERE = 0.1
 """A followed face may have moved further than one that is looked at twice: the smallest overlap of
@@ -100,7 +100,7 @@ def merge(candidates: Floats, scores: Floats) -> tuple[Floats, Floats]:
     left = np.argsort(-scores, kind="stable")
     faces, strengths = [], []
     while left.size:
-        same = overlaps(candidates[left[0]], candidates[left]) > SAME_FACE_OVERLAP
+        same = overlaps(candidates[left[0]], candidates[left]) > SAME_FACE
         same[0] = True  # a box of no area overlaps nothing, not even itself
         cluster = left[same]
         weights = scores[cluster]
@@ -146,9 +146,9 @@ def followed(
             candidates.append((score, box, row, centre))
     candidates.sort(reverse=True)
     for rank, (score, box, _, _) in enumerate(candidates):
-        if _overlap(box, known) > STILL_THERE:
+        if overlap(box, known) > STILL_THERE:
             weaker = candidates[rank + 1 :]
-            same = [other for other in weaker if _overlap(box, other[1]) > SAME_FACE_OVERLAP]
+            same = [other for other in weaker if overlap(box, other[1]) > SAME_FACE]
             return _average([candidates[rank], *same]), score
     return None
 
@@ -179,15 +179,6 @@ def overlaps(candidate: Floats, others: Floats) -> Floats:
     shared = sides[:, 0] * sides[:, 1]
     total = _area(candidate) + _area(others) - shared
     return np.asarray(shared / np.maximum(total, _NO_AREA))
-
-
-def _overlap(one: Quad, other: Quad) -> float:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    total = (one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1])
-    return width * height / (total - width * height)
 
 
 def _area(boxes: Floats) -> Floats:

@@ -17,9 +17,8 @@ from serenbox.model_file import Color, CropSpec
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from serenbox.pixels import Pixels
     from serenbox.results import FaceLocation
-
-    Image = npt.NDArray[np.uint8]
 
 __all__ = ["CropSpec", "crop_face", "face_to_input", "reduce_face"]
 
@@ -31,7 +30,9 @@ _SAMPLES = 2
 """Samples along the turned square for each pixel of the crop, at most; their mean is the pixel."""
 
 
-def crop_face(image: Image, location: FaceLocation, spec: CropSpec, *, grey: bool = False) -> Image:
+def crop_face(
+    image: Pixels, location: FaceLocation, spec: CropSpec, *, grey: bool = False
+) -> Pixels:
     """Cut a face out of a picture: square, upright, and no sharper than training faces were.
 
     The square's side is `(1 + 2 * margin)` times the longer side of the face's whole box. It is
@@ -75,7 +76,7 @@ def crop_face(image: Image, location: FaceLocation, spec: CropSpec, *, grey: boo
     return _resize(np.asarray(turned, np.uint8), spec.resolution, spec.resolution)
 
 
-def reduce_face(face: Image, resolution: int) -> Image:
+def reduce_face(face: Pixels, resolution: int) -> Pixels:
     """Make a picture that holds only a face square and no sharper than training faces were.
 
     The shorter side is extended by repeating the edge pixels; a picture larger than `resolution` is
@@ -103,7 +104,7 @@ def reduce_face(face: Image, resolution: int) -> Image:
     return np.asarray(squared, np.uint8)
 
 
-def face_to_input(face: Image, size: int, color: Color) -> Image:
+def face_to_input(face: Pixels, size: int, color: Color) -> Pixels:
     """Turn a cropped face into the classifier's input pixels.
 
     First grey (BT.601 luma) or RGB, then the model's size: bilinear when enlarging (the bit-exact
@@ -137,8 +138,8 @@ def _eye_angle(location: FaceLocation) -> float:
 
 
 def _region(
-    image: Image, x: float, y: float, side: float, angle: float, step: int
-) -> tuple[Image, int, int]:
+    image: Pixels, x: float, y: float, side: float, angle: float, step: int
+) -> tuple[Pixels, int, int]:
     """Return the part of the image under the turned square around (x, y), and its left and top.
 
     Its width and height are multiples of `step` where the image is large enough.
@@ -178,7 +179,7 @@ def _sampling(
     )
 
 
-def _resize(image: Image, width: int, height: int) -> Image:
+def _resize(image: Pixels, width: int, height: int) -> Pixels:
     """Resize: area averaging when a side shrinks, bilinear otherwise."""
     if image.shape[:2] == (height, width):
         return image

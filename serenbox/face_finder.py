@@ -13,6 +13,7 @@ from serenbox.defaults import FACE_SCORE
 from serenbox.errors import ModelError
 from serenbox.model_file import read_model_bytes
 from serenbox.models import FACE_MODEL, FACE_MODEL_SHA256
+from serenbox.overlap import SAME_FACE
 from serenbox.results import Box, FaceLocation
 from serenbox.runtime import LoadedModel, Runtime, open_model
 
@@ -20,12 +21,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
     from serenbox.blazeface import Floats
+    from serenbox.pixels import Pixels
     from serenbox.views import View
-
-    Image = npt.NDArray[np.uint8]
 
 _WIDER = 1.6
 """A face that fills the picture is not recognised as one until there is space around it: where the
@@ -40,8 +38,6 @@ part of the way from the minimum to 1."""
 
 _SCALED = np.arange(256, dtype=np.float32) / np.float32(127.5) - 1
 """What the network takes for each value of a pixel: -1 to 1."""
-
-_SAME = blazeface.SAME_FACE_OVERLAP
 
 
 class FaceFinder:
@@ -77,7 +73,7 @@ class FaceFinder:
         self._min_score = min_score
 
     def find(
-        self, image: Image, *, tiles: bool = False, known: Sequence[FaceLocation] = ()
+        self, image: Pixels, *, tiles: bool = False, known: Sequence[FaceLocation] = ()
     ) -> list[FaceLocation]:
         """Return the faces in a picture, largest first.
 
@@ -109,7 +105,7 @@ class FaceFinder:
         found = [face for face in located if face is not None]
         return sorted(found, key=lambda face: -face.box.width * face.box.height)
 
-    def follow(self, image: Image, location: FaceLocation) -> FaceLocation | None:
+    def follow(self, image: Pixels, location: FaceLocation) -> FaceLocation | None:
         """Return where a face is now that was there a moment ago, or None where it has gone.
 
         One look, at twice the face's size: it finds a face that has moved by up to about half
@@ -136,13 +132,13 @@ class FaceFinder:
             [(left + x * side, top + y * side) for x, y in pairs], score, width, height
         )
 
-    def _faces(self, image: Image, view: View, taken: Floats) -> tuple[Floats, Floats]:
+    def _faces(self, image: Pixels, view: View, taken: Floats) -> tuple[Floats, Floats]:
         """Return the faces of one view of the image that are not taken and bear a second look."""
         candidates, _ = self._look(view, _FIRST_LOOK * self._min_score)
         return self._confirm(image, _others(candidates, taken), self._min_score)
 
     def _add_small(
-        self, image: Image, picture: Image, taken: Floats, faces: Floats, scores: Floats
+        self, image: Pixels, picture: Pixels, taken: Floats, faces: Floats, scores: Floats
     ) -> tuple[Floats, Floats]:
         """Return the faces found before and those that only tiles show."""
         candidates, strengths = [faces], [np.ones_like(scores)]
@@ -157,12 +153,14 @@ class FaceFinder:
         small, strength = self._confirm(image, new, min_score)
         return blazeface.merge(np.concatenate((faces, small)), np.concatenate((scores, strength)))
 
-    def _confirm(self, image: Image, candidates: Floats, min_score: float) -> tuple[Floats, Floats]:
+    def _confirm(
+        self, image: Pixels, candidates: Floats, min_score: float
+    ) -> tuple[Floats, Floats]:
         """Look at each candidate again, closely; return the faces and their scores."""
         faces, scores = [candidates[:0]], [np.zeros(0, np.float32)]
         for candidate in candidates:
             seen, strength = self._look(views.around(image, candidate), min_score)
-            same = blazeface.overlaps(candidate, seen) > _SAME
+            same = blazeface.overlaps(candidate, seen) > SAME_FACE
             faces.append(seen[same][:1])
             scores.append(strength[same][:1])
         return blazeface.merge(np.concatenate(faces), np.concatenate(scores))
@@ -222,7 +220,7 @@ def _boxes(locations: Sequence[FaceLocation], width: int, height: int) -> Floats
 
 def _others(candidates: Floats, taken: Floats) -> Floats:
     """Return the candidates that show none of the faces whose boxes (n, 4) are taken."""
-    new = [not (blazeface.overlaps(one, taken) > _SAME).any() for one in candidates]
+    new = [not (blazeface.overlaps(one, taken) > SAME_FACE).any() for one in candidates]
     chosen: Floats = candidates[np.array(new, bool)]
     return chosen
 

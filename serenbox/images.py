@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from serenbox.errors import ImageError
 from serenbox.image_header import (
@@ -20,9 +18,8 @@ from serenbox.image_header import (
     first_picture,
     read_header,
 )
+from serenbox.pixels import Pixels  # noqa: TC001 - for `typing.get_type_hints`
 from serenbox.whole_file import write_whole
-
-Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"})
 """What `write_image` can write, in lower case."""

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from serenbox.blazeface import Floats
-
-    Image = npt.NDArray[np.uint8]
+    from serenbox.pixels import Pixels
 
 SECOND_LOOK = 2.0
 """Side of a close look in faces. It halves the jitter of a small face's box and keypoints, and
@@ -44,12 +43,12 @@ _SIZE = INPUT_SIZE
 class View(NamedTuple):
     """A square look at a picture, in pixels of it; it may reach beyond the picture."""
 
-    picture: Image
+    picture: Pixels
     left: int
     top: int
     side: int
 
-    def pixels(self, *, quick: bool = False, buffer: Image | None = None) -> Image:
+    def pixels(self, *, quick: bool = False, buffer: Pixels | None = None) -> Pixels:
         """Return what is in view, (128, 128, 3), grey where it reaches beyond the picture.
 
         Args:
@@ -83,7 +82,7 @@ class View(NamedTuple):
         return corner / size, (corner + self.side) / size
 
 
-def manageable(image: Image) -> Image:
+def manageable(image: Pixels) -> Pixels:
     """Return the picture, halved until it is no larger than tiles of it can need.
 
     Halving is quick; reducing a large picture at once takes longer than looking at it.
@@ -93,28 +92,28 @@ def manageable(image: Image) -> Image:
     return image
 
 
-def whole(picture: Image, sides: float) -> View:
+def whole(picture: Pixels, sides: float) -> View:
     """Return the view of so many times the picture's longer side, the picture in its middle."""
     height, width = picture.shape[:2]
     side = round(max(width, height) * sides)
     return View(picture, (width - side) // 2, (height - side) // 2, side)
 
 
-def around(image: Image, candidate: Floats) -> View:
+def around(image: Pixels, candidate: Floats) -> View:
     """Return the view in whose middle a candidate stands."""
     height, width = image.shape[:2]
     left, top, right, bottom = candidate[:4].tolist()
     return around_box(image, (left * width, top * height, right * width, bottom * height))
 
 
-def around_box(image: Image, box: tuple[float, float, float, float]) -> View:
+def around_box(image: Pixels, box: tuple[float, float, float, float]) -> View:
     """Return the view in whose middle a box stands: left, top, right, bottom in pixels."""
     left, top, right, bottom = box
     side = max(1, round(max(right - left, bottom - top) * SECOND_LOOK))
     return View(image, round((left + right - side) / 2), round((top + bottom - side) / 2), side)
 
 
-def tiles(picture: Image, longer: int) -> Iterator[View]:
+def tiles(picture: Pixels, longer: int) -> Iterator[View]:
     """Yield overlapping parts that together cover the picture, smallest first.
 
     `longer` is the longer side, in pixels, of the image that the picture was reduced from.
@@ -147,7 +146,7 @@ def _starts(length: int) -> list[int]:
     return [round(step * (length - _SIZE) / steps) for step in range(steps + 1)]
 
 
-def _resized(image: Image, width: int, height: int, buffer: Image | None = None) -> Image:
+def _resized(image: Pixels, width: int, height: int, buffer: Pixels | None = None) -> Pixels:
     if image.shape[:2] == (height, width):
         return image
     shrinking = width < image.shape[1] or height < image.shape[0]
@@ -156,20 +155,22 @@ def _resized(image: Image, width: int, height: int, buffer: Image | None = None)
     return np.asarray(resized, np.uint8)
 
 
-def _quickly_resized(image: Image, width: int, height: int, buffer: Image | None = None) -> Image:
+def _quickly_resized(
+    image: Pixels, width: int, height: int, buffer: Pixels | None = None
+) -> Pixels:
     while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
         image = _halved(image)
     resized = cv2.resize(image, (width, height), buffer, interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.uint8)
 
 
-def _halved(image: Image) -> Image:
+def _halved(image: Pixels) -> Pixels:
     """Return the picture at half its size, without the last row or column of an odd number."""
     height, width = (max(1, length // 2) for length in image.shape[:2])
     return _resized(image[: 2 * height, : 2 * width], width, height)
 
 
-def _reduced(image: Image, side: int) -> Image:
+def _reduced(image: Pixels, side: int) -> Pixels:
     """Return the picture with its longer side brought to `side` pixels."""
     height, width = image.shape[:2]
     scale = side / max(height, width)

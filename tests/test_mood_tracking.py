@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serenbox.mood.tracking import Tracker, overlap
+from serenbox.mood.tracking import Tracker
 from serenbox.results import Box
 
 
@@ -139,11 +139,3 @@ def test_whatever_comes_numbers_are_unique_and_at_most_one_is_primary(seed: int)
         new = sorted(set(ids) - known)
         assert all(number > max(known, default=0) for number in new)
         known |= set(ids)
-
-
-def test_overlap() -> None:
-    assert overlap(box(0), box(0)) == 1
-    assert overlap(box(0), box(50)) == pytest.approx(1 / 3)
-    assert overlap(box(0), box(100)) == 0
-    assert overlap(box(0), box(100), 2) == pytest.approx(1 / 3)
-    assert overlap(Box(10, 10, 5, 5), Box(0, 0, 100, 100)) == pytest.approx(25 / 10000)

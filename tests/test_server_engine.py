@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from serenbox.images import Pixels
+    from serenbox.pixels import Pixels
     from serenbox.results import Face
 
 

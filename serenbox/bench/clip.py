@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    import numpy.typing as npt
+    from serenbox.pixels import Pixels
 
-    Image = npt.NDArray[np.uint8]
     Color = tuple[int, int, int]
 
 WIDTH, HEIGHT = 640, 480
@@ -44,9 +43,9 @@ _NOISE = 2.0
 """Standard deviation of a camera's noise, grey levels."""
 
 
-def drawn_face() -> Image:
+def drawn_face() -> Pixels:
     """Return a drawn face that smiles, (480, 480, 3) uint8 BGR: one that the face finder takes."""
-    image: Image = np.full((HEIGHT, HEIGHT, 3), _WALL, np.uint8)
+    image: Pixels = np.full((HEIGHT, HEIGHT, 3), _WALL, np.uint8)
     drawing = _Drawing(image, (HEIGHT // 2, HEIGHT // 2), _HALF_FACE * HEIGHT)
     drawing.ellipse((0, 0), (0.75, 1.0), (0, 360), _SKIN)
     drawing.ellipse((0, -0.55), (0.78, 0.55), (180, 360), _HAIR)
@@ -63,7 +62,7 @@ def drawn_face() -> Image:
 class _Drawing:
     """Draws on an image in units of a face, whose middle and half height are given in pixels."""
 
-    def __init__(self, image: Image, middle: tuple[int, int], unit: float) -> None:
+    def __init__(self, image: Pixels, middle: tuple[int, int], unit: float) -> None:
         self._image = image
         self._middle = middle
         self._unit = unit
@@ -84,7 +83,7 @@ class _Drawing:
         cv2.ellipse(self._image, (x, y), axes, 0, *arc, color, width, cv2.LINE_AA)
 
 
-def face_frames(picture: Image) -> Iterator[Image]:
+def face_frames(picture: Pixels) -> Iterator[Pixels]:
     """Yield a clip of a picture that sways a little, (480, 640, 3) uint8 BGR, without end visible.
 
     Args:
@@ -97,16 +96,16 @@ def face_frames(picture: Image) -> Iterator[Image]:
         angle = 2 * math.pi * number / FRAMES
         left = (WIDTH - scale * picture.shape[1]) / 2 + 25 * math.sin(angle)
         top = (HEIGHT - scale * picture.shape[0]) / 2 + 8 * math.sin(2 * angle)
-        frame: Image = np.full((HEIGHT, WIDTH, 3), _WALL, np.uint8)
+        frame: Pixels = np.full((HEIGHT, WIDTH, 3), _WALL, np.uint8)
         move = np.array([[scale, 0, left], [0, scale, top]])
         cv2.warpAffine(picture, move, (WIDTH, HEIGHT), frame, borderMode=cv2.BORDER_TRANSPARENT)
         yield noise.over(frame)
 
 
-def empty_frames() -> Iterator[Image]:
+def empty_frames() -> Iterator[Pixels]:
     """Yield a clip in which nothing moves and nobody is, like those of `face_frames`."""
     noise = _Noise()
-    wall: Image = np.full((HEIGHT, WIDTH, 3), _WALL, np.uint8)
+    wall: Pixels = np.full((HEIGHT, WIDTH, 3), _WALL, np.uint8)
     cv2.rectangle(wall, (420, 60), (580, 300), _SHADE, -1)  # a window, say
     for _ in range(FRAMES):
         yield noise.over(wall)
@@ -120,12 +119,12 @@ class _Noise:
         noise = random.normal(0, _NOISE, (7, HEIGHT, WIDTH, 1)).round().astype(np.int16)
         self._fields = itertools.cycle(noise)
 
-    def over(self, image: Image) -> Image:
+    def over(self, image: Pixels) -> Pixels:
         """Return the image with noise."""
         return np.asarray((image + next(self._fields)).clip(0, 255), np.uint8)
 
 
-def write_clip(path: Path, frames: Iterable[Image], fps: float = FPS) -> None:
+def write_clip(path: Path, frames: Iterable[Pixels], fps: float = FPS) -> None:
     """Write a video of JPEG pictures, which is what USB cameras send, to a file that ends in .avi.
 
     Raises:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from serenbox.errors import CameraError
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-Pixels: TypeAlias = "npt.NDArray[np.uint8]"
+    from serenbox.pixels import Pixels
 
 _PATIENCE = 5.0  # seconds that closing waits for a read to end
 _OLDEST = 10.0  # seconds; a picture said to be older was stamped by another clock

@@ -18,7 +18,7 @@ from serenbox.errors import CameraError, CameraTimeoutError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from serenbox.cameras.base import Pixels
+    from serenbox.pixels import Pixels
     from serenbox.settings.schema import CameraSettings
 
 _BUFFERS = 3  # one being filled, one waiting, one being read; each is contiguous memory, and scarce

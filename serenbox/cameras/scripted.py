@@ -30,7 +30,7 @@ from serenbox.errors import CameraError, CameraTimeoutError, ImageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from serenbox.cameras.base import Pixels
+    from serenbox.pixels import Pixels
     from serenbox.settings.schema import CameraSettings
 
 # What each step must hold, and what it may hold besides.

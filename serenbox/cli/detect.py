@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from serenbox.detector import EmotionDetector
-    from serenbox.images import Pixels
+    from serenbox.pixels import Pixels
     from serenbox.results import Face
 
 _LEAST_FACE_SCORE = 0.1

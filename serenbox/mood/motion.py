@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from serenbox.cameras.base import Frame
+    from serenbox.pixels import Pixels
     from serenbox.settings.schema import SensingSettings
 
 _TINY = (32, 24)
@@ -27,7 +25,7 @@ class MotionGate:
 
     def __init__(self, settings: SensingSettings) -> None:
         self._settings = settings
-        self._tiny: npt.NDArray[np.uint8] | None = None
+        self._tiny: Pixels | None = None
         self._passed = 0.0
 
     def wants(self, frame: Frame, *, somebody: bool) -> bool:
@@ -54,7 +52,7 @@ class MotionGate:
         return time - self._passed >= self._settings.heartbeat
 
 
-def _tiny(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _tiny(image: Pixels) -> Pixels:
     """Return the picture in grey, (24, 32) uint8, every pixel an average."""
     small = cv2.resize(image, _TINY, interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]

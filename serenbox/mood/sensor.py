@@ -5,24 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from serenbox.mood.tracking import Tracker, overlap
+from serenbox.mood.tracking import Tracker
 from serenbox.mood.types import Reading, TrackedFace
+from serenbox.overlap import SAME_FACE, corners, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
-    import numpy.typing as npt
-
     from serenbox.cameras.base import Frame
     from serenbox.detector import EmotionDetector
+    from serenbox.overlap import Quad
     from serenbox.results import FaceLocation
     from serenbox.settings.schema import MoodSettings, SensingSettings
-
-    Image = npt.NDArray[np.uint8]
-
-_SAME_FACE = 0.3
-"""Boxes of one frame whose intersection over union is larger show the same face."""
 
 
 class Sensor:
@@ -99,8 +93,9 @@ class Sensor:
 
 def _distinct(locations: Iterable[FaceLocation]) -> list[FaceLocation]:
     """Return each face once, where two followed ones have become one."""
-    kept: list[FaceLocation] = []
+    kept: dict[Quad, FaceLocation] = {}
     for location in locations:
-        if not any(overlap(location.box, other.box) > _SAME_FACE for other in kept):
-            kept.append(location)
-    return kept
+        place = corners(location.box)
+        if not any(overlap(place, other) > SAME_FACE for other in kept):
+            kept[place] = location
+    return list(kept.values())

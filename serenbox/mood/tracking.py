@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from serenbox.overlap import corners, overlap
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -127,21 +129,6 @@ class Tracker:
         return self._last_id
 
 
-def overlap(one: Box, other: Box, reach: float = 1.0) -> float:
-    """Return the intersection over union, 0 to 1, of two boxes, each made `reach` times larger."""
-    width = _shared(one.x, one.width, other.x, other.width, reach)
-    height = _shared(one.y, one.height, other.y, other.height, reach)
-    both = width * height
-    return both / ((_area(one) + _area(other)) * reach**2 - both)
-
-
-def _shared(start: int, length: int, other_start: int, other_length: int, reach: float) -> float:
-    """Return how much of an axis two spans share, each grown around its middle."""
-    centres = abs(start + length / 2 - other_start - other_length / 2)
-    halves = (length + other_length) * reach / 2
-    return max(0.0, min(halves - centres, length * reach, other_length * reach))
-
-
 def _area(box: Box) -> int:
     return box.width * box.height
 
@@ -152,7 +139,7 @@ def _match(tracks: Sequence[Track], boxes: Iterable[Box]) -> dict[int, Track]:
         (shared, index, track)
         for index, box in enumerate(boxes)
         for track in tracks
-        if (shared := overlap(track.box, box, _REACH)) > _SAME_PERSON
+        if (shared := overlap(corners(track.box, _REACH), corners(box, _REACH))) > _SAME_PERSON
     ]
     pairs.sort(key=lambda pair: (-pair[0], pair[2].id))
     owners: dict[int, Track] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from serenbox.cameras.base import Pixels
+    from serenbox.pixels import Pixels
 
 
 class Watcher(Protocol):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from serenbox.images import Pixels
+    from serenbox.pixels import Pixels
     from serenbox.results import Face
     from serenbox.server.settings import ServerSettings
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serenbox.cameras.base import Pixels
     from serenbox.outputs.tap import Tap
+    from serenbox.pixels import Pixels
 
 VIEWERS = 2
 """Visitors who may watch at a time."""

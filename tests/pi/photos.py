@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from serenbox.images import Pixels
+    from serenbox.pixels import Pixels
 
 
 def photographs(original: Pixels) -> dict[str, Pixels]:

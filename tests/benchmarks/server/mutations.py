@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
-    from serenbox.images import Pixels
+    from serenbox.pixels import Pixels
 
 SUFFIXES = (".png", ".jpg", ".webp", ".bmp", ".ppm", ".tiff", ".gif")
 
