@@ -56,6 +56,18 @@ def test_everything_passes_while_somebody_is_there_and_once_more_after() -> None
     assert not gate.wants(Frame(scene(), 0.6), somebody=False)
 
 
+def test_a_picture_of_another_size_passes() -> None:
+    gate = MotionGate(SETTINGS)
+    large, small = (np.full((side, side, 3), 100, np.uint8) for side in (480, 240))
+
+    passed = [
+        gate.wants(Frame(image, n / 10), somebody=False)
+        for n, image in enumerate((large, large, small, small, large))
+    ]
+
+    assert passed == [True, False, True, False, True]
+
+
 def test_no_threshold_means_every_frame() -> None:
     gate = MotionGate(SensingSettings(motion=0))
 

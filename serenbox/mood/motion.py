@@ -26,13 +26,14 @@ class MotionGate:
     def __init__(self, settings: SensingSettings) -> None:
         self._settings = settings
         self._tiny: Pixels | None = None
+        self._shape: tuple[int, ...] = ()
         self._passed = 0.0
 
     def wants(self, frame: Frame, *, somebody: bool) -> bool:
         """Tell whether to look for faces in a frame.
 
         Args:
-            frame: Its picture has the size of the ones before, or it passes.
+            frame: Passes where its picture has another size than the last one that passed.
             somebody: Whether somebody is there, as far as is known: then every frame passes.
 
         """
@@ -40,12 +41,13 @@ class MotionGate:
             self._tiny = None  # the first frame without faces passes, too
             return True
         tiny = _tiny(frame.image)
-        if self._tiny is not None and not self._due(frame.time):
+        same_shape = frame.image.shape == self._shape
+        if self._tiny is not None and same_shape and not self._due(frame.time):
             # The sum of absolute differences, without a copy in a wider type.
             change = cv2.norm(tiny, self._tiny, cv2.NORM_L1) / tiny.size
             if change < self._settings.motion:
                 return False
-        self._tiny, self._passed = tiny, frame.time
+        self._tiny, self._shape, self._passed = tiny, frame.image.shape, frame.time
         return True
 
     def _due(self, time: float) -> bool:
