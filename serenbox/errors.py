@@ -4,6 +4,9 @@ Each is a `SerenBoxError` and also the builtin a caller would expect. The messag
 person in front of the screen: what happened, why, and what to do.
 """
 
+IMPOSSIBLE_NAME = "no file can have such a name"
+"""Why Python refuses, with a mere ValueError, a path with a null character or half a character."""
+
 
 class SerenBoxError(Exception):
     """Base of every error SerenBox raises on purpose."""

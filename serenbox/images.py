@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from serenbox.errors import ImageError
+from serenbox.errors import IMPOSSIBLE_NAME, ImageError
 from serenbox.image_header import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -53,10 +53,10 @@ def read_image(
 
     """
     try:
-        content = source if isinstance(source, bytes) else _read_bytes(Path(source))
+        content = source if isinstance(source, bytes) else _read_bytes(source)
         return _decode(content, max_pixels)
     except ImageError as error:
-        name = name or ("picture" if isinstance(source, bytes) else os.fspath(source))
+        name = name or ("picture" if isinstance(source, bytes) else os.fspath(source) or "''")
         raise ImageError(f"{name}: {error}") from error.__cause__
 
 
@@ -95,11 +95,15 @@ def write_image(path: str | os.PathLike[str], image: Pixels) -> None:
             f"{path}: it cannot be written ({error.strerror}): "
             "check that the folder may be written to and that its disk has room"
         ) from error
+    except ValueError:
+        raise ImageError(f"{path}: {IMPOSSIBLE_NAME}: choose another") from None
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: str | os.PathLike[str]) -> bytes:
+    if not os.fspath(path):
+        raise ImageError("the name is empty: give the path of a picture")
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             # A pipe or a device has no size to ask for, so the limit is in the reading itself.
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
@@ -110,6 +114,8 @@ def _read_bytes(path: Path) -> bytes:
         raise ImageError(
             f"it cannot be read ({error.strerror}): check its path and its permissions"
         ) from error
+    except ValueError:
+        raise ImageError(f"{IMPOSSIBLE_NAME}: check it") from None
     return content
 
 

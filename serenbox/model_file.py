@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from serenbox.errors import ModelError, reason_of
+from serenbox.errors import IMPOSSIBLE_NAME, ModelError, reason_of
 from serenbox.model_metadata import (
     Color,
     CropSpec,
@@ -143,13 +143,18 @@ def read_model_bytes(path: str | os.PathLike[str]) -> bytes:
         ModelError: The file cannot be read; the message names the file and the reason.
 
     """
+    if not os.fspath(path):
+        raise ModelError(_unreadable("''", "the name is empty"))
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        reason = reason_of(error)
-        raise ModelError(
-            f"cannot read the model {os.fspath(path)}: {reason}; give the path of a .tflite file"
-        ) from error
+        raise ModelError(_unreadable(path, reason_of(error))) from error
+    except ValueError as error:
+        raise ModelError(_unreadable(path, IMPOSSIBLE_NAME)) from error
+
+
+def _unreadable(path: str | os.PathLike[str], reason: str) -> str:
+    return f"cannot read the model {os.fspath(path)}: {reason}; give the path of a .tflite file"
 
 
 def _archive_start(archive: zipfile.ZipFile) -> int:

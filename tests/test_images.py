@@ -550,6 +550,17 @@ def test_name_in_messages() -> None:
         read_image(b"", name="standard input")
 
 
+@pytest.mark.parametrize("name", ["a\0b.png", "\ud800.png"])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    assert reason(name) == f"{name}: no file can have such a name: check it"
+    with pytest.raises(ImageError, match="no file can have such a name: choose another"):
+        write_image(name, quarters())
+
+
+def test_an_empty_name() -> None:
+    assert reason("") == "'': the name is empty: give the path of a picture"
+
+
 def test_gigantic_file_is_not_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "gigantic.png"
     with path.open("wb") as file:

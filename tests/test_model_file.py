@@ -142,6 +142,17 @@ def test_load_names_the_file(tmp_path: Path) -> None:
         load_model_file(path)
 
 
+@pytest.mark.parametrize("name", ["a\0b.tflite", "\ud800.tflite"])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(ModelError, match=f"the model {name}: no file can have such a name; give"):
+        load_model_file(name)
+
+
+def test_an_empty_name() -> None:
+    with pytest.raises(ModelError, match="cannot read the model '': the name is empty; give"):
+        load_model_file("")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot read the model .*gone\.tflite: No such file"):
         read_model_bytes(tmp_path / "gone.tflite")
