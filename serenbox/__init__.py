@@ -27,10 +27,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import the detector, and numpy and OpenCV with it, when it is first asked for."""
-    if name == "EmotionDetector":
-        from serenbox.detector import EmotionDetector
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
-        return EmotionDetector
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is here
+
+    def __getattr__(name: str) -> object:
+        """Import the detector, and numpy and OpenCV with it, when it is first asked for."""
+        if name == "EmotionDetector":
+            from serenbox.detector import EmotionDetector
+
+            return EmotionDetector
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -13,17 +14,13 @@ from serenbox.crop import crop_face, face_to_input, reduce_face
 from serenbox.defaults import FACE_SCORE, PRIOR_EXPONENT
 from serenbox.errors import ImageError
 from serenbox.face_finder import FaceFinder
+from serenbox.pixels import AnyPixels, Pixels
 from serenbox.results import EMOTIONS, Box, Face, FaceLocation
+from serenbox.runtime_names import Runtime  # noqa: TC001 - for `typing.get_type_hints`
 
-if TYPE_CHECKING:
-    import os
-
-    import numpy.typing as npt
-
-    from serenbox.runtime import Runtime
-
-    Image: TypeAlias = npt.NDArray[np.uint8]
-    ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image
+ImageSource: TypeAlias = str | os.PathLike[str] | bytes | AnyPixels | None
+"""None, which OpenCV gives for a file that it cannot read, is refused like any other that is no
+picture."""
 
 
 class EmotionDetector:
@@ -34,7 +31,7 @@ class EmotionDetector:
     Args:
         model: An emotion model; the shipped one where None.
         runtime: Which TensorFlow Lite runtime to use.
-        threads: CPU threads for each model.
+        threads: CPU threads for each model, 1 to 64.
         min_confidence: The score an emotion needs to be named, 0 to 1, in place of the thresholds
             that come with the model.
         prior_exponent: How much to count on common emotions: 0 takes all seven for equally likely,
@@ -93,8 +90,8 @@ class EmotionDetector:
         """Return the faces in a picture and their emotions, largest first.
 
         Args:
-            image: A file, the bytes of one, or uint8 pixels, (height, width) grey or
-                (height, width, 3) BGR, upright.
+            image: A file, the bytes of one, or uint8 pixels, (height, width) or (height, width, 1)
+                grey or (height, width, 3) BGR, upright.
 
         Raises:
             ImageError: The picture cannot be read.
@@ -105,16 +102,20 @@ class EmotionDetector:
         locations = self.finder.find(pixels, tiles=self._tiles)
         return [self.classify(pixels, location) for location in locations]
 
-    def classify(self, image: Image, location: FaceLocation) -> Face:
+    def classify(self, image: AnyPixels | None, location: FaceLocation) -> Face:
         """Return the emotion of a face that was found in a picture.
 
         Args:
-            image: uint8, (height, width, 3) BGR or (height, width) grey.
+            image: The picture's pixels, as for `detect`; no file.
             location: What the face finder said, in pixels of `image`.
+
+        Raises:
+            ImageError: These are no such pixels.
 
         """
         metadata = self.classifier.metadata
-        face = crop_face(image, location, metadata.crop, grey=metadata.input.color == "grey")
+        pixels = _checked(image)
+        face = crop_face(pixels, location, metadata.crop, grey=metadata.input.color == "grey")
         return self._read(face, location.box, location)
 
     def classify_cropped(self, image: ImageSource) -> Face:
@@ -127,7 +128,7 @@ class EmotionDetector:
         height, width = pixels.shape[:2]
         return self._read(face, Box(0, 0, width, height), None)
 
-    def _read(self, face: Image, box: Box, location: FaceLocation | None) -> Face:
+    def _read(self, face: Pixels, box: Box, location: FaceLocation | None) -> Face:
         color = self.classifier.metadata.input.color
         probabilities = self.classifier.classify(
             face_to_input(face, self.classifier.input_size, color)
@@ -137,19 +138,32 @@ class EmotionDetector:
         return Face(box, emotion, max(scores.values()), scores, location)
 
 
-def _pixels(image: ImageSource) -> Image:
+def _pixels(image: ImageSource) -> Pixels:
     """Return the picture as BGR pixels."""
-    if not isinstance(image, np.ndarray):
+    if isinstance(image, (str, os.PathLike, bytes)):
         # Imported here: the service, which takes frames alone, begins sooner without.
         from serenbox.images import read_image
 
         return read_image(image)
+    pixels = _checked(image)
+    if pixels.ndim == 2:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8)
+    return pixels
+
+
+def _checked(image: object) -> Pixels:
+    """Return pixels that a caller gave, (height, width) grey or (height, width, 3) BGR."""
+    if image is None:
+        raise ImageError(
+            "the picture is None, which OpenCV gives where it cannot read one: check the file's "
+            "name or the camera"
+        )
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"the picture is a {type(image).__name__}, and must be an array of pixels")
     grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
     if image.dtype != np.uint8 or not image.size or not (grey or image.shape[2:] == (3,)):
         raise ImageError(
             f"the pixels are {image.dtype} of shape {image.shape}, and must be uint8 of shape "
             "(height, width) for grey or (height, width, 3) for BGR"
         )
-    if grey:
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
-    return image
+    return image.reshape(image.shape[:2]) if grey else image

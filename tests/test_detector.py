@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,10 +14,11 @@ from serenbox.classifier import EmotionClassifier
 from serenbox.crop import crop_face, face_to_input
 from serenbox.model_file import append_metadata
 from serenbox.models import EMOTION_MODEL
-from serenbox.results import EMOTIONS, UNCERTAIN, Box, Face
+from serenbox.results import EMOTIONS, UNCERTAIN, Box, Face, FaceLocation
 from serenbox.runtime import LoadedModel, Runtime, open_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from serenbox.model_file import ModelMetadata
@@ -167,20 +168,55 @@ def test_half_of_the_prior_counts_unless_told_otherwise(portrait: Image) -> None
         EmotionDetector(min_face_score=0)
 
 
+def ways_in(detector: EmotionDetector) -> tuple[Callable[[Any], object], ...]:
+    """Return everything that takes pixels."""
+    location = FaceLocation(Box(2, 2, 6, 6), ((5.0, 5.0),) * 6, 0.9)
+    return (
+        detector.detect,
+        detector.classify_cropped,
+        lambda pixels: detector.classify(pixels, location),
+    )
+
+
 @pytest.mark.parametrize(
     "pixels",
     [
         np.zeros((10, 10, 3), np.float32),
+        np.zeros((10, 10)),
+        np.zeros((10, 10, 3), np.uint16),
         np.zeros((10, 10, 4), np.uint8),
         np.zeros((10,), np.uint8),
         np.zeros((0, 10, 3), np.uint8),
         np.zeros((1, 10, 10, 3), np.uint8),
     ],
-    ids=["float", "alpha", "line", "empty", "batch"],
+    ids=["float", "float64", "16 bits", "alpha", "line", "empty", "batch"],
 )
-def test_other_pixels_are_refused(detector: EmotionDetector, pixels: Image) -> None:
-    with pytest.raises(ImageError, match=r"must be uint8 of shape \(height, width\)"):
-        detector.detect(pixels)
+def test_other_pixels_are_refused(
+    detector: EmotionDetector, pixels: npt.NDArray[np.generic]
+) -> None:
+    for way_in in ways_in(detector):
+        with pytest.raises(ImageError, match=r"must be uint8 of shape \(height, width\)"):
+            way_in(pixels)
+
+
+def test_what_is_no_picture_is_refused(detector: EmotionDetector) -> None:
+    for way_in in ways_in(detector):
+        with pytest.raises(ImageError, match="the picture is None, which OpenCV gives"):
+            way_in(None)
+        with pytest.raises(ImageError, match="the picture is a list, and must be an array"):
+            way_in([[0]])
+
+
+def test_every_way_in_takes_the_same_shapes_of_grey(
+    detector: EmotionDetector, portrait: Image
+) -> None:
+    grey = np.asarray(cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY), np.uint8)
+    (face,) = detector.detect(grey)
+    assert face.location is not None
+
+    assert detector.classify(grey, face.location) == face
+    assert detector.classify(grey[:, :, None], face.location) == face
+    assert detector.classify_cropped(grey[:, :, None]) == detector.classify_cropped(grey)
 
 
 def test_a_model_of_rgb_gets_rgb(
