@@ -77,7 +77,7 @@ class EmotionClassifier:
 
     Args:
         path: An emotion model made by `python -m convert`; the shipped one where None.
-        threads: CPU threads for one run.
+        threads: CPU threads for one run, 1 to 64.
         runtime: Which TensorFlow Lite runtime to use.
         prior_exponent: How much of the class prior is put back, 0 to 1, in place of what the
             model says.
@@ -85,7 +85,7 @@ class EmotionClassifier:
     Raises:
         ModelError: The file cannot be read, is damaged, or is not a model of the seven emotions.
         RuntimeUnavailableError: The runtime is not installed or cannot run here.
-        ValueError: The exponent is out of its range.
+        ValueError: An argument is out of its range.
 
     """
 
@@ -181,7 +181,8 @@ def _check_tensors(model: LoadedModel, metadata: ModelMetadata) -> None:
             f"{metadata.input.pixel_range[1]:g}, and must take uint8 from 0 to 255: convert it "
             "with `python -m convert`, which puts the scaling inside the model"
         )
-    if image.shape != (1, image.shape[1], image.shape[1], channels):
+    side = image.shape[1:2]  # nothing, of a shape that is too short
+    if image.shape != (1, *side, *side, channels):
         raise ModelError(
             f"the model's input has the shape {image.shape}, and a {metadata.input.color} one must "
             f"be (1, size, size, {channels})"

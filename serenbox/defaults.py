@@ -1,6 +1,9 @@
-"""What applies unless told otherwise, where settings, commands and Python must agree."""
+"""Defaults and limits on which settings, commands and Python must agree."""
 
 from __future__ import annotations
+
+MAX_THREADS = 64
+"""CPU threads that one model may use, at most."""
 
 FACE_SCORE = 0.5
 """How sure the face finder must be, 0 to 1: what MediaPipe asks of this model."""

@@ -45,13 +45,14 @@ class FaceFinder:
 
     Args:
         path: A BlazeFace short range model; the shipped one where None.
-        threads: CPU threads for one run.
+        threads: CPU threads for one run, 1 to 64.
         runtime: Which TensorFlow Lite runtime to use.
-        min_score: How sure it must be of a face, 0 to 1.
+        min_score: How sure it must be of a face, above 0 and at most 1.
 
     Raises:
         ModelError: The model cannot be read or is not BlazeFace short range.
         RuntimeUnavailableError: The runtime is not installed or cannot run here.
+        ValueError: An argument is out of its range.
 
     """
 

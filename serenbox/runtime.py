@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, get_args
 
 import numpy as np
 
+from serenbox.defaults import MAX_THREADS
 from serenbox.errors import ModelError, RuntimeUnavailableError
 from serenbox.model_file import check_identifier
 from serenbox.runtime_names import Runtime, RuntimeName
@@ -136,7 +137,7 @@ def open_model(content: bytes, *, threads: int = 1, runtime: Runtime = "auto") -
 
     Args:
         content: The model file's bytes; what is appended to the model does not matter.
-        threads: CPU threads for one run, at least 1.
+        threads: CPU threads for one run, 1 to 64.
         runtime: Which runtime to use.
 
     Raises:
@@ -145,12 +146,16 @@ def open_model(content: bytes, *, threads: int = 1, runtime: Runtime = "auto") -
         ValueError: `threads` or `runtime` is not one of the possible values.
 
     """
-    if threads < 1:
-        raise ValueError(f"threads is {threads}, and must be at least 1")
+    if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MAX_THREADS:
+        raise ValueError(
+            f"threads is {threads!r}, and must be a whole number from 1 to {MAX_THREADS}"
+        )
     name, interpreter_class = _find_runtime(runtime)
     check_identifier(content)
     try:
-        interpreter: _Interpreter = interpreter_class(model_content=content, num_threads=threads)
+        interpreter: _Interpreter = interpreter_class(
+            model_content=content, num_threads=int(threads)
+        )
         interpreter.allocate_tensors()
     except SystemError as error:
         # What tflite-runtime 2.14, built for numpy 1, does under numpy 2.
@@ -160,6 +165,10 @@ def open_model(content: bytes, *, threads: int = 1, runtime: Runtime = "auto") -
             f"{name} cannot open the model: {_first_line(error)}. It is damaged or was made for a "
             "newer runtime: copy the file again, or update the runtime"
         ) from error
+    if not interpreter.get_input_details() or not interpreter.get_output_details():
+        raise ModelError(
+            "the model has no input or no output, so it can read no picture: use another one"
+        )
     return LoadedModel(interpreter, name)
 
 

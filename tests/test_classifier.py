@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from serenbox.classifier import EmotionClassifier, name_emotion, scores_from_log
 from serenbox.errors import ModelError
 from serenbox.model_file import InputSpec, ModelMetadata, ScoreSpec, append_metadata
 from serenbox.results import EMOTIONS, UNCERTAIN
+from tests.tflite import altered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,6 +152,23 @@ def test_metadata_that_contradict_the_tensors_are_refused(
 ) -> None:
     path = write(tmp_path / "m.tflite", small_tflite, metadata._replace(input=wanted))
 
+    with pytest.raises(ModelError, match=message):
+        EmotionClassifier(path)
+
+
+@pytest.mark.parametrize("shape", [(), (96,), (1, 96), (1, 96, 96), (1, 48, 96, 1)])
+def test_an_input_of_another_shape_is_refused(
+    shape: tuple[int, ...], small_tflite: bytes, metadata: ModelMetadata, tmp_path: Path
+) -> None:
+    def cut(graph: Any) -> None:  # noqa: ANN401 - of LiteRT's schema
+        """Leave a model that does nothing with an input of that shape."""
+        graph.operators = []
+        graph.tensors[graph.inputs[0]].shape = list(shape)
+        graph.tensors[graph.inputs[0]].shapeSignature = None
+
+    path = write(tmp_path / "m.tflite", altered(small_tflite, cut), metadata)
+
+    message = rf"m\.tflite: the model's input has the shape {re.escape(str(shape))}, and a grey one"
     with pytest.raises(ModelError, match=message):
         EmotionClassifier(path)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from types import SimpleNamespace
 from typing import Any, cast, get_args
@@ -8,9 +9,11 @@ from typing import Any, cast, get_args
 import numpy as np
 import pytest
 
+from serenbox.defaults import MAX_THREADS
 from serenbox.errors import ModelError, RuntimeUnavailableError
 from serenbox.results import EMOTIONS
 from serenbox.runtime import Runtime, RuntimeName, TensorSpec, open_model
+from tests.tflite import altered
 
 INSTALLED = [
     name
@@ -59,6 +62,23 @@ def test_runs_a_real_model(name: RuntimeName, threads: int, small_tflite: bytes)
     logits = model.outputs[0].dequantize(bright[0])
     assert EMOTIONS[int(logits.argmax())] == "happy"
     assert logits == pytest.approx([0, 0, 0, 4, 0, -4, 0], abs=0.1)
+
+
+@each_runtime
+def test_as_many_threads_as_there_may_be(name: RuntimeName, small_tflite: bytes) -> None:
+    threads = cast("int", np.int64(MAX_THREADS))  # as from a table of figures
+    model = open_model(small_tflite, runtime=name, threads=threads)
+
+    model.run(np.full((1, 96, 96, 1), 255, np.uint8))
+
+
+@each_runtime
+@pytest.mark.parametrize("lacking", ["inputs", "outputs"])
+def test_a_model_of_no_use_is_refused(name: RuntimeName, lacking: str, small_tflite: bytes) -> None:
+    content = altered(small_tflite, lambda graph: setattr(graph, lacking, []))
+
+    with pytest.raises(ModelError, match="the model has no input or no output"):
+        open_model(content, runtime=name)
 
 
 @each_runtime
@@ -142,8 +162,10 @@ def test_numpy_2_under_tflite_runtime_is_a_sentence(monkeypatch: pytest.MonkeyPa
 
 
 def test_arguments_are_checked() -> None:
-    with pytest.raises(ValueError, match="threads is 0, and must be at least 1"):
-        open_model(TFLITE, threads=0)
+    for threads in (0, -1, MAX_THREADS + 1, 2**70, 1.5, "2", None):
+        wanted = re.escape(f"threads is {threads!r}, and must be a whole number from 1 to 64")
+        with pytest.raises(ValueError, match=f"^{wanted}$"):
+            open_model(TFLITE, threads=cast("int", threads))
     with pytest.raises(ValueError, match="must be one of: auto, ai-edge-litert, tflite-runtime"):
         open_model(TFLITE, runtime=cast("Runtime", "torch"))
 

@@ -24,7 +24,7 @@ from serenbox.cli.common import (
 )
 from serenbox.cli.inputs import STDIN, find_inputs
 from serenbox.cli.table import render, style_for
-from serenbox.defaults import FACE_SCORE, PRIOR_EXPONENT
+from serenbox.defaults import FACE_SCORE, MAX_THREADS, PRIOR_EXPONENT
 from serenbox.errors import ImageError
 
 if TYPE_CHECKING:
@@ -253,8 +253,9 @@ def _face_score(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 64, not '{text}'")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
+        wanted = f"a whole number from 1 to {MAX_THREADS}"
+        raise argparse.ArgumentTypeError(f"must be {wanted}, not '{text}'")
     return int(text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
-from serenbox.defaults import FACE_SCORE, PRIOR_EXPONENT
+from serenbox.defaults import FACE_SCORE, MAX_THREADS, PRIOR_EXPONENT
 from serenbox.runtime_names import Runtime  # noqa: TC001 - read at run time, to check values
 
 Slot = Literal["A", "B", "off"]
@@ -100,7 +100,7 @@ class SensingSettings(_Table):
 
     model: Annotated[str, Setting("Emotion model (.tflite); empty for the shipped one.")] = ""
     runtime: Annotated[Runtime, Setting("What runs the models.")] = "auto"
-    threads: Annotated[int, Setting("CPU threads for one model.", 1, 64)] = 1
+    threads: Annotated[int, Setting("CPU threads for one model.", 1, MAX_THREADS)] = 1
     search_interval: Annotated[
         float,
         Setting(
