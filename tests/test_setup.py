@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import email
 import hashlib
 import importlib.util
 import shutil
@@ -27,6 +28,7 @@ IN_WHEEL = {
     "serenbox/models/__init__.py",
     f"serenbox/models/{FACE_MODEL.name}",
     "serenbox/py.typed",
+    *(str(path.relative_to(ROOT)) for path in ROOT.glob("serenbox/*/static/*")),
 }
 
 
@@ -121,17 +123,39 @@ def test_the_device_expects_the_same_file(script: ModuleType, face_model: Path) 
     assert hashlib.sha256(face_model.read_bytes()).hexdigest() == FACE_MODEL_SHA256
 
 
+def copy_of_the_tree(folder: Path) -> Path:
+    pytest.importorskip("setuptools", minversion="77", reason="pyproject.toml needs setuptools 77")
+    tree = folder / "tree"
+    shutil.copytree(ROOT / "serenbox", tree / "serenbox", ignore=shutil.ignore_patterns("__pyc*"))
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, tree)
+    (tree / "tests").mkdir()
+    shutil.copy(Path(__file__), tree / "tests")
+    return tree
+
+
 def build(kind: str, tmp_path: Path) -> Path:
     """Build in a copy, as pip does, but with the setuptools that is installed."""
-    pytest.importorskip("setuptools", minversion="77", reason="pyproject.toml needs setuptools 77")
-    tree = tmp_path / "tree"
-    shutil.copytree(ROOT / "serenbox", tree / "serenbox", ignore=shutil.ignore_patterns("__pyc*"))
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
-        shutil.copy(ROOT / name, tree)
+    tree = copy_of_the_tree(tmp_path)
     code = f"from setuptools import build_meta; build_meta.build_{kind}({str(tmp_path)!r})"
-    subprocess.run([sys.executable, "-c", code], cwd=tree, check=True, capture_output=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tree, check=True, capture_output=True, text=True
+    )
+    assert "would be ignored" not in result.stdout + result.stderr
     (made,) = (path for path in tmp_path.iterdir() if path.is_file())
     return made
+
+
+@pytest.fixture(scope="module")
+def metadata_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an installer is told."""
+    folder = tmp_path_factory.mktemp("metadata")
+    code = "from setuptools import build_meta; import sys; "
+    code += "print(build_meta.prepare_metadata_for_build_wheel(sys.argv[1]))"
+    tree = copy_of_the_tree(folder)
+    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=tree, check=True)
+    (found,) = folder.glob("*.dist-info/METADATA")
+    return found
 
 
 def test_the_wheel_holds_serenbox_and_its_models(face_model: Path, tmp_path: Path) -> None:
@@ -153,3 +177,29 @@ def test_the_source_archive_holds_what_a_wheel_needs(face_model: Path, tmp_path:
         names = {name.split("/", 1)[-1] for name in archive.getnames()}
 
     assert names >= IN_WHEEL | {"setup.py", "pyproject.toml", "LICENSE", "NOTICE"}
+    tops = {name.split("/")[0] for name in names if "/" in name}
+    assert tops == {"serenbox", "serenbox.egg-info"}
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("extra", ["", "tflite"])
+def test_what_is_asked_for_fits_together(extra: str, version: str, metadata_file: Path) -> None:
+    """tflite-runtime ends at Python 3.11; numpy 1 and the OpenCV for it must not be left behind."""
+    packaging = pytest.importorskip("packaging.requirements")
+    here = {"extra": extra, "python_version": version, "platform_machine": "x86_64"}
+    asked = email.message_from_bytes(metadata_file.read_bytes()).get_all("Requires-Dist", [])
+    wanted = [
+        requirement
+        for requirement in map(packaging.Requirement, asked)
+        if not requirement.marker or requirement.marker.evaluate(here)
+    ]
+
+    def takes(name: str, release: str) -> bool:
+        specifiers = [each.specifier for each in wanted if each.name == name]
+        return bool(specifiers) and all(release in specifier for specifier in specifiers)
+
+    old = extra == "tflite" and version == "3.11"
+    assert takes("tflite-runtime", "2.14.0") == old
+    assert takes("numpy", "2.3.0") == takes("opencv-python-headless", "4.13.0") == (not old)
+    assert takes("numpy", "1.26.4")
+    assert takes("opencv-python-headless", "4.11.0")
