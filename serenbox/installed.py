@@ -1,8 +1,17 @@
-"""Which SerenBox this is."""
+"""Which SerenBox this is, and how to install it again."""
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import cache
+from pathlib import Path
+
+SERVICE = Path("/opt/serenbox")
+"""Where `systemd/install.sh` puts the program."""
+
+INSTALL_AGAIN = "sudo systemd/install.sh"
+"""The command, in the checkout, that brings everything the service needs."""
 
 
 @cache
@@ -14,3 +23,27 @@ def installed_version() -> str:
         return version("serenbox")
     except PackageNotFoundError:
         return "unknown"
+
+
+def install_command(extra: str = "") -> str:
+    """Return the command, for SerenBox's checkout, that brings what is missing here.
+
+    It names a folder and not the package: no package index has a SerenBox, and what somebody might
+    put there under this name is not to be run.
+
+    Args:
+        extra: What is needed beyond the rest, an extra of `pyproject.toml`.
+
+    """
+    import shlex  # here, for most who start have nothing to install
+
+    if Path(sys.prefix) == SERVICE and extra in {"", "web"}:
+        return INSTALL_AGAIN
+    sudo = "" if os.access(sys.prefix, os.W_OK) else "sudo "
+    what = f"'.[{extra}]'" if extra else "."
+    return f"{sudo}{shlex.quote(sys.executable)} -m pip install {what}"
+
+
+def how_to_install(extra: str = "") -> str:
+    """Return `install_command` as the end of a sentence."""
+    return f"run `{install_command(extra)}` in SerenBox's checkout"

@@ -96,7 +96,7 @@ def test_a_missing_library_is_named(
     assert main(["run"]) == EXIT_USAGE
     assert capsys.readouterr().err == (
         "serenbox: error: No module named 'no_such_library', but `serenbox run` needs it: run "
-        "`pip install serenbox` in the environment that this tool was started from\n"
+        f"`{sys.executable} -m pip install .` in SerenBox's checkout\n"
     )
 
 

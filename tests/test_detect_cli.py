@@ -361,7 +361,7 @@ def test_runtime_that_is_missing(run: Run, tmp_path: Path) -> None:
     assert_error(process, 2, "pip install ai-edge-litert")
     without_opencv = hide.replace("'tflite_runtime'", "'cv2'")
     process = run("--json", "a.png", command=(sys.executable, "-c", without_opencv))
-    assert_error(process, 2, "cv2", "pip install serenbox")
+    assert_error(process, 2, "cv2", "-m pip install .` in SerenBox's checkout")
 
 
 def test_help_and_version(run: Run) -> None:

@@ -383,7 +383,7 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(
     assert ServeTool().main([]) == 2
     said = capsys.readouterr().err
     assert "needs gunicorn_of_nowhere, which is not installed" in said
-    assert "pip install 'serenbox[server]'" in said
+    assert "-m pip install '.[server]'` in SerenBox's checkout" in said
 
 
 def test_curl_is_here() -> None:

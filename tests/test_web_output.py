@@ -72,7 +72,8 @@ def test_the_settings_decide_and_nothing_is_imported_before_it_is_needed() -> No
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serenbox.web.output.PACKAGES", ("flask", "no_such_package"))
-    with pytest.raises(SettingsError, match=r"\(no_such_package missing\).*serenbox\[web\]"):
+    message = r"\(no_such_package missing\): run `.* '\.\[web\]'` in SerenBox's checkout, or set"
+    with pytest.raises(SettingsError, match=message):
         make_outputs(Settings(web=WebSettings(enabled=True)), print)
 
 

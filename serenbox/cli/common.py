@@ -67,10 +67,9 @@ class Tool(ABC):
             self.error(*error.problems)
             return EXIT_USAGE
         except ImportError as error:
-            self.error(
-                f"{error}, but SerenBox needs it: run `pip install serenbox` in the environment "
-                "that this tool was started from"
-            )
+            from serenbox.installed import how_to_install
+
+            self.error(f"{error}, but SerenBox needs it: {how_to_install()}")
             return EXIT_USAGE
         except Exception as error:  # noqa: BLE001
             return self._unexpected(error)

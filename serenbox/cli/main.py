@@ -73,10 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except ImportError as error:
-        Overview().error(
-            f"{error}, but `serenbox {arguments[0]}` needs it: run `pip install serenbox` in the "
-            "environment that this tool was started from"
-        )
+        from serenbox.installed import how_to_install
+
+        Overview().error(f"{error}, but `serenbox {arguments[0]}` needs it: {how_to_install()}")
         return EXIT_USAGE
     return tool.main(arguments[1:])
 

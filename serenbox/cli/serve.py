@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from serenbox.cli.common import Tool, UsageError, native_messages_hidden
 from serenbox.errors import ServiceError
+from serenbox.installed import how_to_install
 from serenbox.server.settings import ServerSettings, settings_from, with_texts
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def _check_installed() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"the server needs {' and '.join(missing)}, which is not installed: run "
-            "`pip install 'serenbox[server]'` in the environment that this tool was started from"
+            f"the server needs {' and '.join(missing)}, which is not installed: "
+            f"{how_to_install('server')}"
         )
 
 

@@ -13,8 +13,6 @@ from serenbox.settings import find_settings_file
 if TYPE_CHECKING:
     from serenbox.doctor.roots import Person
 
-INSTALL_AGAIN = "sudo systemd/install.sh"
-
 SETTINGS = Path("/etc/serenbox/serenbox.toml")
 """The configuration of the service."""
 

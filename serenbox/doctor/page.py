@@ -6,10 +6,10 @@ import importlib.util
 import re
 from typing import TYPE_CHECKING
 
-from serenbox.doctor.mending import pip_install
 from serenbox.doctor.result import Result
 from serenbox.doctor.systemd import DROP_INS, UNIT, command_that_adds
 from serenbox.errors import SettingsError
+from serenbox.installed import install_command
 from serenbox.web.access import CREDENTIAL, VARIABLE, is_loopback, read_token
 from serenbox.web.output import PACKAGES
 
@@ -45,7 +45,7 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         seen = f"not installed: {', '.join(missing)}"
-        return Result(_NAME, "fail", seen, pip_install("'serenbox[web]'"))
+        return Result(_NAME, "fail", seen, f"{install_command('web')}  # in SerenBox's checkout")
     place = f"{settings.host}, port {settings.port}"
     if is_loopback(settings.host):
         return Result(_NAME, "ok", f"for this machine alone: {place}")

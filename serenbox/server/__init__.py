@@ -1,7 +1,7 @@
 """The HTTP server: photos in, emotions out, with the same objects as `serenbox-detect`.
 
 `gunicorn 'serenbox.server:create_app()'` takes its settings from the environment; `serenbox serve`
-does the rest as well. Needs `pip install 'serenbox[server]'`.
+does the rest as well. Needs `pip install '.[server]'` in the checkout.
 """
 
 from __future__ import annotations

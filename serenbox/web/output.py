@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import logging
 import socket
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from serenbox.addresses import host_and_port
 from serenbox.errors import SettingsError, reason_of
+from serenbox.installed import how_to_install
 from serenbox.outputs.queueing import Mailbox
 from serenbox.waker import Waker
 from serenbox.web.access import Access
@@ -68,8 +68,7 @@ class WebOutput:
         if missing:
             raise SettingsError(
                 f"web.enabled is true, but not all it needs is installed ({', '.join(missing)} "
-                f"missing): run `{sys.executable} -m pip install 'serenbox[web]'`, or set "
-                "web.enabled to false"
+                f"missing): {how_to_install('web')}, or set web.enabled to false"
             )
         self._settings = settings
         self._access = Access.of(settings.web)
