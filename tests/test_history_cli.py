@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 import pytest
 
 from serenbox.cli.history import HistoryTool
@@ -342,6 +343,8 @@ def test_without_matplotlib_it_says_what_to_install(
     status, _, err = run(capsys, "--plot", "moods.png")
     assert status == 2
     assert "pip install matplotlib" in err
+    # Nor may it bring another NumPy: apt's picamera2 goes with apt's alone.
+    assert f"/opt/serenbox/bin/pip install 'matplotlib>=3.9' numpy=={np.__version__}" in err
 
 
 # --- the doctor ----------------------------------------------------------------------------------

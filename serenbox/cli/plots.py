@@ -20,14 +20,21 @@ def check_plot(path: Path) -> None:
 
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError(
-            "--plot needs matplotlib, which is not installed: pip install matplotlib, or for the "
-            "installed service sudo apt install python3-matplotlib"
-        )
+        raise UsageError(f"--plot needs matplotlib, which is not installed: {_remedy()}")
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path}: the plot is a PNG file: give it a name that ends in .png")
     if not path.parent.is_dir():
         raise UsageError(f"{path}: there is no folder {path.parent}: make it, or name another")
+
+
+def _remedy() -> str:
+    # apt's matplotlib may not go with pip's NumPy, nor apt's picamera2 with a newer NumPy.
+    import numpy as np
+
+    return (
+        "pip install matplotlib, or for the installed service "
+        f"sudo /opt/serenbox/bin/pip install 'matplotlib>=3.9' numpy=={np.__version__}"
+    )
 
 
 def write_plot(path: Path, content: bytes) -> None:
