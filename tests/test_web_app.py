@@ -212,6 +212,18 @@ def test_other_sites_command_nothing_and_read_nothing(box: Box, headers: dict[st
     assert box.client.get("/api/mood", headers=headers).status_code in {403, 421}
 
 
+def test_who_comes_by_another_name_is_told_what_works() -> None:
+    """On the loopback that is not the address of the box, which it does not answer to."""
+    here, open_one = Box(), Box(TOKEN)
+    for box, host in ((here, "box.example"), (here, "192.168.1.5"), (open_one, "box.example")):
+        refused = box.client.get("/healthz", headers={"Host": host})
+        assert refused.status_code == 421
+        for advice in ("use localhost", "where web.host is no loopback address", "web.names"):
+            assert advice in got(refused)["error"]
+    assert here.client.get("/healthz", headers={"Host": "localhost"}).status_code != 421
+    assert open_one.client.get("/healthz", headers={"Host": "192.168.1.5"}).status_code != 421
+
+
 def test_events_are_left_to_the_server(box: Box) -> None:
     room = [True, False]
     environment = {OPEN_STREAM: lambda kind: kind == EVENTS and room.pop(0)}

@@ -256,7 +256,9 @@ class WebSettings(_Table):
     port: Annotated[int, Setting("Port to serve it at.", 1, 65535)] = 8765
     names: Annotated[
         str,
-        Setting("Further names that browsers reach the page by, with blanks between them."),
+        Setting(
+            "Further names that browsers reach the page by, with blanks between them; no addresses."
+        ),
     ] = ""
     streams: Annotated[int, Setting("Live viewers at a time.", 1, 200)] = 64
     preview: Annotated[

@@ -61,6 +61,11 @@ no other site's page without asking the box first, which never allows it."""
 _OPEN = ("/healthz", "/login", "/static/")
 """Paths that need no token: they tell whether the box is well and whether it is paused, no more."""
 
+_NOT_ITS_NAME = (
+    "the page does not go by this name: use localhost or, where web.host is no loopback address, "
+    "the address of the box, or add the name to web.names"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Actions:
@@ -127,7 +132,7 @@ class _Guard:
     def judge(self) -> None:
         access = self._access
         if not access.knows_host(request.headers.get("Host")):
-            abort(421, "this is not the name of this box: use its address, or set web.names")
+            abort(421, _NOT_ITS_NAME)
         if not same_site(request.headers, method=request.method):
             abort(403, "another site is behind this request")
         shown = request.headers.get("Authorization"), request.cookies.get(self._access.cookie)
