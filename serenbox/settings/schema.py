@@ -178,7 +178,7 @@ class MoodSettings(_Table):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StdoutSettings(_Table):
-    """JSON lines on standard output."""
+    """JSON lines on standard output, for `serenbox run` by hand: systemd's unit drops them."""
 
     enabled: Annotated[bool, Setting("Whether to print events.")] = True
     moods: Annotated[
