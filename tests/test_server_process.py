@@ -141,6 +141,29 @@ def test_what_is_not_http_is_answered_in_json(server: Server, head: bytes) -> No
     assert b"Traceback" not in answer
 
 
+@pytest.mark.parametrize(
+    ("head", "status", "error", "word"),
+    [
+        (b"GET / HTTP/9.9\r\n\r\n", 400, "bad_request", "not valid HTTP"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", 414, "uri_too_long", "address"),
+        (b"GET / HTTP/1.1\r\nExpect: miracles\r\n\r\n", 417, "expectation_failed", "Expect"),
+        (
+            b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 200 + b"\r\n",
+            431,
+            "request_header_fields_too_large",
+            "headers",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_head_is_told(
+    server: Server, head: bytes, status: int, error: str, word: str
+) -> None:
+    answer = json.loads(server.raw(head).partition(b"\r\n\r\n")[2])
+
+    assert (answer["status"], answer["error"]) == (status, error)
+    assert word in answer["message"]
+
+
 def test_a_body_that_stops_is_answered_in_time(server: Server) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
 

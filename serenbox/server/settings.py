@@ -80,7 +80,8 @@ class ServerSettings:
         None,
         _number(0, 1),
         "SCORE",
-        'an emotion with a score below this is "uncertain" in /detect',
+        'an emotion with a score below this is "uncertain" in /detect (default: a threshold for '
+        "each emotion, from the model)",
     )
     prior_exponent: float = _setting(
         PRIOR_EXPONENT,

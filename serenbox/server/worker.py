@@ -14,11 +14,20 @@ from typing import Any
 from gunicorn.http import errors
 from gunicorn.workers import gthread
 
-_REFUSALS: dict[type[Exception], tuple[int, str]] = {
-    errors.LimitRequestLine: (414, "URI Too Long"),
-    errors.LimitRequestHeaders: (431, "Request Header Fields Too Large"),
-    errors.ExpectationFailed: (417, "Expectation Failed"),
+_REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
+    errors.LimitRequestLine: (414, "URI Too Long", "the address is too long"),
+    errors.LimitRequestHeaders: (
+        431,
+        "Request Header Fields Too Large",
+        "the request has too many headers, or too long ones",
+    ),
+    errors.ExpectationFailed: (
+        417,
+        "Expectation Failed",
+        "the header Expect may be 100-continue only: leave it away",
+    ),
 }
+_NO_HTTP = (400, "Bad Request", "the request is not valid HTTP")
 _PATIENCE = 1.0
 """Seconds between the application's own limit for a body and the end of what is read."""
 
@@ -75,9 +84,8 @@ class PatientWorker(gthread.ThreadWorker):
         if not isinstance(exc, errors.ParseException):
             super().handle_error(req, client, addr, exc)
             return
-        status, reason = _REFUSALS.get(type(exc), (400, "Bad Request"))
+        status, reason, message = _REFUSALS.get(type(exc), _NO_HTTP)
         name = reason.lower().replace(" ", "_")
-        message = "the request is not valid HTTP, or its head is too long"
         body = json.dumps({"status": status, "error": name, "message": message}) + "\n"
         head = (
             f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
