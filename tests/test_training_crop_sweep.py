@@ -54,3 +54,23 @@ def test_impossible_geometries_are_wrong_usage(
 
     assert ended.value.code == 2
     assert wanted in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "default"),
+    [
+        ("crop", "margins", "0 0.05 0.1 0.15 0.2 0.25 0.3"),
+        ("crop", "lifts", "0"),
+        ("crop", "resolutions", "48"),
+        ("crop", "eyes", "level"),
+        ("prior", "exponents", "0 0.25 0.5 0.75 0.9 1"),
+    ],
+)
+def test_help_tells_what_is_tried_by_itself(
+    capsys: pytest.CaptureFixture[str], command: str, option: str, default: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+
+    about = " ".join(capsys.readouterr().out.split()).rpartition(f"--{option} ")[2]
+    assert about.partition("(default: ")[2].partition(")")[0] == default

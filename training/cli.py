@@ -26,6 +26,9 @@ PROGRAM = "python -m training"
 MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """Crop margins that `crop` tries by itself."""
 
+EXPONENTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+"""Exponents of the class prior that `prior` tries by itself."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -105,7 +108,11 @@ def _add_evaluate(commands: Any) -> None:
 
 def _add_prior_exponent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--prior-exponent", type=float, metavar="E", help="in place of the model's own, 0 to 1"
+        "--prior-exponent",
+        type=float,
+        metavar="E",
+        help="how much of the class prior to put back, 0 to 1 (default: what a .tflite says; for a "
+        ".keras all that its training kept out)",
     )
 
 
@@ -139,9 +146,9 @@ def _add_prior(commands: Any) -> None:
         "--exponents",
         type=float,
         nargs="+",
-        default=[0.0, 0.25, 0.5, 0.75, 0.9, 1.0],
+        default=EXPONENTS,
         metavar="E",
-        help="exponents to try, 0 to 1",
+        help=f"exponents to try, 0 to 1 (default: {_listed(EXPONENTS)})",
     )
 
 
@@ -155,6 +162,10 @@ def _prior(options: argparse.Namespace) -> None:
     prediction = predict(options.model, faces.images)
     for line in sweep_prior(faces, prediction, label_set, options.exponents):
         print(line)
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return " ".join(f"{number:g}" for number in numbers)
 
 
 def _add_crop(commands: Any) -> None:
@@ -171,13 +182,19 @@ def _add_crop(commands: Any) -> None:
         ("lifts", lift_option, (0.0,), "lifts to try, as a part of the crop's side"),
         ("resolutions", whole_option(8, 1024), (48,), "resolutions to try, pixels"),
     ):
-        parser.add_argument(f"--{name}", type=kind, nargs="+", default=default, help=text)
+        parser.add_argument(
+            f"--{name}",
+            type=kind,
+            nargs="+",
+            default=default,
+            help=f"{text} (default: {_listed(default)})",
+        )
     parser.add_argument(
         "--eyes",
         choices=("level", "as-they-are"),
         nargs="+",
         default=("level",),
-        help="whether to level the eyes",
+        help="whether to level the eyes (default: level)",
     )
     _add_prior_exponent(parser)
 

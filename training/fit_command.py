@@ -37,7 +37,7 @@ def add_fit(commands: Any) -> None:
         default=model_folder,
         required=model_folder is None,
         metavar="DIR",
-        help="folder of the run (default: $AIP_MODEL_DIR, which Vertex AI sets)",
+        help="folder of the run; may be left out where $AIP_MODEL_DIR names it, as on Vertex AI",
     )
     parser.add_argument(
         "--resume",
