@@ -179,5 +179,9 @@ def test_scores_that_are_no_numbers_are_refused(
     portrait: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("serenbox.classifier._row_scores", lambda *_: [math.nan] * 7)
+    pipeline = Pipeline(Settings())
+    for number in range(3):  # nothing moves, which does not mean that nobody is there
+        with pytest.raises(ModelError, match="no numbers"):
+            pipeline.look(Frame(portrait, number / 10))
     with pytest.raises(ModelError, match="no numbers"):
-        Pipeline(Settings()).look(Frame(portrait, 1.0))
+        pipeline.rehearse()

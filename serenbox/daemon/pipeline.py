@@ -93,8 +93,10 @@ class Pipeline:
         if not self._gate.wants(frame, somebody=self._somebody):
             # Nothing moved since nobody was there, so still nobody is.
             return Look(self._filter.update(Reading(frame.time, ())), (), {})
+        self._somebody = True  # until the models have said otherwise, which they may fail to do
         reading = self._sensor.read(frame)
-        _check(reading)
+        for tracked in reading.faces:
+            _check(tracked.face.scores)
         mood = self._filter.update(reading)
         # Who was not found in one frame is looked for in the next, until the mood calls them gone.
         self._somebody = bool(reading.faces) or mood.label != NO_FACE
@@ -107,12 +109,11 @@ class Pipeline:
         """Run both models on an empty picture, to see that they can; raises like `look`."""
         empty: npt.NDArray[np.uint8] = np.zeros((128, 128, 3), np.uint8)
         self._detector.finder.find(empty)
-        self._detector.classify_cropped(empty)
+        _check(self._detector.classify_cropped(empty).scores)
 
 
-def _check(reading: Reading) -> None:
-    for tracked in reading.faces:
-        if not math.isfinite(sum(tracked.face.scores.values())):
-            raise ModelError(
-                "the emotion model answers with scores that are no numbers: replace the model"
-            )
+def _check(scores: Mapping[str, float]) -> None:
+    if not math.isfinite(sum(scores.values())):
+        raise ModelError(
+            "the emotion model answers with scores that are no numbers: replace the model"
+        )

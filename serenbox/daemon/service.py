@@ -297,9 +297,11 @@ class Service:
         try:
             new = self._load()
             pipeline = _load_pipeline(new)
+            pipeline.rehearse()
             outputs = self._outputs.prepare(old, new)
-        except SerenBoxError as error:
-            _log.error("the old configuration stays, for the new one is bad: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one works
+            reason = str(error) if isinstance(error, SerenBoxError) else repr(error)
+            _log.error("the old configuration stays, for the new one is bad: %s", reason)
         else:
             if new.diffuser != old.diffuser:
                 self._rule = _make_rule(new)
