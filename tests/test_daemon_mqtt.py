@@ -93,6 +93,37 @@ def test_a_reload_changes_how_often_statistics_come(
         assert daemon.end() == 0
 
 
+def test_after_a_reload_nothing_of_before_stays_at_the_broker(
+    tmp_path: Path, camera: str, broker: Mosquitto
+) -> None:
+    def left() -> set[str]:
+        latest = {one.topic: one.payload for one in list(listener.received)}
+        passing = ("/event", "/stats")
+        return {topic for topic in latest if latest[topic] and not topic.endswith(passing)}
+
+    def of(name: str, *, announced: bool = True) -> set[str]:
+        found = {f"serenbox/{name}/availability", f"serenbox/{name}/mood"}
+        return found | ({f"homeassistant/device/{name}/config"} if announced else set())
+
+    with listening(broker) as listener, publishing(tmp_path, camera, broker) as daemon:
+        daemon.wait_until(lambda: left() == of("serenbox"), "what is retained")
+        settings = f"{daemon.configuration.read_text()}\n[device]\nname = 'serenbox2'\n"
+        quiet, off = (
+            settings.replace("[mqtt]", "[mqtt]\ndiscovery = false"),
+            settings.replace("[mqtt]\nenabled = true", "[mqtt]\nenabled = false"),
+        )
+        wanted: set[str]
+        for text, wanted in (
+            (settings, of("serenbox2")),
+            (quiet, of("serenbox2", announced=False)),
+            (off, set()),
+        ):
+            daemon.configuration.write_text(text)
+            daemon.send(signal.SIGHUP)
+            daemon.wait_until(partial(lambda wanted: left() == wanted, wanted), "what is retained")
+        assert daemon.end() == 0
+
+
 def test_killed(tmp_path: Path, camera: str, broker: Mosquitto) -> None:
     with listening(broker) as listener:
         with publishing(tmp_path, camera, broker) as daemon:

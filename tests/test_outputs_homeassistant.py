@@ -163,6 +163,7 @@ def test_an_unknown_temperature_reads_as_none() -> None:
 def test_boxes_have_identifiers_of_their_own() -> None:
     assert identifier("serenbox") == "serenbox"
     assert identifier("den") == "serenbox_den"
+    assert identifier("serenbox_den") != identifier("den")
     assert discovery_message("serenbox", TOPICS, version="1", stats_interval=30)["device"][
         "name"
     ] == ("SerenBox")

@@ -41,7 +41,7 @@ from tests.ports import free_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-HURRIED = Patience(connect=1.0, first_pause=0.02, longest_pause=0.2, steady=0.0)
+HURRIED = Patience(connect=1.0, first_pause=0.02, longest_pause=0.2, brief=0.0, steady=0.0)
 OWN = "serenbox/den"
 
 

@@ -20,7 +20,7 @@ def test_topics() -> None:
         slot="home/boxes/den/slot",
         command="home/boxes/den/command",
         discovery="ha/device/serenbox_den/config",
-        birth="ha/status",
+        birth="homeassistant/status",
     )
     assert topics.client == "home-boxes-den"
 

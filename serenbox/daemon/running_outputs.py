@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from serenbox.history.output import HistoryOutput
     from serenbox.outputs.base import Output
+    from serenbox.outputs.mqtt import MqttOutput
     from serenbox.outputs.tap import Tap
     from serenbox.settings.schema import Settings
 
@@ -65,7 +66,10 @@ class RunningOutputs:
 
         """
         before, self.all = self.all, outputs
-        _close([output for output in before if output not in outputs], timeout)
+        closing = [output for output in before if output not in outputs]
+        for mqtt in _mqtt(closing):
+            mqtt.give_up({each for new in _mqtt(outputs) for each in new.retained})
+        _close(closing, timeout)
         for output in outputs:
             if output not in before:
                 output.start()
@@ -92,6 +96,10 @@ class RunningOutputs:
         self, settings: Settings, running: Mapping[str, Output] | None = None
     ) -> list[Output]:
         return make_outputs(settings, self._command, running, history=self._history, tap=self._tap)
+
+
+def _mqtt(outputs: Sequence[Output]) -> list[MqttOutput]:
+    return [cast("MqttOutput", output) for output in outputs if output.name == "mqtt"]
 
 
 def _close(outputs: Sequence[Output], timeout: float) -> None:

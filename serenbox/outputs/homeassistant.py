@@ -59,8 +59,9 @@ def discovery_message(
 
 
 def identifier(device: str) -> str:
-    """Return what names the box among all of Home Assistant's devices."""
-    return device if device.startswith("serenbox") else f"serenbox_{device}"
+    """Return what names the box among all of Home Assistant's devices, no two boxes alike."""
+    own = device.startswith("serenbox") and not device.startswith("serenbox_")
+    return device if own else f"serenbox_{device}"
 
 
 def _mood_components(topics: Topics) -> dict[str, dict[str, Any]]:

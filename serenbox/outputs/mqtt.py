@@ -26,7 +26,7 @@ from serenbox.outputs.topics import Topics
 from serenbox.waker import Waker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from serenbox.settings.schema import Settings
 
@@ -75,6 +75,7 @@ class MqttOutput:
         self._discovery = json.dumps(discovery, separators=(",", ":"))
         self._commands = CommandReader(commands)
         self._patience = patience or Patience()
+        self._given_up: list[str] = []
         self._waker: Waker | None = None
         self._mailbox = Mailbox(self._wake)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -108,6 +109,18 @@ class MqttOutput:
     def stats(self, message: Mapping[str, Any]) -> None:
         """Publish how the box is doing."""
         self._mailbox.put("stats", message)
+
+    @property
+    def retained(self) -> frozenset[tuple[str, str]]:
+        """Return what it leaves at a broker, as pairs of broker and topic."""
+        topics = [self._topics.mood, self._topics.availability]
+        topics += [self._topics.slot] if self._slot is not None else []
+        topics += [self._topics.discovery] if self._settings.discovery else []
+        return frozenset((address(self._settings), topic) for topic in topics)
+
+    def give_up(self, kept: Collection[tuple[str, str]]) -> None:
+        """Leave nothing else at the broker when it closes, for the box has other names then."""
+        self._given_up = sorted(topic for _, topic in self.retained - set(kept))
 
     def close(self, timeout: float) -> None:
         """Publish what waits and `offline`, and disconnect.
@@ -207,7 +220,8 @@ class MqttOutput:
         self._connected_since = time.monotonic()
         self._problem = None
         self._announce()
-        _log.info("connected to %s", address(self._settings))
+        level = logging.DEBUG if self._retries.suspicious else logging.INFO
+        _log.log(level, "connected to %s", address(self._settings))
 
     def _announce(self) -> None:
         """Prepare what a new connection and a Home Assistant that has just started need.
@@ -237,6 +251,8 @@ class MqttOutput:
         if self._slot is not None:
             session.publish(self._topics.slot, OFF, qos=1, retain=True)
         session.publish(self._topics.availability, "offline", qos=1, retain=True)
+        for topic in self._given_up:
+            session.publish(topic, "", qos=1, retain=True)
         while not session.settled and self._left():
             session.step(self._left())
         session.part(self._left())

@@ -67,8 +67,11 @@ class Patience:
     """Before the second attempt; doubles with every further one."""
     longest_pause: float = 30.0
     """Between attempts, and at once where only a person can help."""
-    steady: float = 5.0
+    brief: float = 5.0
     """A connection that held for so long starts all pauses afresh when it breaks."""
+    steady: float = 65.0
+    """One that held for so long ends the incident: two boxes of one name, which drive each other
+    out, hold theirs for as long as the other one pauses."""
 
 
 def read_password() -> str | None:

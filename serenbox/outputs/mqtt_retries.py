@@ -17,7 +17,8 @@ class Retries:
     """Keeps count of attempts and of what was said about them.
 
     An incident begins with the first failure and ends when a connection has held for
-    `Patience.steady` seconds; within one, pauses grow and each fault is news once.
+    `Patience.steady` seconds; within one each fault is news once. Pauses grow until a connection
+    has held for longer than `Patience.brief`.
 
     Args:
         patience: How long pauses are.
@@ -41,11 +42,12 @@ class Retries:
 
     def held_for(self, seconds: float) -> None:
         """Take note that a connection was made and has ended after so many seconds."""
+        if seconds >= self._patience.brief:
+            self._pause = 0.0
         if seconds < self._patience.steady:
             self._short_ones += 1
             return
         self._told.clear()
-        self._pause = 0.0
         self._short_ones = 0
 
     def is_news(self, fault: Fault) -> bool:

@@ -26,8 +26,8 @@ class Topics:
     command: str
     discovery: str
     """Where Home Assistant looks for devices."""
-    birth: str
-    """Where Home Assistant says that it has started."""
+    birth: str = "homeassistant/status"
+    """Where Home Assistant says that it has started; its discovery prefix changes nothing there."""
 
     @property
     def client(self) -> str:
@@ -61,7 +61,6 @@ class Topics:
             slot=f"{own}/slot",
             command=f"{own}/command",
             discovery=f"{home}/device/{identifier(device)}/config",
-            birth=f"{home}/status",
         )
 
 
