@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from convert.errors import InputError
-from convert.options import DEFAULT_CROP, SCALES, Options
+from convert.options import DEFAULT_CROP, SCALES, USUAL_PART, Options
 from serenbox.model_file import CropSpec
 from serenbox.results import EMOTIONS
 from training.options import lift_option, number_option, part_option, whole_option
@@ -143,12 +143,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_scores(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("scores and uncertainty")
-    _add(
-        group,
+    group.add_argument(
         "--prior-exponent",
-        part_option,
-        "E",
-        "how much of the class prior of the training to put back: 0 all classes alike, 1 all of it",
+        type=part_option,
+        metavar="E",
+        help="how much of the class prior of the training to put back: 0 all classes alike, 1 all "
+        f"of it (default: {USUAL_PART:g} of what training kept out, which its run.json tells; 0 "
+        "without one)",
     )
     _add(
         group,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.calibrate import calibration_faces
-from convert.errors import InputError, RefusedError
+from convert.errors import RefusedError
 from convert.flatbuffer import read_structure
 from convert.opcheck import OLDEST_RUNTIME, check_integers, check_operators
 from convert.output import check_writable, replaced_when_good
-from convert.provenance import class_prior, kept_out, read_run
+from convert.provenance import RUN_RECORD, chosen_exponent, class_prior, kept_out, read_run
 from convert.quantize import quantize
 from convert.record import make_metadata
 from convert.scoring import SPLIT, fit_scores, make_exam, shift_to_majority, truth_of
@@ -72,6 +72,8 @@ class Material:
     """The faces to fit and measure on."""
     run: dict[str, Any]
     """Record of the training run; empty if there is none."""
+    prior_exponent: float
+    """How much of the class prior is put back, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +120,11 @@ def convert(options: Options, say: Callable[[str], None]) -> Converted:
 def gather(options: Options, say: Callable[[str], None]) -> Material:
     """Read the model, its record and the data, and choose the faces."""
     run = read_run(options.model)
-    most = kept_out(run)
-    if most is not None and options.prior_exponent > most:
-        raise InputError(
-            f"--prior-exponent {options.prior_exponent:g} is more of the class prior than training "
-            f"kept out of the logits (--balance {most:g}): give {most:g} or less"
+    exponent = chosen_exponent(options.prior_exponent, run)
+    if options.prior_exponent is None and kept_out(run) is None:
+        say(
+            f"no {RUN_RECORD} beside the model tells how it was trained: no class prior is put "
+            "back; give --prior-exponent 0.9 if its logits are without it, as those of `fit` are"
         )
     say(f"reading {options.model}")
     model = load_float_model(options.model, options.scale, len(options.labels))
@@ -135,6 +137,7 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
         training=training_faces(faces, options.label_set),
         exam=make_exam(faces, options.label_set, options.labels),
         run=run,
+        prior_exponent=exponent,
     )
 
 
@@ -173,12 +176,12 @@ def _measure(
         say(f"fitting the shift to the majority on {len(train)} faces of the Training split")
         truth = truth_of(train, options.label_set, options.labels)
         known = kept_out(material.run)
-        exponent = options.prior_exponent if known is None else known
+        exponent = material.prior_exponent if known is None else known
         logits = int8_logits(tflite, model, train.images)
         shift = shift_to_majority(logits, truth, prior, exponent)
     say(f"comparing float and int8 on {len(exam.images)} faces of {SPLIT}")
     before, after = model.logits(exam.images), int8_logits(tflite, model, exam.images)
-    scores = fit_scores(after, exam, options, prior, shift)
+    scores = fit_scores(after, exam, options, prior, material.prior_exponent, shift)
 
     def compared(chosen: NDArray[np.bool_]) -> Comparison:
         truth = exam.truth[chosen]

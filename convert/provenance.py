@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import InputError
+from convert.options import USUAL_PART
 from serenbox.results import EMOTIONS
 from training.data import training_faces
 
@@ -105,6 +106,28 @@ def kept_out(run: dict[str, Any]) -> float | None:
             "restore the file or remove it"
         )
     return float(balance)
+
+
+def chosen_exponent(asked: float | None, run: dict[str, Any]) -> float:
+    """Return how much of the class prior to put back, 0 to 1.
+
+    Args:
+        asked: What the options say, None for the usual.
+        run: From `read_run`.
+
+    Raises:
+        InputError: It is more than training kept out, or the record tells something impossible.
+
+    """
+    most = kept_out(run)
+    if asked is None:
+        return round(USUAL_PART * (most or 0.0), 4)
+    if most is not None and asked > most:
+        raise InputError(
+            f"--prior-exponent {asked:g} is more of the class prior than training kept out of the "
+            f"logits (--balance {most:g}): give {most:g} or less"
+        )
+    return asked
 
 
 def _is_prior(prior: object) -> bool:

@@ -97,6 +97,7 @@ def fit_scores(
     exam: Exam,
     options: Options,
     class_prior: tuple[float, ...],
+    prior_exponent: float,
     shift: tuple[float, ...],
 ) -> ScoreSpec:
     """Fit temperature and thresholds to the logits that the device itself would compute.
@@ -104,17 +105,18 @@ def fit_scores(
     Args:
         logits: (n, labels) of the finished int8 model, for the faces of `exam`.
         exam: The faces and the truth.
-        options: How much of the prior is put back, and the rule of the thresholds.
+        options: The rule of the thresholds.
         class_prior: How often each label occurred in training.
+        prior_exponent: How much of that is put back, 0 to 1.
         shift: What is added to the logit of each label; nothing where it is empty.
 
     """
-    shifted = logits + options.prior_exponent * np.log(np.array(class_prior))
+    shifted = logits + prior_exponent * np.log(np.array(class_prior))
     shifted += np.array(shift or 0.0)
     spec = ScoreSpec(
         temperature=round(fit_temperature(shifted, exam.truth), 4),
         class_prior=tuple(round(share, 8) for share in class_prior),
-        prior_exponent=options.prior_exponent,
+        prior_exponent=prior_exponent,
         thresholds=dict.fromkeys(options.labels, 0.0),
         shift=shift,
     )

@@ -196,17 +196,25 @@ def test_a_converted_model_answers_and_tells_all_about_itself(
     [("0..1", 255, 3, "softmax"), ("-1..1", 127.5, 1, None), ("0..1", 255, 1, "softmax")],
 )
 def test_a_foreign_model_with_its_own_scale_labels_and_softmax(
-    tmp_path: Path, data: Path, scale: str, divisor: float, channels: int, activation: str | None
+    tmp_path: Path,
+    data: Path,
+    capfd: pytest.CaptureFixture[str],
+    scale: str,
+    divisor: float,
+    channels: int,
+    activation: str | None,
 ) -> None:
     model = save_network(
         tmp_path, channels=channels, activation=activation, divisor=divisor, labels=PERMUTED
     )
     code = convert(model, "--data", data, "--scale", scale, "--labels", ",".join(PERMUTED))
     assert code == 0
+    assert "no class prior is put back" in capfd.readouterr().err
     out = tmp_path / "model.tflite"
     assert answers(out) == list(EMOTIONS)
     metadata = EmotionClassifier(out).metadata
     assert metadata.labels == PERMUTED
+    assert metadata.scores.prior_exponent == 0
     assert metadata.input.color == {1: "grey", 3: "rgb"}[channels]
     assert metadata.training["run"] is None
     assert metadata.accuracy["PublicTest"]["truth"] == "FER2013 labels"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from convert.errors import InputError
-from convert.provenance import class_prior, describe_run, kept_out, read_run
+from convert.provenance import chosen_exponent, class_prior, describe_run, kept_out, read_run
 from serenbox.results import EMOTIONS
 from training.data import Faces
 
@@ -36,6 +36,14 @@ def test_the_prior_of_the_run_is_taken_in_the_order_of_the_labels(tmp_path: Path
     labels = tuple(reversed(EMOTIONS))
     prior = class_prior(run, faces([0]), "fer2013", labels)
     assert prior == pytest.approx([share / 28 for share in (7, 6, 5, 4, 3, 2, 1)])
+
+
+@pytest.mark.parametrize(("balance", "exponent"), [(1.0, 0.9), (0.0, 0.0), (None, 0.0)])
+def test_as_much_of_the_prior_is_put_back_as_suits_the_training(
+    balance: float | None, exponent: float
+) -> None:
+    run = {} if balance is None else {"settings": {"balance": balance}}
+    assert chosen_exponent(None, run) == exponent
 
 
 def test_how_much_of_the_prior_the_run_kept_out(tmp_path: Path) -> None:
