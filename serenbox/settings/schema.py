@@ -88,7 +88,7 @@ class CameraSettings(_Table):
     reopens: Annotated[
         int,
         Setting("Failed reopenings in a row before the service ends, to be restarted.", 1, 1000),
-    ] = 10
+    ] = 40
     reopen_pause: Annotated[
         float, Setting("Seconds between reopenings, growing to ten times it.", 0.05, 60)
     ] = 1.0
