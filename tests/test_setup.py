@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from serenbox.models import FACE_MODEL, FACE_MODEL_SHA256
 
@@ -134,13 +135,15 @@ def copy_of_the_tree(folder: Path) -> Path:
     return tree
 
 
-def build(kind: str, tmp_path: Path) -> Path:
-    """Build in a copy, as pip does, but with the setuptools that is installed."""
+def build(kind: str, tmp_path: Path, before: str = "") -> Path:
+    """Build in a copy, as pip does, but with the setuptools that is installed.
+
+    `before` is Python that goes first.
+    """
     tree = copy_of_the_tree(tmp_path)
     code = f"from setuptools import build_meta; build_meta.build_{kind}({str(tmp_path)!r})"
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tree, check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", f"{before}\n{code}"]
+    result = subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True)
     assert "would be ignored" not in result.stdout + result.stderr
     (made,) = (path for path in tmp_path.iterdir() if path.is_file())
     return made
@@ -169,6 +172,23 @@ def test_the_wheel_holds_serenbox_and_its_models(face_model: Path, tmp_path: Pat
     assert names >= {f"serenbox/models/{path.name}" for path in FACE_MODEL.parent.glob("*.tflite")}
     assert {name.split("/")[0].split("-")[0] for name in names} == {"serenbox"}
     assert any(name.endswith("licenses/NOTICE") for name in names)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_32_bit_python_is_given_what_it_can_have(bits: int, tmp_path: Path) -> None:
+    """The kernel of 32-bit Raspberry Pi OS is a 64-bit one, which markers see."""
+    before = f"import sys; sys.maxsize = 2**{bits - 1} - 1"
+    with zipfile.ZipFile(build("wheel", tmp_path, before)) as wheel:
+        (path,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
+        lines = wheel.read(path).decode().splitlines()
+    needs = [Requirement(line.removeprefix("Requires-Dist: ")) for line in lines if "Dist:" in line]
+    pi_4 = {"platform_machine": "aarch64", "python_version": "3.11", "extra": ""}
+    chosen = {
+        need.name: need.specifier for need in needs if not need.marker or need.marker.evaluate(pi_4)
+    }
+    runtime = "tflite-runtime" if bits == 32 else "ai-edge-litert"
+    assert set(chosen) == {runtime, "numpy", "opencv-python-headless", "paho-mqtt"}
+    assert ("2.0" in chosen["numpy"]) == (bits == 64)
 
 
 def test_the_source_archive_holds_what_a_wheel_needs(face_model: Path, tmp_path: Path) -> None:
