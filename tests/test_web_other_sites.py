@@ -67,7 +67,7 @@ def test_other_sites_see_nothing(tmp_path: Path, portrait_file: Path, page: Page
         assert attempts == [""] * 10
         # A name that was pointed to this machine after its page was loaded.
         page.open(f"http://{REBOUND}:{port}/")
-        assert "not the name of this box" in page.script("return document.body.textContent")
+        assert "does not go by this name" in page.script("return document.body.textContent")
         attempts = page.browser.execute_async_script(ATTACK, "")
         assert not [text for text in attempts if text and "not the name of this box" not in text]
         assert ask_json(port, "/api/health")["previews"] == 0
