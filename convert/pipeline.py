@@ -14,6 +14,7 @@ from convert.calibrate import calibration_faces
 from convert.errors import RefusedError
 from convert.flatbuffer import read_structure
 from convert.opcheck import OLDEST_RUNTIME, check_integers, check_operators
+from convert.options import USUAL_PART
 from convert.output import check_writable, replaced_when_good
 from convert.provenance import RUN_RECORD, chosen_exponent, class_prior, kept_out, read_run
 from convert.quantize import quantize
@@ -124,7 +125,8 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
     if options.prior_exponent is None and kept_out(run) is None:
         say(
             f"no {RUN_RECORD} beside the model tells how it was trained: no class prior is put "
-            "back; give --prior-exponent 0.9 if its logits are without it, as those of `fit` are"
+            f"back; give --prior-exponent {USUAL_PART:g} if its logits are without it, as those of "
+            "`fit` are"
         )
     say(f"reading {options.model}")
     model = load_float_model(options.model, options.scale, len(options.labels))

@@ -117,11 +117,9 @@ install_files() {
 rename_drop_in() {
   local shipped=$here/drop-ins/00-usb-camera.conf
   [ -f "$OLD_USB" ] || return 0
-  if [ ! -e "$NEW_USB" ]; then
-    # One with changes of its owner's is left to them.
-    [ "$(settings_of "$OLD_USB")" = "$(settings_of "$shipped")" ] || return 0
-    install -m 644 "$shipped" "$NEW_USB"
-  fi
+  # One with changes of its owner's is left to them.
+  [ "$(settings_of "$OLD_USB")" = "$(settings_of "$shipped")" ] || return 0
+  [ -e "$NEW_USB" ] || install -m 644 "$shipped" "$NEW_USB"
   rm "$OLD_USB"
   say "$OLD_USB is now $NEW_USB."
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from serenbox.daemon.memory import lock_memory, swaps_on_disk, warn_of_swap
+from serenbox.daemon.memory import lock_memory, swap_names, warn_of_swap
 from tests.mosquitto import required_program
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ from pathlib import Path
 from serenbox.daemon import memory
 _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, hard))
-memory.warn_of_swap.__defaults__ = (Path(sys.argv[1]),)
+memory.warn_of_swap.__defaults__ = (Path(sys.argv[1]), Path("/sys/block"))
 from serenbox.cli.run import RunTool
 sys.exit(RunTool().main(sys.argv[2:]))
 """
@@ -65,26 +65,33 @@ DISK = "/dev/mmcblk0p3                          partition\t524284\t\t0\t\t-3\n"
     [
         ("", []),
         (HEADING, []),
-        (HEADING + ZRAM, []),
-        (HEADING + ZRAM + FILE + DISK, ["/var/swap\\040file", "/dev/mmcblk0p3"]),
+        (HEADING + ZRAM + FILE, ["/dev/zram0", "/var/swap\\040file"]),
     ],
 )
-def test_swap_in_compressed_memory_is_not_on_the_disk(text: str, expected: list[str]) -> None:
-    assert swaps_on_disk(text) == expected
+def test_the_names_of_swaps(text: str, expected: list[str]) -> None:
+    assert swap_names(text) == expected
 
 
 def test_a_swap_on_the_disk_is_told_in_one_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    swaps = tmp_path / "swaps"
-    warn_of_swap(swaps)
+    swaps, devices = tmp_path / "swaps", tmp_path / "block"
+    backing = devices / "zram0" / "backing_dev"
+    warn_of_swap(swaps, devices)
     swaps.write_text(HEADING + ZRAM)
-    warn_of_swap(swaps)
+    warn_of_swap(swaps, devices)
+    backing.parent.mkdir(parents=True)
+    backing.write_text("none\n")
+    warn_of_swap(swaps, devices)
     assert caplog.messages == []
-    swaps.write_text(HEADING + FILE + DISK)
-    warn_of_swap(swaps)
-    (said,) = caplog.messages
-    assert said.startswith("parts of pictures may be written to the swap /var/swap")
+    swaps.write_text(HEADING + ZRAM + FILE + DISK)
+    warn_of_swap(swaps, devices)
+    backing.write_text("/dev/loop0\n")  # what is idle for long goes there
+    warn_of_swap(swaps, devices)
+    told = "parts of pictures may be written to the swap "
+    assert caplog.messages[0].startswith(f"{told}/var/swap\\040file, /dev/mmcblk0p3, which")
+    assert caplog.messages[1].startswith(f"{told}/dev/zram0, /var/swap")
+    assert len(caplog.messages) == 2
 
 
 @pytest.mark.parametrize("swap", ["", FILE])

@@ -410,7 +410,7 @@ def test_what_the_access_list_forbids_is_told_once(
     access = [f"topic readwrite {OWN}/availability", f"topic readwrite {OWN}/mood"]
     with (
         running_mosquitto(tmp_path, access=access) as broker,
-        publishing(broker.port, patience=replace(HURRIED, steady=steady)) as output,
+        publishing(broker.port, patience=replace(HURRIED, brief=steady, steady=steady)) as output,
     ):
         output.event(event(1))
         wait_for(lambda: "does not let SerenBox use all its" in _problem(output), "the complaint")
@@ -469,7 +469,7 @@ def test_a_name_that_does_not_exist() -> None:
 
 
 def test_two_boxes_of_one_name_are_told_apart(broker: Mosquitto) -> None:
-    patience = replace(HURRIED, steady=60)
+    patience = replace(HURRIED, brief=60, steady=60)
     with (
         publishing(broker.port, patience=patience) as first,
         publishing(broker.port, patience=patience) as second,
@@ -482,7 +482,7 @@ def test_two_boxes_of_one_name_are_told_apart(broker: Mosquitto) -> None:
 
 
 def test_a_broker_that_restarts_a_few_times_and_is_gone_is_called_gone(broker: Mosquitto) -> None:
-    with publishing(broker.port, patience=replace(HURRIED, steady=60)) as output:
+    with publishing(broker.port, patience=replace(HURRIED, brief=60, steady=60)) as output:
         for _ in range(2):
             broker.restart()
             wait_for(lambda: output.health()["connected"], "the connection")

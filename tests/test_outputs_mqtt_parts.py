@@ -81,13 +81,25 @@ def test_news_is_told_once_per_incident() -> None:
     assert retries.is_news("unreachable")
 
 
+def test_a_connection_is_told_once_after_each_trouble_that_was_told() -> None:
+    retries = Retries(Patience())
+    assert [retries.connected_is_news() for _ in range(2)] == [True, False]
+    assert retries.is_news("unreachable")
+    assert [retries.connected_is_news() for _ in range(2)] == [True, False]
+    retries.held_for(30.0)
+    assert not retries.is_news("unreachable")
+    assert not retries.connected_is_news()
+    retries.held_for(90.0)
+    assert retries.connected_is_news()
+
+
 def test_connections_that_keep_breaking_are_suspicious() -> None:
     retries = Retries(Patience())
     for _ in range(3):
         assert not retries.suspicious
         retries.held_for(0.1)
     assert retries.suspicious
-    retries.held_for(90.0)
+    retries.held_for(30.0)
     assert not retries.suspicious
 
 

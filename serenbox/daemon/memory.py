@@ -28,25 +28,31 @@ def lock_memory() -> bool:
     return int(libc.mlockall(_CURRENT_FUTURE_ON_FAULT)) == 0
 
 
-def warn_of_swap(swaps: Path = Path("/proc/swaps")) -> None:
+def warn_of_swap(swaps: Path = Path("/proc/swaps"), devices: Path = Path("/sys/block")) -> None:
     """Say once where pages may be written to, of a process whose memory is not locked."""
-    text = ""
-    with contextlib.suppress(OSError):
-        text = swaps.read_text("utf-8", "replace")
-    if found := swaps_on_disk(text):
+    found = [name for name in swap_names(_text(swaps)) if not _in_memory(name, devices)]
+    if found:
         _log.warning(
             "parts of pictures may be written to the swap %s, which the installed service "
-            "prevents: run it under `ulimit -l unlimited`, or turn swap off: `sudo swapoff -a`",
+            "prevents: turn swap off with `sudo swapoff -a`, or let this shell's programs lock "
+            "their memory with `sudo prlimit --memlock=unlimited --pid $$` and start again",
             ", ".join(found),
         )
 
 
-def swaps_on_disk(text: str) -> list[str]:
-    """Return the swaps that are no compressed memory (zram), as /proc/swaps names them.
+def swap_names(text: str) -> list[str]:
+    """Return the swaps that /proc/swaps names: after a heading, a line for each begins with it."""
+    return [line.split()[0] for line in text.splitlines()[1:] if line.strip()]
 
-    Args:
-        text: The text of /proc/swaps: a heading, then a line for each, which begins with its name.
 
-    """
-    names = [line.split()[0] for line in text.splitlines()[1:] if line.strip()]
-    return [name for name in names if not name.startswith("/dev/zram")]
+def _in_memory(swap: str, devices: Path) -> bool:
+    """Tell whether a swap is compressed memory (zram) that is never written to a disk."""
+    name = Path(swap).name
+    # Empty where the kernel cannot write it back at all.
+    return name.startswith("zram") and _text(devices / name / "backing_dev") in {"", "none"}
+
+
+def _text(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text("utf-8", "replace").strip()
+    return ""

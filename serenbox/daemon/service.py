@@ -302,6 +302,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one works
             reason = str(error) if isinstance(error, SerenBoxError) else repr(error)
             _log.error("the old configuration stays, for the new one is bad: %s", reason)
+            _log.debug("what was wrong with it", exc_info=error)
         else:
             if new.diffuser != old.diffuser:
                 self._rule = _make_rule(new)

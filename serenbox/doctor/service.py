@@ -99,7 +99,8 @@ def judge_unit(found: Mapping[str, str]) -> Result:
     """
     state, restarts = found.get("ActiveState", ""), found.get("NRestarts", "0")
     if state == "active":
-        return Result("service", "ok", f"{UNIT} is active")
+        since = "" if restarts == "0" else f"; systemd had to start it again, times: {restarts}"
+        return Result("service", "ok", f"{UNIT} is active{since}")
     mend = f"journalctl --unit {UNIT} --lines 50"
     if state == "failed":
         return Result("service", "fail", f"{UNIT} has failed{_how_it_ended(found)}", mend)

@@ -16,7 +16,7 @@ from serenbox.history.database import Database
 from serenbox.history.files import delete_files, erase, files_set_aside, set_aside
 from serenbox.history.minutes import MINUTE, MinuteSums, Summary
 from serenbox.history.reading import read_summaries
-from serenbox.history.trust import MINUTES_PER_DAY, compare_clock, minutes_to_keep
+from serenbox.history.trust import MINUTES_PER_DAY, SYNCHRONIZED, compare_clock, minutes_to_keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,6 +68,7 @@ class HistoryOutput:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        synchronized: Path = SYNCHRONIZED,
     ) -> None:
         self.days = settings.days
         """How long a minute is kept."""
@@ -76,6 +77,7 @@ class HistoryOutput:
         self._path = Path(os.path.realpath(path))
         self._clock = clock
         self._wall = wall
+        self._synchronized = synchronized
         # Held for sums only, by whoever tells moods too: never while the disk is used.
         self._lock = threading.Lock()
         self._sums = MinuteSums()
@@ -266,7 +268,13 @@ class HistoryOutput:
 
     def _prune(self) -> None:
         self._prunable = False
-        keep = minutes_to_keep(self.days, self._sums, self._clock(), self._wall())
+        keep = minutes_to_keep(
+            self.days,
+            self._sums,
+            self._clock(),
+            self._wall(),
+            synchronized=self._synchronized.exists(),
+        )
         if self._database is None or keep is None:
             return
         first, last = keep

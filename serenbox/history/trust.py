@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serenbox.history.minutes import MINUTE
@@ -12,13 +13,19 @@ if TYPE_CHECKING:
 
 MINUTES_PER_DAY = 24 * 60
 
+SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
+"""There once the clock was set from the network since the machine was started; see
+systemd-timesyncd.service(8). A Raspberry Pi has no clock of its own that would go on while it is
+off."""
+
 _REST = 3600.0
 """Seconds for which nothing is removed after the clock was set ahead: that may be a mistake."""
 
 _REST_AHEAD = 6 * _REST
 """Seconds for which nothing that lies ahead is removed after the clock was set back, or where that
 is found at the start. Longer, as a clock need not be wrong by much for good minutes to lie a day
-ahead; less than a day, as there are boxes that are switched off at night."""
+ahead; less than a day, as there are boxes that are switched off at night. A clock that is behind
+makes every good minute lie ahead, so it must also have been set from the network."""
 
 
 def compare_clock(database: Database, wall: float) -> tuple[bool, bool]:
@@ -40,7 +47,7 @@ def compare_clock(database: Database, wall: float) -> tuple[bool, bool]:
 
 
 def minutes_to_keep(
-    days: int, sums: MinuteSums, now: float, wall: float
+    days: int, sums: MinuteSums, now: float, wall: float, *, synchronized: bool
 ) -> tuple[int, int | None] | None:
     """Return the first and the last minute to keep; None where nothing is to be removed.
 
@@ -49,6 +56,7 @@ def minutes_to_keep(
         sums: When the clock was set.
         now: Seconds on the clock that never jumps.
         wall: Seconds since 1970.
+        synchronized: Whether the clock was set from the network, as far as is known.
 
     Returns:
         The last one is None where what lies ahead may be right, and the clock wrong.
@@ -57,10 +65,10 @@ def minutes_to_keep(
     if sums.jumped_ahead is not None and now - sums.jumped_ahead < _REST:
         return None
     first = int(wall // MINUTE) - days * MINUTES_PER_DAY
-    doubtful = sums.jumped_back is not None and now - sums.jumped_back < _REST_AHEAD
-    return first, None if doubtful else _last_to_keep(wall)
+    rested = sums.jumped_back is None or now - sums.jumped_back >= _REST_AHEAD
+    return first, _last_to_keep(wall) if synchronized and rested else None
 
 
 def _last_to_keep(wall: float) -> int:
-    """Return the minute a day ahead: what is later was kept by a clock that was ahead."""
+    """Return the minute a day ahead: by a clock that is right, no later one can have been kept."""
     return int(wall // MINUTE) + MINUTES_PER_DAY

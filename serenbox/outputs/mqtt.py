@@ -120,7 +120,9 @@ class MqttOutput:
 
     def give_up(self, kept: Collection[tuple[str, str]]) -> None:
         """Leave nothing else at the broker when it closes, for the box has other names then."""
-        self._given_up = sorted(topic for _, topic in self.retained - set(kept))
+        topics = {topic for _, topic in self.retained - set(kept)}
+        # The announcement first: Home Assistant must not read the other ones as news.
+        self._given_up = sorted(topics, key=lambda topic: (topic != self._topics.discovery, topic))
 
     def close(self, timeout: float) -> None:
         """Publish what waits and `offline`, and disconnect.
@@ -135,6 +137,9 @@ class MqttOutput:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        # Not by the thread itself: who wakes it would write into what is opened under that number.
+        if self._waker is not None and not self._thread.is_alive():
+            self._waker.close()
 
     def health(self) -> dict[str, Any]:
         """Return how it is.
@@ -165,7 +170,6 @@ class MqttOutput:
             self._report(problem)
             self._rest(self._waker, problem)
         self._mailbox.shut()
-        self._waker.close()
 
     def _hold_one_connection(self, waker: Waker) -> BrokerError | None:
         """Connect and publish for as long as it holds; return what ended it, None for `close`."""
@@ -220,7 +224,7 @@ class MqttOutput:
         self._connected_since = time.monotonic()
         self._problem = None
         self._announce()
-        level = logging.DEBUG if self._retries.suspicious else logging.INFO
+        level = logging.INFO if self._retries.connected_is_news() else logging.DEBUG
         _log.log(level, "connected to %s", address(self._settings))
 
     def _announce(self) -> None:

@@ -18,7 +18,7 @@ class Retries:
 
     An incident begins with the first failure and ends when a connection has held for
     `Patience.steady` seconds; within one each fault is news once. Pauses grow until a connection
-    has held for longer than `Patience.brief`.
+    has held for `Patience.brief`.
 
     Args:
         patience: How long pauses are.
@@ -30,6 +30,7 @@ class Retries:
         self._pause = 0.0
         self._told: set[Fault] = set()
         self._short_ones = 0
+        self._good_news = True
 
     @property
     def suspicious(self) -> bool:
@@ -44,16 +45,23 @@ class Retries:
         """Take note that a connection was made and has ended after so many seconds."""
         if seconds >= self._patience.brief:
             self._pause = 0.0
-        if seconds < self._patience.steady:
+            self._short_ones = 0
+        else:
             self._short_ones += 1
-            return
-        self._told.clear()
-        self._short_ones = 0
+        if seconds >= self._patience.steady:
+            self._told.clear()
+            self._good_news = True
 
     def is_news(self, fault: Fault) -> bool:
         """Tell whether this is the first time in this incident; the next time it is not."""
         news = fault not in self._told
         self._told.add(fault)
+        self._good_news |= news
+        return news
+
+    def connected_is_news(self) -> bool:
+        """Tell whether a connection is the first since something was told; the next one is not."""
+        news, self._good_news = self._good_news, False
         return news
 
     def next_pause(self, fault: Fault) -> float:

@@ -67,9 +67,8 @@ def _is_stream(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """Tell whether a browser could send a text as the name of a site: no address is one."""
-    number = re.fullmatch(r"[\d.]+", text)
-    return text.isascii() and not number and not any(character in text for character in ":/,")
+    """Tell whether a browser could send a text as the name of a site."""
+    return text.isascii() and not any(character in text for character in ":/,")
 
 
 def _is_host(text: str) -> bool:
@@ -117,8 +116,8 @@ RULES = (
     Rule(
         ("web.names",),
         lambda settings: all(map(_is_name, settings.web.names.split())),
-        "names with blanks between them, such as mood.home: no addresses, no port, no http:// and "
-        "no commas, and those of other scripts as xn--…",
+        "names with blanks between them, such as mood.home: no port, no http:// and no commas, and "
+        "those of other scripts as xn--…",
     ),
     Rule(("mqtt.prefix",), lambda settings: _is_topic(settings.mqtt.prefix), _TOPIC),
     Rule(

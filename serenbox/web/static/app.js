@@ -278,6 +278,7 @@ async function lose() {
     hear("health", await ask("/api/health"));
     hear("mood", await ask("/api/mood"));
   } catch {
+    if (stream) return; // the page was hidden and shown since, and has asked anew
     link = "gone";
     refused = "";
     show();
@@ -327,7 +328,7 @@ function endPreview(sentence) {
 }
 
 function watch() {
-  if (stream && link === "live" && performance.now() - heard > SILENT) lose();
+  if (stream && performance.now() - heard > SILENT) lose();
   showDetail();
   showButton();
 }
@@ -350,4 +351,5 @@ document.addEventListener("visibilitychange", () => {
   } else connect();
 });
 addEventListener("pagehide", () => { if (preview) endPreview(""); });
+addEventListener("pageshow", connect); // a page that the browser had put away and shows again
 connect();
