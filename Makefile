@@ -38,6 +38,7 @@ help: ## say what there is
 demo: $(VENV)/.demo ## run the service on a camera or a short film, until Ctrl-C or for SECONDS=20
 	@camera=$$($(BIN)/python -m tests.demo_clip --unless-camera "$(DEMO)/portrait.mkv") \
 	  && folder=$$(realpath --canonicalize-missing "$(DEMO)") \
+	  && rm -f "$$folder/state/paused" \
 	  && echo "Watching $$camera; every line is a change of mood. See it at http://127.0.0.1:$(PORT)/" \
 	  && RUNTIME_DIRECTORY="$$folder/run" STATE_DIRECTORY="$$folder/state" \
 	  exec $(BIN)/serenbox run --config /dev/null --camera "$$camera" --set camera.loop=true --set web.enabled=true \

@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING
 
 from convert.arguments import PROGRAM, parse, to_options
 from convert.errors import ConversionError, InputError
+from serenbox.cli.common import (
+    EXIT_CLOSED_PIPE,
+    EXIT_FAILED,
+    OutputError,
+    abandon_output,
+    flush_output,
+    write_line,
+)
 from serenbox.errors import SerenBoxError
 from training.errors import TrainingError
 from training.quiet import import_tensorflow
@@ -21,6 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         _run(parsed)
+        flush_output()
+    except BrokenPipeError:  # whoever reads has seen enough
+        abandon_output()
+        return EXIT_CLOSED_PIPE
+    except OutputError as error:
+        abandon_output()
+        return _fail(error, EXIT_FAILED)
     except ConversionError as error:
         return _fail(error, error.exit_code)
     except (SerenBoxError, TrainingError) as error:
@@ -42,7 +57,7 @@ def _run(parsed: argparse.Namespace) -> None:
             raise InputError("--inspect looks at one file and converts nothing: leave MODEL away")
         from convert.inspection import inspect_file
 
-        print(inspect_file(parsed.inspect, as_json=parsed.json))
+        write_line(inspect_file(parsed.inspect, as_json=parsed.json))
         return
     if parsed.model is None:
         raise InputError("give a MODEL.keras to convert, or --inspect FILE.tflite")
@@ -64,7 +79,7 @@ def _convert(parsed: argparse.Namespace) -> None:
     from convert.summary import summarize
 
     converted = convert(options, _say)
-    print(summarize(options, converted))
+    write_line(summarize(options, converted))
 
 
 def _say(line: str) -> None:

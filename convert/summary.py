@@ -34,7 +34,9 @@ def _accuracy(converted: Converted) -> Iterator[str]:
             f"  {kind:5}  accuracy {figures.accuracy:.2%}  macro-recall {figures.macro_recall:.2%}"
             f"  ({figures.faces} faces)"
         )
-    yield f"  the same answer on {comparison.agreement:.2%}, {comparison.drop:+.2f} points lost"
+    change = "loses" if comparison.drop >= 0 else "gains"
+    points = f"int8 {change} {abs(comparison.drop):.2f} points"
+    yield f"  the same answer on {comparison.agreement:.2%}; {points}"
     error = comparison.int8_figures.expected_calibration_error
     yield f"  confidence and accuracy of int8 differ by {error:.3f} (expected calibration error)"
 

@@ -1,11 +1,14 @@
 import hashlib
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from convert.__main__ import main
+from serenbox.models import EMOTION_MODEL
 
 FACE_FINDER = Path(__file__).parent.parent / "serenbox/models/face_detection_short_range.tflite"
 
@@ -72,3 +75,12 @@ def test_without_litert_a_sentence_says_what_to_install(
 def test_inspecting_converts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model.keras", "--inspect", "x.tflite"]) == 2
     assert "--inspect looks at one file" in capsys.readouterr().err
+
+
+def test_a_reader_who_has_seen_enough_is_no_failure() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-u", "-m", "convert", "--inspect", str(EMOTION_MODEL)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -48,14 +48,16 @@ def test_hooks_must_be_there_and_executable(
     for path in (plain, hidden):
         path.touch()
     hidden.chmod(0o755)
-    programs = ("true", str(tmp_path / "missing"), str(plain), str(hidden), "true")
+    programs = ("true", str(tmp_path / "missing"), str(plain), str(hidden), "mosquito_pub", "true")
     settings = [HookSettings(("mood",), (name,)) for name in programs]
     found = list(hooks.check_hooks(settings, Person("serenbox", 0, frozenset())))
     assert [(result.name, result.state) for result in found] == [
         ("hook", "ok"),
-        *[("hook", "warn")] * 3,
+        *[("hook", "warn")] * 4,
     ]
-    _, missing, not_executable, unseen = found
+    _, missing, not_executable, unseen, unknown = found
+    assert unknown.seen.startswith("mosquito_pub: there is no program of this name in /")
+    assert unknown.mend == ""
     assert missing.seen == f"{tmp_path}/missing: there is no such program"
     assert not_executable.seen == f"{plain} is not executable"
     assert not_executable.mend == f"sudo chmod +x '{plain}'"
@@ -361,7 +363,10 @@ def test_a_service_that_was_restarted_once_and_runs_is_well(roots: Roots, system
 def test_no_systemd_is_no_failure(roots: Roots) -> None:
     assert service.check_unit(roots).state == "ok"
     running = service.check_unit(roots, {"state": "sensing", "pid": 77})
-    assert (running.state, running.seen) == ("ok", "process 77, not of systemd")
+    assert (running.state, running.seen) == (
+        "ok",
+        "process 77, not of systemd; what it was started with is not seen",
+    )
 
 
 def test_a_pause_is_told(roots: Roots) -> None:
@@ -406,6 +411,18 @@ def test_what_the_running_service_has_a_problem_with_fails(
     assert [result.name for result in examine(roots=roots) if "trouble" in result.seen] == [
         "service"
     ]
+
+
+def test_the_history_that_a_running_service_keeps_is_not_to_be_removed(
+    roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "serenbox.toml"
+    config.touch()
+    running = {"state": "sensing", "outputs": {"history": {"connected": True, "problem": None}}}
+    monkeypatch.setattr(service, "ask_running", lambda: running)
+    (kept,) = [result for result in examine(config, roots=roots) if result.name == "history"]
+    assert (kept.state, kept.mend) == ("ok", "")
+    assert kept.seen == "off, but the service that runs was started with it on"
 
 
 # --- all of it -----------------------------------------------------------------------------------

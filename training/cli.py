@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from serenbox.cli.common import EXIT_CLOSED_PIPE, abandon_output
 from serenbox.runtime import Runtime
 from training.data import LabelSet, load_faces
 from training.errors import TrainingError
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done, 1 could not be done, 2 wrong usage, 130 after Ctrl-C and 143 after
-        SIGTERM, from which a run goes on.
+        SIGTERM, from which a run goes on, 141 where the reader of its output has gone.
 
     """
     options = _parser().parse_args(arguments)
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.arguments = sys.argv[1:] if arguments is None else arguments
     command: Callable[[argparse.Namespace], int | None] = options.command
     try:
-        return command(options) or 0
+        status = command(options) or 0
+        sys.stdout.flush()
     except TrainingError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
@@ -51,12 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = "install the workstation's tools with `pip install -e '.[training]'`"
         print(f"{PROGRAM}: error: {error.name} is not installed: {advice}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever reads has seen enough
+        abandon_output()
+        return EXIT_CLOSED_PIPE
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped{_going_on(options)}", file=sys.stderr)
         return 130
     except TerminatedError:
         print(f"{PROGRAM}: told to end{_going_on(options)}", file=sys.stderr)
         return 143
+    return status
 
 
 def _going_on(options: argparse.Namespace) -> str:

@@ -54,13 +54,13 @@ class Tool(ABC):
             status = self._parse_and_run(argv)
             flush_output()
         except KeyboardInterrupt:
-            _abandon_output()
+            abandon_output()
             return EXIT_INTERRUPTED
         except BrokenPipeError:
-            _abandon_output()
+            abandon_output()
             return EXIT_CLOSED_PIPE
         except OutputError as error:
-            _abandon_output()
+            abandon_output()
             self.error(str(error))
             return EXIT_FAILED
         except SerenBoxError as error:
@@ -169,7 +169,7 @@ def _output_errors() -> Iterator[None]:
         ) from error
 
 
-def _abandon_output() -> None:
+def abandon_output() -> None:
     """Give up what standard output still holds, so that Python does not complain when it ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

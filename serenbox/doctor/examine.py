@@ -14,7 +14,13 @@ from serenbox.doctor.page import check_page
 from serenbox.doctor.reach import Reach
 from serenbox.doctor.result import Result
 from serenbox.doctor.roots import Person, Roots, person_in_question
-from serenbox.doctor.running import as_told, camera_problem, check_other_outputs, output_problem
+from serenbox.doctor.running import (
+    as_told,
+    camera_problem,
+    check_other_outputs,
+    is_used,
+    output_problem,
+)
 from serenbox.models import EMOTION_MODEL
 
 if TYPE_CHECKING:
@@ -64,6 +70,9 @@ def examine(
     yield machine.check_disk(state)
     if settings is not None:
         kept = history.check_history(settings.history, Paths(state, state).history)
+        if not settings.history.enabled and is_used(running, "history"):
+            seen = "off, but the service that runs was started with it on"
+            kept = Result(kept.name, "ok", seen)
         yield as_told(kept, output_problem(told, "history") if settings.history.enabled else "")
 
 

@@ -35,6 +35,9 @@ def _check(program: str, person: Person) -> Result:
     if path is None and program.startswith("~"):
         seen = f"{program}: no shell reads this, so a ~ stands for no folder: write the whole path"
         return Result("hook", "warn", seen)
+    if path is None and "/" not in program:
+        seen = f"{program}: there is no program of this name in {os.environ.get('PATH', 'PATH')}"
+        return Result("hook", "warn", seen)
     if path is None:
         seen = f"{program}: there is no such program"
         return Result("hook", "warn", seen, f"ls -l {shlex.quote(str(Path(program).parent))}")

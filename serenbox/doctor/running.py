@@ -28,6 +28,11 @@ def output_problem(running: Mapping[str, Any] | None, name: str) -> str:
     return str(_outputs(running).get(name, {}).get("problem") or "")
 
 
+def is_used(running: Mapping[str, Any] | None, name: str) -> bool:
+    """Tell whether the service that runs has an output."""
+    return name in _outputs(running)
+
+
 def camera_problem(running: Mapping[str, Any] | None) -> str:
     """Return what is wrong with the camera of the service that runs; empty where nothing is."""
     if running is None or running.get("state") == "paused":  # then the problem is the pause's

@@ -86,7 +86,8 @@ def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result
     if found is not None:
         return found
     if running:
-        return Result("service", "ok", f"process {running.get('pid')}, not of systemd")
+        seen = f"process {running.get('pid')}, not of systemd; what it was started with is not seen"
+        return Result("service", "ok", seen)
     return Result("service", "ok", "none runs, and systemd, which would start it, is not there")
 
 
