@@ -11,6 +11,7 @@ import pytest
 from serenbox.cli import main as module
 from serenbox.cli.common import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Tool
 from serenbox.cli.main import COMMANDS, Command, load_tool, main
+from serenbox.installed import install_command
 
 if TYPE_CHECKING:
     import argparse
@@ -96,7 +97,7 @@ def test_a_missing_library_is_named(
     assert main(["run"]) == EXIT_USAGE
     assert capsys.readouterr().err == (
         "serenbox: error: No module named 'no_such_library', but `serenbox run` needs it: run "
-        f"`{sys.executable} -m pip install .` in SerenBox's checkout\n"
+        f"`{install_command()}` in SerenBox's checkout\n"
     )
 
 

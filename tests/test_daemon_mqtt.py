@@ -141,6 +141,7 @@ def test_a_broker_that_is_missing_and_comes(tmp_path: Path, camera: str, broker:
     with publishing(tmp_path, camera, broker) as daemon:
         daemon.wait_mood("happy")  # it senses all the same
         daemon.wait_state("READY=1")
+        daemon.wait_logged("cannot be reached")
         broker.start()
         with listening(broker) as listener:
             wait_mood(daemon, listener, "happy")

@@ -75,7 +75,7 @@ def test_hooks_must_be_there_and_executable(
 def test_hooks_must_be_open_to_the_user_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hooks, "HIDDEN", ())
     nobody = Person("nobody", 65534, frozenset({65534}))
-    with TemporaryDirectory() as name:  # which others may enter, unlike pytest's
+    with TemporaryDirectory(dir="/dev/shm") as name:  # which others may enter
         script = Path(name, "folder", "script")
         script.parent.mkdir()
         script.write_text("#!/bin/sh\n")
@@ -152,7 +152,7 @@ def test_the_service_reads_the_settings_of_nobody_else(
 def test_settings_must_be_open_to_the_user_of_the_service(
     monkeypatch: pytest.MonkeyPatch, folder: int, file: int, mend: str
 ) -> None:
-    with TemporaryDirectory() as name:  # which others may enter, unlike pytest's
+    with TemporaryDirectory(dir="/dev/shm") as name:  # which others may enter
         Path(name).chmod(0o755)
         path = Path(name, "etc", "serenbox.toml")
         monkeypatch.setattr(loader, "SYSTEM_FILE", path)

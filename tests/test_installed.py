@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ def test_an_environment_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_one_of_another_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "gone"))
 
-    assert install_command() == f"sudo {sys.executable} -m pip install ."
+    assert install_command() == f"sudo {shlex.quote(sys.executable)} -m pip install ."
 
 
 def test_the_service_is_installed_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

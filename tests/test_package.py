@@ -103,6 +103,7 @@ def test_what_a_type_checker_says_of_a_program(
     (tmp_path / "program.py").write_text(program, "utf-8")
     cache = pytestconfig.cache.mkdir("mypy")
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary"]
+    command += ["--no-color-output"]
 
     result = subprocess.run(
         [*command, f"--cache-dir={cache}", "--follow-imports=silent", "program.py"],

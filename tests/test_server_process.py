@@ -384,7 +384,7 @@ def test_who_does_not_take_an_answer_keeps_no_thread_for_ever(
 
 
 @pytest.mark.parametrize(
-    ("host", "reason"), [("127.0.0.1", "Address already in use"), ("pi..local", "encoding with")]
+    ("host", "reason"), [("127.0.0.1", "Address already in use"), ("pi..local", "'idna' codec")]
 )
 def test_an_address_that_cannot_be_had_is_told_in_a_line(
     server: Server, host: str, reason: str
@@ -394,7 +394,9 @@ def test_an_address_that_cannot_be_had_is_told_in_a_line(
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     assert done.returncode == 1
-    assert f"{host}:{server.port} cannot be listened on ({reason}" in done.stderr
+    before, found, _ = done.stderr.partition(reason)
+    assert found
+    assert f"{host}:{server.port} cannot be listened on (" in before
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -205,12 +205,11 @@ def test_the_source_archive_holds_what_a_wheel_needs(face_model: Path, tmp_path:
 @pytest.mark.parametrize("extra", ["", "tflite"])
 def test_what_is_asked_for_fits_together(extra: str, version: str, metadata_file: Path) -> None:
     """tflite-runtime ends at Python 3.11; numpy 1 and the OpenCV for it must not be left behind."""
-    packaging = pytest.importorskip("packaging.requirements")
     here = {"extra": extra, "python_version": version, "platform_machine": "x86_64"}
     asked = email.message_from_bytes(metadata_file.read_bytes()).get_all("Requires-Dist", [])
     wanted = [
         requirement
-        for requirement in map(packaging.Requirement, asked)
+        for requirement in map(Requirement, asked)
         if not requirement.marker or requirement.marker.evaluate(here)
     ]
 
