@@ -35,12 +35,21 @@ def install_command(extra: str = "") -> str:
         extra: What is needed beyond the rest, an extra of `pyproject.toml`.
 
     """
-    import shlex  # here, for most who start have nothing to install
-
     if Path(sys.prefix) == SERVICE and extra in {"", "web"}:
         return INSTALL_AGAIN
+    return pip_install(f"'.[{extra}]'" if extra else ".")
+
+
+def pip_install(what: str) -> str:
+    """Return the command that installs something for the Python that runs here.
+
+    Args:
+        what: A package or a folder, quoted for a shell.
+
+    """
+    import shlex  # here, for most who start have nothing to install
+
     sudo = "" if os.access(sys.prefix, os.W_OK) else "sudo "
-    what = f"'.[{extra}]'" if extra else "."
     return f"{sudo}{shlex.quote(sys.executable)} -m pip install {what}"
 
 

@@ -25,13 +25,13 @@ print(lock_memory())
 
 LIMITED = """
 import resource, sys
+from functools import partial
 from pathlib import Path
-from serenbox.daemon import memory
+from serenbox.cli import run
 _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, hard))
-memory.warn_of_swap.__defaults__ = (Path(sys.argv[1]), Path("/sys/block"))
-from serenbox.cli.run import RunTool
-sys.exit(RunTool().main(sys.argv[2:]))
+run.warn_of_swap = partial(run.warn_of_swap, Path(sys.argv[1]))
+sys.exit(run.RunTool().main(sys.argv[2:]))
 """
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import os
 import re
@@ -12,6 +13,7 @@ import pytest
 
 import serenbox
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
+from tests.missing import missing
 
 ROOT = Path(__file__).parent.parent
 
@@ -99,7 +101,8 @@ EmotionDetector().detect(5)  # arg-type
 def test_what_a_type_checker_says_of_a_program(
     program: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    pytest.importorskip("mypy")
+    if importlib.util.find_spec("mypy") is None:
+        missing("mypy, which checks the programs, is not installed")
     (tmp_path / "program.py").write_text(program, "utf-8")
     cache = pytestconfig.cache.mkdir("mypy")
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary"]

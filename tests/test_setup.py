@@ -161,6 +161,13 @@ def metadata_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+def asked_for(metadata: bytes, where: dict[str, str]) -> list[Requirement]:
+    """Return what an installer would bring on a machine with these values of markers."""
+    asked = email.message_from_bytes(metadata).get_all("Requires-Dist", [])
+    needs = map(Requirement, asked)
+    return [need for need in needs if not need.marker or need.marker.evaluate(where)]
+
+
 def test_the_wheel_holds_serenbox_and_its_models(face_model: Path, tmp_path: Path) -> None:
     assert face_model.exists()
     with zipfile.ZipFile(build("wheel", tmp_path)) as wheel:
@@ -180,12 +187,9 @@ def test_a_32_bit_python_is_given_what_it_can_have(bits: int, tmp_path: Path) ->
     before = f"import sys; sys.maxsize = 2**{bits - 1} - 1"
     with zipfile.ZipFile(build("wheel", tmp_path, before)) as wheel:
         (path,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
-        lines = wheel.read(path).decode().splitlines()
-    needs = [Requirement(line.removeprefix("Requires-Dist: ")) for line in lines if "Dist:" in line]
+        metadata = wheel.read(path)
     pi_4 = {"platform_machine": "aarch64", "python_version": "3.11", "extra": ""}
-    chosen = {
-        need.name: need.specifier for need in needs if not need.marker or need.marker.evaluate(pi_4)
-    }
+    chosen = {need.name: need.specifier for need in asked_for(metadata, pi_4)}
     runtime = "tflite-runtime" if bits == 32 else "ai-edge-litert"
     assert set(chosen) == {runtime, "numpy", "opencv-python-headless", "paho-mqtt"}
     assert ("2.0" in chosen["numpy"]) == (bits == 64)
@@ -206,12 +210,7 @@ def test_the_source_archive_holds_what_a_wheel_needs(face_model: Path, tmp_path:
 def test_what_is_asked_for_fits_together(extra: str, version: str, metadata_file: Path) -> None:
     """tflite-runtime ends at Python 3.11; numpy 1 and the OpenCV for it must not be left behind."""
     here = {"extra": extra, "python_version": version, "platform_machine": "x86_64"}
-    asked = email.message_from_bytes(metadata_file.read_bytes()).get_all("Requires-Dist", [])
-    wanted = [
-        requirement
-        for requirement in map(Requirement, asked)
-        if not requirement.marker or requirement.marker.evaluate(here)
-    ]
+    wanted = asked_for(metadata_file.read_bytes(), here)
 
     def takes(name: str, release: str) -> bool:
         specifiers = [each.specifier for each in wanted if each.name == name]

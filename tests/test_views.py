@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from serenbox.views import View, wholly_inside
 
-Box = tuple[float, float, float, float]
+if TYPE_CHECKING:
+    from serenbox.overlap import Quad
 
 PICTURE: npt.NDArray[np.uint8] = np.full((400, 400, 3), 255, np.uint8)
 
 
-def candidate(box: Box) -> npt.NDArray[np.float32]:
+def candidate(box: Quad) -> npt.NDArray[np.float32]:
     return np.array([box], np.float32) / np.float32(400)
 
 
@@ -26,7 +29,7 @@ def candidate(box: Box) -> npt.NDArray[np.float32]:
     ],
     ids=["inside", "left", "top", "right", "bottom"],
 )
-def test_what_a_tile_cuts_off_is_left_to_its_neighbour(box: Box, *, whole: bool) -> None:
+def test_what_a_tile_cuts_off_is_left_to_its_neighbour(box: Quad, *, whole: bool) -> None:
     assert wholly_inside(candidate(box), View(PICTURE, 100, 100, 128)).tolist() == [whole]
 
 
@@ -36,7 +39,7 @@ def test_what_a_tile_cuts_off_is_left_to_its_neighbour(box: Box, *, whole: bool)
     ids=["top left", "bottom right"],
 )
 def test_what_the_edge_of_the_picture_cuts_off_nobody_sees_whole(
-    place: tuple[int, int], box: Box
+    place: tuple[int, int], box: Quad
 ) -> None:
     assert wholly_inside(candidate(box), View(PICTURE, *place, 128)).tolist() == [True]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,12 +29,6 @@ def edit_settings(explicit: Path | None, person: Person) -> str:
     if explicit is not None and not path.exists():
         return f"serenbox config > {name}"
     return f"{'editor' if _mine(path) else 'sudoedit'} {name}"
-
-
-def pip_install(what: str) -> str:
-    """Return the command that installs something for the Python that runs here."""
-    sudo = "" if _mine(Path(sys.prefix)) else "sudo "
-    return f"{sudo}{shlex.quote(sys.executable)} -m pip install {what}"
 
 
 def delete_history(folder: Path) -> str:

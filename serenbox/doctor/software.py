@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.doctor.mending import edit_settings, pip_install
+from serenbox.doctor.mending import edit_settings
 from serenbox.doctor.result import Result
 from serenbox.errors import ModelError, RuntimeUnavailableError, SettingsError
-from serenbox.installed import INSTALL_AGAIN
+from serenbox.installed import INSTALL_AGAIN, pip_install
 from serenbox.models import EMOTION_MODEL, FACE_MODEL, FACE_MODEL_SHA256
 from serenbox.settings import Settings, find_settings_file, load_settings
 
