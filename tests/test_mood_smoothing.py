@@ -164,6 +164,45 @@ def test_uncertain_comes_although_frames_miss_the_face() -> None:
     assert changes(moods)[-1][1] == UNCERTAIN
 
 
+def in_turn(time: float) -> dict[str, float]:
+    """Two expressions, neither of which ever leads for `dwell`."""
+    return showing("sad" if round(10 * time) % 8 < 4 else "angry")
+
+
+@pytest.mark.parametrize("before", ["happy", NO_FACE])
+def test_emotions_that_take_turns_become_uncertain(before: str) -> None:
+    earlier = None if before == NO_FACE else showing(before)
+    patience = DEFAULTS.dwell + DEFAULTS.uncertain_after
+
+    moods = play(lambda time: in_turn(time) if time >= 3 else earlier, 60)
+
+    (_, first), (when, second) = changes(moods)
+    assert (first, second) == (before, UNCERTAIN)
+    assert 3 + patience <= when <= 3 + patience + 1
+
+
+def test_what_frames_miss_is_no_turn() -> None:
+    hidden = DEFAULTS.no_face_after - 0.2
+
+    def shown(time: float) -> dict[str, float] | None:
+        if 4 <= time < 4 + hidden:
+            return None
+        return in_turn(time) if time >= 3 else showing("happy")
+
+    _, (when, label) = changes(play(shown, 12))
+    assert label == UNCERTAIN
+    assert when >= 3 + hidden + DEFAULTS.dwell + DEFAULTS.uncertain_after
+
+
+def test_what_has_become_clear_waits_for_the_least_time_of_a_mood_only() -> None:
+    settings = dataclasses.replace(DEFAULTS, smoothing=0.0, minimum=10.0)
+
+    def shown(time: float) -> dict[str, float]:
+        return showing("happy" if time < 1 else "angry" if 9.8 <= time < 10.1 else "sad")
+
+    assert [label for _, label in changes(play(shown, 15, settings=settings))] == ["happy", "sad"]
+
+
 def test_passers_by_make_no_mood_together() -> None:
     """Each looks sad, but none for long enough."""
     mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)

@@ -31,10 +31,11 @@ class MoodFilter:
     The first reading decides at once. Later, an emotion replaces the mood when its smoothed score
     reaches its threshold and leads the mood's by `margin`, for `dwell` seconds; `uncertain` when no
     score has reached its threshold for `uncertain_after` seconds (`dwell` for somebody who has just
-    come); `no_face` after `no_face_after` seconds without a primary face. Frames that miss the face
-    for less than that say nothing: they are left out of `dwell` and `uncertain_after`. No mood is
-    replaced before it is `minimum` seconds old. When another face becomes the primary one, the
-    average begins again, and so does every wait.
+    come), or when for `dwell` seconds more the mood has fitted no more and nothing else has lasted
+    long enough to replace it; `no_face` after `no_face_after` seconds without a primary face.
+    Frames that miss the face for less than that say nothing: they are left out of `dwell` and
+    `uncertain_after`. No mood is replaced before it is `minimum` seconds old. When another face
+    becomes the primary one, the average begins again, and so does every wait.
 
     Args:
         settings: The constants.
@@ -50,7 +51,9 @@ class MoodFilter:
         self._face_seen = -math.inf
         self._mood: Mood | None = None
         self._wish: str | None = None
-        self._wished = 0.0  # when the wish began, moved on by frames that missed the face
+        # When the wish began, and the first of wishes that took turns: moved on by frames that
+        # missed the face.
+        self._wished = self._doubted = 0.0
         self._time = 0.0
 
     def update(self, reading: Reading) -> Mood:
@@ -80,6 +83,7 @@ class MoodFilter:
             return Mood(NO_FACE, 0.0, dict(_NOTHING), time)
         gone = time - self._face_seen >= self._settings.no_face_after - _EARLY
         self._wished += time - self._time
+        self._doubted += time - self._time
         if gone:
             self._wish = None
         if mood.label == NO_FACE or not gone or not self._old_enough(mood, time):
@@ -95,11 +99,24 @@ class MoodFilter:
         if wish == mood.label:
             self._wish = None
         elif wish != self._wish:
+            self._doubted = time if self._wish is None else self._doubted
             self._wish, self._wished = wish, time
-        lasted = self._wish and self._lasted(time, self._patience(mood.label, wish))
-        if lasted and self._old_enough(mood, time):
-            return _mood(wish, scores, time)
+        successor = self._successor(mood.label, time)
+        if successor and self._old_enough(mood, time):
+            self._wish = None
+            return _mood(successor, scores, time)
         return mood if mood.label == NO_FACE else _mood(mood.label, scores, mood.since)
+
+    def _successor(self, current: str, time: float) -> str | None:
+        """Return what the mood becomes as soon as it is old enough; None where it is to stay."""
+        if self._wish is None:
+            return None
+        if time - self._wished >= self._patience(current, self._wish) - _EARLY:
+            self._doubted = time  # something is clear
+            return self._wish
+        patience = self._settings.dwell + self._settings.uncertain_after
+        doubtful = current != UNCERTAIN and time - self._doubted >= patience - _EARLY
+        return UNCERTAIN if doubtful else None
 
     def _best(self, current: str, scores: dict[str, float]) -> str:
         """Return what the mood should be, were it not for patience."""
@@ -114,9 +131,6 @@ class MoodFilter:
         """Return for how many seconds a wish must last."""
         waits = wish == UNCERTAIN and current != NO_FACE
         return self._settings.uncertain_after if waits else self._settings.dwell
-
-    def _lasted(self, time: float, patience: float) -> bool:
-        return time - self._wished >= patience - _EARLY
 
     def _old_enough(self, mood: Mood, time: float) -> bool:
         return time - mood.since >= self._settings.minimum - _EARLY
