@@ -155,6 +155,23 @@ def test_who_is_missed_in_a_few_frames_is_not_gone(portrait: npt.NDArray[np.uint
 
 
 @pytest.mark.usefixtures("face_model")
+def test_who_has_just_come_and_sits_still_is_not_gone(portrait: npt.NDArray[np.uint8]) -> None:
+    pipeline = Pipeline(Settings())
+    empty = np.full((480, 640, 3), 90, np.uint8)
+    room = empty.copy()
+    room[140:, 150:490] = cv2.resize(portrait, (340, 340))
+    hidden = room.copy()
+    hidden[170:280, 240:350] = room[170:280, 240:350].mean(axis=(0, 1))
+    pipeline.look(Frame(empty, 0.0))
+    looks = [
+        pipeline.look(Frame(room if number % 4 == 1 else hidden, number / 10))
+        for number in range(1, 40)
+    ]
+    assert [number % 4 == 0 for number in range(39)] == [bool(look.faces) for look in looks]
+    assert looks[-1].mood.label == "happy"
+
+
+@pytest.mark.usefixtures("face_model")
 def test_a_pipeline_that_replaces_another_goes_on_with_who_is_there(
     portrait: npt.NDArray[np.uint8],
 ) -> None:

@@ -279,6 +279,30 @@ def test_faces_of_which_none_is_primary_hold_the_mood() -> None:
     assert mood_filter.update(Reading(0.5, (other,))) == first
 
 
+def test_nobody_is_not_said_while_anybody_is_seen() -> None:
+    """The one who made the mood has left; the other is missed when their turn comes."""
+    mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
+    mood_filter.update(reading(0.0, showing("happy")))
+    for n in range(1, 21):
+        other = reading(n / 10, showing("sad"), 2).faces[0]._replace(primary=False)
+        assert mood_filter.update(Reading(n / 10, (other,))).label == "happy"
+    assert mood_filter.update(reading(2.1, None)).label == "happy"
+    assert mood_filter.update(reading(4.0, None)).label == NO_FACE
+
+
+@pytest.mark.parametrize("no_face_after", [0.0, 2.0])
+def test_who_has_just_come_counts_as_somebody_as_long_as_others(no_face_after: float) -> None:
+    settings = dataclasses.replace(DEFAULTS, no_face_after=no_face_after)
+    mood_filter = MoodFilter(settings, THRESHOLDS)
+    came, somebody = 1.0, []
+    for time in (0.0, came, came + no_face_after, came + no_face_after + 0.1):
+        seen = showing("sad") if time == came else None
+        assert mood_filter.update(reading(time, seen)).label == NO_FACE
+        somebody.append(mood_filter.somebody)
+
+    assert somebody == [False, True, True, False]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_properties_of_any_timeline(seed: int) -> None:
     rng = np.random.default_rng(1000 + seed)

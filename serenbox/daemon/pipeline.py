@@ -13,7 +13,7 @@ from serenbox.errors import ModelError
 from serenbox.mood.motion import MotionGate
 from serenbox.mood.sensor import Sensor
 from serenbox.mood.smoothing import MoodFilter
-from serenbox.mood.types import NO_FACE, Mood, Reading, TrackedFace
+from serenbox.mood.types import Mood, Reading, TrackedFace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,8 +98,8 @@ class Pipeline:
         for tracked in reading.faces:
             _check(tracked.face.scores)
         mood = self._filter.update(reading)
-        # Who was not found in one frame is looked for in the next, until the mood calls them gone.
-        self._somebody = bool(reading.faces) or mood.label != NO_FACE
+        # Who was not found in one frame is looked for in the next, until they count as gone.
+        self._somebody = self._filter.somebody
         seconds = {"find": self._sensor.find_seconds}
         if reading.faces:
             seconds["classify"] = self._sensor.classify_seconds

@@ -31,11 +31,11 @@ class MoodFilter:
     The first reading decides at once. Later, an emotion replaces the mood when its smoothed score
     reaches its threshold and leads the mood's by `margin`, for `dwell` seconds; `uncertain` when no
     score has reached its threshold for `uncertain_after` seconds (`dwell` for somebody who has just
-    come), or when for `dwell` seconds more the mood has fitted no more and nothing else has lasted
-    long enough to replace it; `no_face` after `no_face_after` seconds without a primary face.
-    Frames that miss the face for less than that say nothing: they are left out of `dwell` and
-    `uncertain_after`. No mood is replaced before it is `minimum` seconds old. When another face
-    becomes the primary one, the average begins again, and so does every wait.
+    come), or when others than the mood have led by turns for both times together, none of them for
+    long enough; `no_face` after `no_face_after` seconds without a face. Frames that miss the face
+    for less than that say nothing: they are left out of `dwell` and `uncertain_after`. No mood is
+    replaced before it is `minimum` seconds old. When another face becomes the primary one, the
+    average begins again, and so does every wait.
 
     Args:
         settings: The constants.
@@ -48,13 +48,22 @@ class MoodFilter:
         self._thresholds = dict(thresholds)
         self._average = ScoreAverage(settings.smoothing, settings.floor)
         self._face: int | None = None
-        self._face_seen = -math.inf
+        self._seen = -math.inf  # any face
         self._mood: Mood | None = None
         self._wish: str | None = None
         # When the wish began, and the first of wishes that took turns: moved on by frames that
         # missed the face.
         self._wished = self._doubted = 0.0
         self._time = 0.0
+
+    @property
+    def somebody(self) -> bool:
+        """Whether somebody is there, as far as is known: missed frames alone do not make them gone.
+
+        True for who has just come and has no mood yet, too.
+        """
+        has_mood = self._mood is not None and self._mood.label != NO_FACE
+        return has_mood or self._time - self._seen <= self._settings.no_face_after
 
     def update(self, reading: Reading) -> Mood:
         """Take in a reading and return the mood.
@@ -65,13 +74,15 @@ class MoodFilter:
 
         """
         primary = reading.primary
+        if reading.faces:
+            self._seen = reading.time
         if primary is None:
             mood = self._without_face(reading.time)
         else:
             if primary.id != self._face:
                 self._average.restart()
                 self._wish = None
-            self._face, self._face_seen = primary.id, reading.time
+            self._face = primary.id
             scores = self._average.update(reading.time, primary.face.scores)
             mood = self._with_face(reading.time, scores)
         self._mood, self._time = mood, reading.time
@@ -81,7 +92,7 @@ class MoodFilter:
         mood = self._mood
         if mood is None:
             return Mood(NO_FACE, 0.0, dict(_NOTHING), time)
-        gone = time - self._face_seen >= self._settings.no_face_after - _EARLY
+        gone = time - self._seen >= self._settings.no_face_after - _EARLY
         self._wished += time - self._time
         self._doubted += time - self._time
         if gone:
