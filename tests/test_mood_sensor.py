@@ -133,6 +133,38 @@ def test_one_of_two_that_is_lost_is_searched_for_at_once(
     assert detector.calls == ["follow", "follow", "find"]
 
 
+def test_one_of_two_that_a_frame_misses_is_searched_for_until_found(
+    sensor: Sensor, detector: CountingDetector, head: Image
+) -> None:
+    both, one = room((head, 0, 180), (head, 340, 230)), room((head, 0, 180))
+    before = sensor.read(Frame(both, 0.0))
+    for time in (0.1, 0.2):
+        assert [face.id for face in sensor.read(Frame(one, time)).faces] == [2]
+    detector.calls.clear()
+
+    after = sensor.read(Frame(both, 0.3))
+    sensor.read(Frame(both, 0.4))
+
+    identities = [[(face.id, face.primary) for face in each.faces] for each in (before, after)]
+    assert identities == [[(1, True), (2, False)]] * 2
+    assert detector.calls == ["follow", "find", "follow", "follow"]
+
+
+def test_one_of_two_that_has_left_is_searched_for_as_long_as_remembered(
+    sensor: Sensor, detector: CountingDetector, head: Image
+) -> None:
+    sensor.read(Frame(room((head, 0, 180), (head, 340, 230)), 0.0))
+    detector.calls.clear()
+    one = room((head, 0, 180))
+
+    searched = []
+    for n in range(1, 32):
+        sensor.read(Frame(one, n / 10))
+        searched.append(detector.calls[-1] == "find")
+
+    assert searched == [n <= 11 or n in (21, 31) for n in range(1, 32)]
+
+
 def test_two_that_are_followed_to_the_same_face_become_one(
     sensor: Sensor, detector: CountingDetector, head: Image
 ) -> None:

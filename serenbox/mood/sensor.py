@@ -23,8 +23,8 @@ class Sensor:
     """Reads the faces of one frame after another. Use it from one thread at a time.
 
     A known face costs one look of the face finder around its last place. The whole picture is
-    searched for others when there is no known face, when one has got out of sight, and every
-    `search_interval` seconds.
+    searched for others when there is no known face, every `search_interval` seconds, and when one
+    has got out of sight: until it is found again, or `memory` or one such interval is over.
 
     Args:
         detector: Its face finder and its classifier are used.
@@ -39,6 +39,7 @@ class Sensor:
     ) -> None:
         self._detector = detector
         self._interval = settings.search_interval
+        self._patience = min(settings.search_interval, settings.memory)
         self._tracker = Tracker(
             max_faces=settings.max_faces,
             memory=settings.memory,
@@ -84,7 +85,7 @@ class Sensor:
         finder = self._detector.finder
         followed = [finder.follow(frame.image, location) for location in self._known]
         faces = _distinct(location for location in followed if location)
-        due = frame.time - self._searched >= self._interval
+        due = frame.time - self._searched >= self._interval or self._tracker.misses(self._patience)
         if due or not faces or None in followed:
             self._searched = frame.time
             faces += finder.find(frame.image, known=faces)

@@ -101,6 +101,10 @@ class Tracker:
             for index, track in zip(kept, now, strict=True)
         ]
 
+    def misses(self, seconds: float) -> bool:
+        """Tell whether the last frame missed a face that was seen at most so long before."""
+        return any(track.seen < self._time <= track.seen + seconds for track in self._tracks)
+
     def _largest(self, boxes: Sequence[Box], owners: Mapping[int, Track]) -> list[int]:
         """Return which boxes to keep, largest first; the primary face is not crowded out."""
         areas: list[float] = [_area(box) for box in boxes]
