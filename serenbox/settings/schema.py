@@ -168,7 +168,13 @@ class MoodSettings(_Table):
     minimum: Annotated[float, Setting("Seconds that a mood lasts at least.", 0, 600)] = 1.0
     no_face_after: Annotated[float, Setting("Seconds without a face until no_face.", 0, 600)] = 2.0
     uncertain_after: Annotated[
-        float, Setting("Seconds without a score above its threshold until uncertain.", 0, 600)
+        float,
+        Setting(
+            "Seconds without a score above its threshold until uncertain; where emotions take "
+            "turns, dwell more.",
+            0,
+            600,
+        ),
     ] = 2.0
     primary_lead: Annotated[
         float,
