@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from serenbox.cli import main as module
-from serenbox.cli.common import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Tool
+from serenbox.cli.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Tool
 from serenbox.cli.main import COMMANDS, Command, load_tool, main
 from serenbox.installed import install_command
 
@@ -56,6 +57,43 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("serenbox ")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_the_version_on_a_full_disk(unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "serenbox", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+
+    assert done.returncode == EXIT_FAILED
+    assert done.stderr.startswith("serenbox: error: standard output: the results cannot be written")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--config"],
+        ["check", "--config"],
+        ["config", "--check"],
+        ["history", "--delete", "--file"],
+        ["history", "--plot"],
+        ["replay"],
+        ["bench", "--photo"],
+    ],
+)
+def test_an_empty_name_is_not_the_folder_one_is_in(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, ""]) == EXIT_USAGE
+
+    assert "the name is empty" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.usefixtures("echo")
 def test_hands_the_arguments_over_and_the_exit_code_back(
     capsys: pytest.CaptureFixture[str],
@@ -74,6 +112,9 @@ def test_hands_the_arguments_over_and_the_exit_code_back(
         (["stats", "--json"], "there is no command 'stats': did you mean status?"),
         (["x" * 100_000], "': there are run, pause, resume, status, check, config"),
         ([""], "there is no command '': there are run"),
+        (["detect", "a.jpg"], "there is no command 'detect': say `serenbox-detect`"),
+        (["help"], "there is no command 'help': say `serenbox --help`"),
+        (["reload"], "there is no command 'reload': say `sudo systemctl reload serenbox`"),
         (["\n"], "there is no command '\\n': there are run"),
         (["--debug", "run"], "the command comes first: serenbox COMMAND --debug"),
         (["--wrong"], "unrecognized arguments: --wrong"),

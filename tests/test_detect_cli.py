@@ -248,6 +248,9 @@ def test_inputs_that_mean_nothing(run: Run, tmp_path: Path) -> None:
     assert_error(run("empty"), 2, "empty: there are no pictures in this folder", ".jpg, ")
     assert_error(run("*.jpg"), 2, "*.jpg: no picture matches this pattern")
     assert_error(run(""), 2, "an empty name stands for no picture")
+    process = run("a.png", "--annotate", "")
+    assert process.returncode == 2
+    assert b"argument --annotate: the name is empty" in process.stderr
     save(tmp_path / "a.png")
     process = run("--json", "empty", "a.png")
     assert_error(process, 1, "empty: there are no pictures")
@@ -255,6 +258,18 @@ def test_inputs_that_mean_nothing(run: Run, tmp_path: Path) -> None:
 
 
 # What is wrong with a picture
+
+
+def test_photos_of_a_folder_that_cannot_be_read_are_not_left_out_silently(
+    run: Run, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    save(photos / "a.png")
+    (photos / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    process = run("--json", "--cropped", "photos")
+    assert_error(process, 1, "photos/IMG_1.HEIC: it is in the format HEIC", "convert it to JPEG")
+    assert [result["image"] for result in results(process)] == ["photos/a.png"]
 
 
 def test_bad_pictures_do_not_stop_the_good_ones(run: Run, tmp_path: Path) -> None:
@@ -495,6 +510,7 @@ def test_color_and_progress_only_on_a_terminal(
     plain = terminal_output(arguments, tmp_path, NO_COLOR="1")
     assert "\x1b[1m" not in plain
     assert "[2/2] b.png" in plain
+    assert "\x1b" not in terminal_output(arguments, tmp_path, TERM="dumb")
     assert "[1/1]" not in terminal_output(arguments[:-1], tmp_path)
     process = run("--cropped", "a.png", "b.png")
     assert process.stderr == b""

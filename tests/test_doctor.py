@@ -468,6 +468,23 @@ def test_line_of_the_table() -> None:
     assert line.endswith("none\\x1b[2J; mend it with: reboot")
 
 
+@pytest.mark.parametrize(("term", "colored"), [("xterm", True), ("dumb", False)])
+def test_colors_are_for_terminals_that_have_them(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    term: str,
+    colored: bool,
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    config = tmp_path / "serenbox.toml"
+    config.touch()
+    CheckTool().main(["--config", str(config)])
+    assert ("\x1b[32mok" in capsys.readouterr().out) is colored
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_command_exits_with_1_only_if_something_failed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], broken: bool

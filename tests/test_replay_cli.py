@@ -161,7 +161,7 @@ def test_without_matplotlib_it_says_what_to_install(
         (["{faces}", "--plot", "x.jpg"], "ends in .png"),
         (["{faces}", "--plot", "gone/x.png"], "there is no folder gone"),
         (["{faces}", "--set", "mood.smothing=1"], "did you mean smoothing?"),
-        (["{faces}", "--set", "mood.smoothing"], "write it as KEY=VALUE"),
+        (["{faces}", "--set", "mood.smoothing"], "write it as TABLE.KEY=VALUE"),
         (["{faces}", "--set", "mood.smoothing=slow"], "mood.smoothing"),
         (["{empty}"], "there are no pictures in this folder"),
         (["{text}"], "OpenCV cannot read this as a video"),
@@ -204,5 +204,5 @@ def test_values_are_toml_or_plain_text(text: str, value: object) -> None:
 
 
 def test_an_assignment_needs_a_sign() -> None:
-    with pytest.raises(UsageError, match="write it as KEY=VALUE"):
+    with pytest.raises(UsageError, match=r"write it as TABLE\.KEY=VALUE"):
         parse_assignment("mood.dwell")

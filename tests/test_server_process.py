@@ -338,6 +338,7 @@ def test_the_factory_works_with_plain_gunicorn(tmp_path: Path, portrait_bytes: b
     [
         (["--queue", "many"], "--queue must be a whole number"),
         (["--port", "0"], "the port is 0"),
+        (["--port", "http"], "argument --port: must be a whole number, not 'http'"),
         (["--workers", "0"], "--workers is 0"),
         (["--model", "/no/such.tflite"], "/no/such.tflite"),
     ],

@@ -47,7 +47,7 @@ def test_reads_every_kind_of_setting_from_the_environment() -> None:
         ("runtime", "onnx", "must be one of: auto, ai-edge-litert, tflite-runtime"),
         ("cors_origins", "example.org", "must be origins such as https://example.org"),
         ("cors_origins", "https://example.org/page", "must be origins"),
-        ("total", "50", "total is 50, and must be 1 or 100"),
+        ("total", "50", "--total must be 1 or 100, not '50'"),
     ],
 )
 def test_says_what_is_wrong(name: str, text: str, message: str) -> None:

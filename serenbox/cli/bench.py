@@ -19,6 +19,7 @@ from serenbox.cli.common import (
     Tool,
     UsageError,
     native_messages_hidden,
+    path_of,
     write_line,
 )
 
@@ -55,8 +56,8 @@ class BenchTool(Tool):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         given = parser.add_mutually_exclusive_group()
-        given.add_argument("--input", metavar="FILE", type=Path, help="video with one face")
-        given.add_argument("--photo", metavar="FILE", type=Path, help="picture of one face")
+        given.add_argument("--input", metavar="FILE", type=path_of, help="video with one face")
+        given.add_argument("--photo", metavar="FILE", type=path_of, help="picture of one face")
         add = parser.add_argument
         add("--json", action="store_true", help="print one JSON object")
         add(

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from serenbox.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
     Tool,
-    is_terminal,
     native_messages_hidden,
+    path_of,
     printable,
     write_line,
 )
+from serenbox.cli.table import style_for
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +49,7 @@ class CheckTool(Tool):
         parser.add_argument(
             "--config",
             metavar="FILE",
-            type=Path,
+            type=path_of,
             help="configuration to look at (default: /etc/serenbox/serenbox.toml, then, without "
             "sudo, your own)",
         )
@@ -59,7 +58,7 @@ class CheckTool(Tool):
     def run(self, args: argparse.Namespace) -> int:
         """Run all checks and print their answers as they come."""
         results = []
-        color = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+        color = style_for(sys.stdout).color
         for result in _answers(args):
             results.append(result)
             if not args.json:

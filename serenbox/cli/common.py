@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TextIO
 
 from serenbox.errors import SerenBoxError
@@ -133,8 +134,21 @@ class _Version(argparse.Action):
             found = version("serenbox")
         except PackageNotFoundError:
             found = "(not installed, running from a checkout)"
-        print(f"{parser.prog} {found}")
+        write_line(f"{parser.prog} {found}")
         parser.exit()
+
+
+def path_of(text: str) -> Path:
+    """Return the path that an argument names, for `type=` of argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: It is empty, as a variable of the shell may be: as a path that
+            would be the folder that one is in.
+
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty: give one, or leave this out")
+    return Path(text)
 
 
 def write_line(text: str) -> None:
@@ -218,7 +232,7 @@ class Progress:
     def __init__(self, total: int, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._total = total
-        self._on = total > 1 and is_terminal(self._stream)
+        self._on = total > 1 and obeys_escapes(self._stream)
 
     def show(self, number: int, name: str) -> None:
         """Say that the `number`th of all is being worked on."""
@@ -239,3 +253,8 @@ class Progress:
 def is_terminal(stream: TextIO | None) -> bool:
     """Tell whether a person looks at the stream; a closed one is no terminal."""
     return stream is not None and stream.isatty()
+
+
+def obeys_escapes(stream: TextIO | None) -> bool:
+    """Tell whether the stream is a terminal that moves its cursor and changes colors when told."""
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from serenbox.cli.common import EXIT_OK, Tool, UsageError, printable, write_line
+from serenbox.cli.common import EXIT_OK, Tool, UsageError, path_of, printable, write_line
 from serenbox.settings import (
     find_settings_file,
     read_settings,
@@ -41,7 +40,7 @@ class ConfigTool(Tool):
         what.add_argument(
             "--show", action="store_true", help="print every setting and where it comes from"
         )
-        parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="configuration")
+        parser.add_argument("file", metavar="FILE", nargs="?", type=path_of, help="configuration")
 
     def run(self, args: argparse.Namespace) -> int:
         """Print what was asked for."""

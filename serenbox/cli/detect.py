@@ -7,7 +7,6 @@ import json
 import math
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from serenbox.cli.annotated import free_path, prepare_folder
@@ -20,6 +19,7 @@ from serenbox.cli.common import (
     UsageError,
     is_terminal,
     native_messages_hidden,
+    path_of,
     write_line,
 )
 from serenbox.cli.inputs import STDIN, find_inputs
@@ -69,7 +69,7 @@ class DetectTool(Tool):
         add(
             "--annotate",
             metavar="DIR",
-            type=Path,
+            type=path_of,
             help="also write each picture with boxes and scores drawn into it to this folder; "
             "a name that is taken there gets a number",
         )

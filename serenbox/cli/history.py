@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from serenbox.cli.common import EXIT_FAILED, EXIT_OK, Tool, UsageError, write_line
+from serenbox.cli.common import EXIT_FAILED, EXIT_OK, Tool, UsageError, path_of, write_line
 from serenbox.cli.plots import check_plot, write_plot
 from serenbox.daemon.paths import Paths, state_candidates
 from serenbox.errors import HistoryError, ServiceError, reason_of
@@ -18,6 +17,7 @@ from serenbox.history.steps import QUARTER, Step, boundaries, gather, midnights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 _MOST_DAYS = 3650
 _MANY_DAYS = 14
@@ -54,9 +54,9 @@ class HistoryTool(Tool):
         add("--days", metavar="N", type=_days, help="how far back (default: 1; for --csv: all)")
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--csv", action="store_true", help="print a row per minute")
-        what.add_argument("--plot", metavar="OUT.png", type=Path, help="draw it")
+        what.add_argument("--plot", metavar="OUT.png", type=path_of, help="draw it")
         what.add_argument("--delete", action="store_true", help="remove all of it for good")
-        add("--file", metavar="FILE", type=Path, help="a history in place of this box's own")
+        add("--file", metavar="FILE", type=path_of, help="a history in place of this box's own")
 
     def run(self, args: argparse.Namespace) -> int:
         """Do what was asked for."""
@@ -78,6 +78,8 @@ class HistoryTool(Tool):
 
         if args.days:
             raise UsageError("--delete removes all of it: leave --days out")
+        if args.file and args.file.is_dir():
+            raise UsageError(f"{args.file}: it is a folder: name a file in it")
         if args.file and not exists(args.file):
             raise UsageError(f"{args.file}: there is no such history: check the name")
         path = args.file or _find()

@@ -20,6 +20,9 @@ SUFFIXES = (
 )
 """What a file in a folder must end in to count as a picture, in lower case."""
 
+_FOREIGN_SUFFIXES = (".heic", ".heif", ".avif")
+"""Photos that cannot be read: those of a folder are named all the same, to be told of."""
+
 
 @dataclass(slots=True)
 class Inputs:
@@ -38,10 +41,11 @@ class Inputs:
 def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
     """Expand folders and patterns.
 
-    A folder stands for the pictures in it and in all folders below, in the order of their names;
-    hidden files and folders are left out, and links to folders are not followed. A pattern
-    (`*`, `?`, `[...]`, `**`) stands for what a shell would make of it; it comes here when it was
-    quoted or the shell found nothing. Any other name stands for itself, whether there or not.
+    A folder stands for the pictures in it and in all folders below, in the order of their names,
+    also for photos in a format that cannot be read, so that none is missing silently; hidden files
+    and folders are left out, and links to folders are not followed. A pattern (`*`, `?`, `[...]`,
+    `**`) stands for what a shell would make of it; it comes here when it was quoted or the shell
+    found nothing. Any other name stands for itself, whether there or not.
 
     Args:
         names: The names given.
@@ -130,5 +134,5 @@ def _walk(folder: str, skip: Path | None, problems: list[str]) -> Iterator[str]:
             if not name.startswith(".") and Path(place, name).resolve() != skip
         )
         for name in sorted(files):
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+            if not name.startswith(".") and name.lower().endswith((*SUFFIXES, *_FOREIGN_SUFFIXES)):
                 yield str(Path(place, name))

@@ -34,6 +34,17 @@ COMMANDS = {
 }
 """Every command by its name, in the order in which they are listed."""
 
+_ELSEWHERE = {
+    "detect": "serenbox-detect",
+    "help": "serenbox --help",
+    "version": "serenbox --version",
+    "start": "sudo systemctl start serenbox",
+    "stop": "sudo systemctl stop serenbox",
+    "restart": "sudo systemctl restart serenbox",
+    "reload": "sudo systemctl reload serenbox",
+}
+"""Words that people try, and what does it."""
+
 
 class Overview(Tool):
     """Sense the mood of whoever sits before the camera, on this device alone."""
@@ -45,19 +56,24 @@ class Overview(Tool):
         parser.usage = "serenbox COMMAND [ARGUMENT ...]"
         width = max(map(len, COMMANDS))
         listed = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-        last = "`serenbox COMMAND --help` tells more about each."
-        parser.epilog = "\n".join(["commands:", *listed, "", last])
+        last = ["`serenbox COMMAND --help` tells more about each.", "Photos: `serenbox-detect`."]
+        parser.epilog = "\n".join(["commands:", *listed, "", *last])
         parser.add_argument("command", metavar="COMMAND", nargs="?", help="one of those below")
 
     def run(self, args: argparse.Namespace) -> int:
         """Say what is wrong: with the right command this tool is not called."""
         if args.command is None:
             raise UsageError("the command comes first: serenbox COMMAND --debug")
-        import difflib
+        raise UsageError(f"there is no command '{args.command}': {_hint(args.command)}")
 
-        nearest = difflib.get_close_matches(args.command[:60], COMMANDS, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(COMMANDS)}"
-        raise UsageError(f"there is no command '{args.command}': {hint}")
+
+def _hint(word: str) -> str:
+    if word in _ELSEWHERE:
+        return f"say `{_ELSEWHERE[word]}`"
+    import difflib
+
+    nearest = difflib.get_close_matches(word[:60], COMMANDS, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(COMMANDS)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from serenbox.cli.common import (
@@ -14,6 +13,7 @@ from serenbox.cli.common import (
     Tool,
     UsageError,
     native_messages_hidden,
+    path_of,
     printable,
     write_line,
 )
@@ -25,6 +25,7 @@ from serenbox.settings import find_settings_file, load_settings, with_overrides
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from serenbox.cameras.base import Camera, Frame
     from serenbox.cameras.recording import Recording
@@ -55,18 +56,23 @@ class ReplayTool(Tool):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         add = parser.add_argument
-        add("file", metavar="FILE", type=Path, help="video, or folder of pictures")
+        add("file", metavar="FILE", type=path_of, help="video, or folder of pictures")
         add("--json", action="store_true", help="print one JSON object")
         add(
             "--cropped",
             action="store_true",
             help="each picture is a face already (as in FER2013): do not search for faces",
         )
-        add("--plot", metavar="OUT.png", type=Path, help="also draw scores and moods over time")
-        add("--config", metavar="FILE", type=Path, help="configuration in place of the usual one")
+        add("--plot", metavar="OUT.png", type=path_of, help="also draw scores and moods over time")
+        add(
+            "--config",
+            metavar="FILE",
+            type=path_of,
+            help="configuration to use instead of the usual",
+        )
         add(
             "--set",
-            metavar="KEY=VALUE",
+            metavar="TABLE.KEY=VALUE",
             action="append",
             default=[],
             help="a setting to try, such as mood.smoothing=1.5; may be repeated",
@@ -143,7 +149,7 @@ _MOST_FAILURES = 100  # unreadable frames in a row: the rest of the recording is
 
 
 def parse_assignment(text: str) -> tuple[str, object]:
-    """Return name and value of `KEY=VALUE`; the value as in TOML, or else as a text without quotes.
+    """Return `TABLE.KEY` and the value of an assignment: as in TOML, or else as a plain text.
 
     Raises:
         UsageError: There is no `=`.
@@ -151,7 +157,7 @@ def parse_assignment(text: str) -> tuple[str, object]:
     """
     name, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"--set {text}: write it as KEY=VALUE, such as mood.smoothing=1.5")
+        raise UsageError(f"--set {text}: write it as TABLE.KEY=VALUE, such as mood.smoothing=1.5")
     try:
         parsed = tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):  # no TOML, or beyond Python's limits

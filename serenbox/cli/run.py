@@ -11,10 +11,17 @@ import math
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
-from serenbox.cli.common import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Tool, flush_output, write_line
+from serenbox.cli.common import (
+    EXIT_FAILED,
+    EXIT_OK,
+    EXIT_USAGE,
+    Tool,
+    flush_output,
+    path_of,
+    write_line,
+)
 from serenbox.daemon.lock import ServiceLock
 from serenbox.daemon.logs import fill_standard_descriptors, set_up_logging
 from serenbox.daemon.memory import lock_memory, warn_of_swap
@@ -58,7 +65,7 @@ class RunTool(Tool):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         add = parser.add_argument
-        add("--config", metavar="FILE", type=Path, help="configuration (TOML)")
+        add("--config", metavar="FILE", type=path_of, help="configuration (TOML)")
         add("--camera", metavar="SOURCE", help="the same as --set camera.source=SOURCE")
         add(
             "--set",

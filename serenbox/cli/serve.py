@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import sys
@@ -14,8 +15,6 @@ from serenbox.installed import how_to_install
 from serenbox.server.settings import ServerSettings, settings_from, with_texts
 
 if TYPE_CHECKING:
-    import argparse
-
     from serenbox.server.process import Listening
 
 _DEFAULT_PORT = 8080
@@ -47,12 +46,12 @@ class ServeTool(Tool):
         add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
         add(
             "--port",
-            type=int,
+            type=_whole,
             help=f"port to listen on (default: $PORT, else {_DEFAULT_PORT})",
         )
         add(
             "--workers",
-            type=int,
+            type=_whole,
             metavar="N",
             help="processes, each with a model of its own (default: as many as there are cores)",
         )
@@ -112,6 +111,13 @@ def _listening(args: argparse.Namespace) -> Listening:
     if not 1 <= workers <= 256:
         raise UsageError(f"--workers is {workers}, and must be from 1 to 256")
     return Listening(args.host, port, workers)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not '{text}'") from None
 
 
 def _environment_port() -> int:

@@ -49,6 +49,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def _total(text: str) -> int:
+    if text.strip() not in {"1", "100"}:
+        raise ValueError("must be 1 or 100")
+    return int(text)
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
@@ -92,7 +98,7 @@ class ServerSettings:
     )
     total: int = _setting(
         100,
-        _number(1, 100, whole=True),
+        _total,
         "N",
         "what the seven numbers of /predict sum to: 100, as percentages, or 1",
     )
