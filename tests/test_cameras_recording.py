@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -159,6 +160,16 @@ def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(CameraError, match="no pictures in this folder"):
         open_recording(folder, FAST)
+
+
+def test_a_film_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_text("root may read it whatever its permissions are")
+    monkeypatch.setattr(os, "access", lambda path, _: str(path) != str(film))
+    with pytest.raises(CameraError, match=r"film\.mp4: it cannot be read \(Permission denied\)"):
+        open_recording(film, FAST)
 
 
 def test_a_film_that_was_cut_off_says_so_once(tmp_path: Path) -> None:

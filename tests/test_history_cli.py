@@ -315,6 +315,9 @@ def test_one_that_cannot_be_removed(
         (("--plot", "x.jpg"), "ends in .png"),
         (("--file", "gone.db"), "gone.db: the history cannot be read (No such file or directory)"),
         (("--delete", "--file", "gone.db"), "gone.db: there is no such history"),
+        (("--file", "/"), "/: it is a folder: name a file in it"),
+        (("--delete", "--file", "/"), "/: it is a folder: name a file in it"),
+        (("--delete", "--file", ".."), "..: it is a folder: name a file in it"),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(

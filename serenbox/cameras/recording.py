@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -245,6 +247,11 @@ class VideoFile:
         # An absolute path, so that FFmpeg takes no name for a protocol.
         path = str(self._path.absolute())
         capture = open_capture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        if capture is None and not os.access(path, os.R_OK):  # OpenCV does not tell why
+            raise CameraError(
+                f"{self._path}: it cannot be read ({os.strerror(errno.EACCES)}): check its "
+                "permissions"
+            )
         if capture is None:
             raise CameraError(
                 f"{self._path}: OpenCV cannot read this as a video: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -82,9 +83,11 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         # Looked at, not opened: that tells why not in better words than SQLite, and closing a file
         # would take away the locks that this process has on it (https://sqlite.org/howtocorrupt.html).
-        path.stat()
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
         raise HistoryError(f"{path}: the history cannot be read ({error.strerror})") from error
+    if is_folder:  # SQLite would speak of the disk
+        raise HistoryError(f"{path}: it is a folder: name a file in it")
     try:
         with damage_told(path), closing(_open_for_reading(path)) as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA:
