@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from typing import TYPE_CHECKING, Any
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +22,10 @@ from serenbox.cli import bench
 from serenbox.cli.bench import BenchTool
 from serenbox.cli.common import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from serenbox.face_finder import FaceFinder
+from tests.daemon_process import wait_for
 from tests.mosquitto import required_program
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).parent.parent
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -42,6 +47,18 @@ def test_frames(capsys: pytest.CaptureFixture[str]) -> None:
     well = all(figure["verdict"] == "ok" for figure in found["figures"].values())
     assert code == (EXIT_OK if well else EXIT_FAILED)
     assert found["ok"] == well
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+def test_nothing_stays_behind_when_it_is_ended(tmp_path: Path, how: signal.Signals) -> None:
+    command = [sys.executable, "-m", "serenbox", "bench", "--only", "memory"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}
+    ) as process:
+        wait_for(lambda: list(tmp_path.glob("serenbox-bench-*/face.avi")), "the film it makes")
+        process.send_signal(how)
+        assert process.wait(60) == 128 + how
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stages_make_up_the_whole(capsys: pytest.CaptureFixture[str]) -> None:

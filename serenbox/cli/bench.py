@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import math
 import os
 import platform
+import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from serenbox.bench.figures import Report, as_json, as_table
 from serenbox.cli.common import (
@@ -24,7 +26,12 @@ from serenbox.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
     from serenbox.runtime_names import RuntimeName
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 _PARTS = ("frames", "broker", "memory", "start", "idle")
 
@@ -87,10 +94,27 @@ class BenchTool(Tool):
     def run(self, args: argparse.Namespace) -> int:
         """Measure everything that was asked for, and print it."""
         _load_numpy()
-        with tempfile.TemporaryDirectory(prefix="serenbox-bench-") as folder:
+        with _ended_in_order(), tempfile.TemporaryDirectory(prefix="serenbox-bench-") as folder:
             report = _measure(args, Path(folder))
         write_line(as_json(report) if args.json else as_table(report))
         return EXIT_OK if report.well else EXIT_FAILED
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let whatever ends it remove its folder first, for that holds the photo, and its processes."""
+
+    def end(number: int, _: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    heeded = [each for each in _ENDING if signal.getsignal(each) is signal.SIG_DFL]  # not nohup's
+    for each in heeded:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in heeded:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _load_numpy() -> None:
