@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_DRAWS = 20
+"""How often as many others are asked."""
+
 
 def one_against_others(votes: NDArray[np.number[Any]]) -> float:
     """Return how often one annotator agrees with the majority of the others.
@@ -37,7 +40,7 @@ def one_against_others(votes: NDArray[np.number[Any]]) -> float:
     return float((agreed / votes.sum(axis=1)).mean())
 
 
-def majority_again(votes: NDArray[np.number[Any]], *, draws: int = 20, seed: int = 0) -> float:
+def majority_again(votes: NDArray[np.number[Any]]) -> float:
     """Return how often the majority would be the same, had as many others been asked.
 
     Each new annotator is drawn from the shares of the votes that were given (the bootstrap of
@@ -45,18 +48,16 @@ def majority_again(votes: NDArray[np.number[Any]], *, draws: int = 20, seed: int
 
     Args:
         votes: (n, k) counts by face and emotion.
-        draws: How often to ask anew.
-        seed: Of the draws.
 
     Returns:
         The mean over faces and draws, 0 to 1.
 
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     counts = votes.sum(axis=1).astype(np.int64)
     shares = votes.astype(np.float64) / counts[:, np.newaxis]
     majority = votes.argmax(axis=1)
     same = [
-        (rng.multinomial(counts, shares).argmax(axis=1) == majority).mean() for _ in range(draws)
+        (rng.multinomial(counts, shares).argmax(axis=1) == majority).mean() for _ in range(_DRAWS)
     ]
     return float(np.mean(same))

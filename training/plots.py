@@ -123,7 +123,6 @@ def draw_answers(
     images: NDArray[np.uint8],
     scores: NDArray[np.float32],
     truth: NDArray[np.int64],
-    count: int = ACROSS,
 ) -> bytes:
     """Draw the first faces above the bars of their scores; gives a PNG file.
 
@@ -131,10 +130,9 @@ def draw_answers(
         images: (n, 48, 48) grey pixels.
         scores: (n, 7) in the order of `EMOTIONS`.
         truth: (n,) index into `EMOTIONS`; its bar is dark.
-        count: how many faces.
 
     """
-    count = min(count, len(images))
+    count = min(ACROSS, len(images))
     figure = Figure(figsize=(1.6 * count, 3.4), layout="constrained")
     grid = figure.subplots(2, count, squeeze=False)
     for column in range(count):
@@ -239,7 +237,6 @@ def draw_mistakes(
     images: NDArray[np.uint8],
     scores: NDArray[np.float32],
     truth: NDArray[np.int64],
-    count: int = 3 * ACROSS,
 ) -> bytes:
     """Draw the wrong answers that were surest, the surest first; gives a PNG file.
 
@@ -247,10 +244,9 @@ def draw_mistakes(
         images: (n, 48, 48) grey pixels.
         scores: (n, 7) in the order of `EMOTIONS`.
         truth: (n,) index into `EMOTIONS`.
-        count: how many, at most.
 
     """
-    hardest = surest_mistakes(scores, truth)[:count]
+    hardest = surest_mistakes(scores, truth)[: 3 * ACROSS]
     if not len(hardest):
         return draw_faces(images[:1], ["no mistake"])
     titles = [

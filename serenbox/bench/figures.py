@@ -105,11 +105,7 @@ def _stage_lines(stages: Mapping[str, Percentiles]) -> Sequence[str]:
 
 
 def _figure_line(figure: Figure, width: int) -> str:
-    measured = "not measured" if figure.value is None else _amount(figure.value, figure.unit, 2)
+    measured = "not measured" if figure.value is None else f"{figure.value:.2f} {figure.unit}"
     limit = f"{figure.limit:g} {figure.unit}"
     line = f"{figure.what:<{width}}  {measured:>12}  {limit:>12}  {_SIGN[figure.verdict]:<4}"
     return f"{line}  {printable(figure.note)}".rstrip()
-
-
-def _amount(value: float, unit: str, digits: int) -> str:
-    return f"{value:.{digits}f} {unit}"

@@ -2,7 +2,3 @@
 
 `open_camera` in `select` opens what the settings name; `listing` tells which cameras there are.
 """
-
-from serenbox.cameras.base import Camera, Frame
-
-__all__ = ["Camera", "Frame"]

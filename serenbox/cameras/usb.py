@@ -105,18 +105,13 @@ class UsbCamera(CameraBase):
         self._capture.release()
 
 
-def users(device: Path, processes: Path = Path("/proc")) -> list[str]:
+def users(device: Path) -> list[str]:
     """Name the other processes that have a device open, such as `motion (process 123)`.
 
     Without root only those of the same user can be seen.
-
-    Args:
-        device: The device's node.
-        processes: Where the kernel shows processes.
-
     """
     found = []
-    for folder in sorted(processes.glob("[0-9]*"), key=lambda path: int(path.name)):
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         if folder.name != str(os.getpid()) and _has_open(folder, device):
             try:
                 name = (folder / "comm").read_text(errors="replace").strip()

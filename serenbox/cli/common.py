@@ -229,10 +229,9 @@ def native_messages_hidden(*, show: bool = False) -> Iterator[None]:
 class Progress:
     """One line on a terminal that says how far the work is; silent anywhere else."""
 
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+    def __init__(self, total: int) -> None:
         self._total = total
-        self._on = total > 1 and obeys_escapes(self._stream)
+        self._on = total > 1 and obeys_escapes(sys.stderr)
 
     def show(self, number: int, name: str) -> None:
         """Say that the `number`th of all is being worked on."""
@@ -240,14 +239,14 @@ class Progress:
             import shutil
 
             text = f"[{number}/{self._total}] {printable(name)}"
-            self._stream.write("\r\x1b[K" + text[: shutil.get_terminal_size().columns - 1])
-            self._stream.flush()
+            sys.stderr.write("\r\x1b[K" + text[: shutil.get_terminal_size().columns - 1])
+            sys.stderr.flush()
 
     def clear(self) -> None:
         """Take the line away, to print something else."""
         if self._on:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 def is_terminal(stream: TextIO | None) -> bool:

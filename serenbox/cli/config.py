@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from serenbox.cli.common import EXIT_OK, Tool, UsageError, path_of, printable, write_line
@@ -57,7 +56,3 @@ class ConfigTool(Tool):
         else:
             write_line(f"{printable(str(file.path))}: OK")
         return EXIT_OK
-
-
-if __name__ == "__main__":
-    sys.exit(ConfigTool().main())

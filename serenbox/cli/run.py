@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from serenbox.cli.common import (
@@ -191,7 +190,3 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number above 0, not '{text}'")
     return seconds
-
-
-if __name__ == "__main__":
-    sys.exit(RunTool().main())

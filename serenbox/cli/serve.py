@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, ClassVar
 
@@ -125,7 +124,3 @@ def _environment_port() -> int:
     if not text.isdecimal() or len(text) > len("65535"):
         raise UsageError(f"$PORT is '{text}', and must be a number: set it right or give --port")
     return int(text)
-
-
-if __name__ == "__main__":
-    sys.exit(ServeTool().main())

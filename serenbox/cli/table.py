@@ -34,7 +34,7 @@ class Style:
     color: bool = False
 
 
-def style_for(stream: TextIO | None, environment: Mapping[str, str] = os.environ) -> Style:
+def style_for(stream: TextIO | None) -> Style:
     """Choose the style for a stream.
 
     Color is only for terminals, and not if NO_COLOR (https://no-color.org) is set to anything but
@@ -47,9 +47,7 @@ def style_for(stream: TextIO | None, environment: Mapping[str, str] = os.environ
     else:
         blocks = True
     color = (
-        is_terminal(stream)
-        and not environment.get("NO_COLOR")
-        and environment.get("TERM") != "dumb"
+        is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )
     return Style(blocks=blocks, color=color)
 

@@ -72,10 +72,9 @@ def socket_candidates(environment: Mapping[str, str] | None = None) -> list[Path
     return list(dict.fromkeys(Paths(folder, folder).socket for folder in folders))
 
 
-def state_candidates(environment: Mapping[str, str] | None = None) -> list[Path]:
+def state_candidates() -> list[Path]:
     """Return where a service may keep its state: this user's first, then the system's."""
-    environment = os.environ if environment is None else environment
-    return list(dict.fromkeys((_state(environment), SYSTEM_STATE)))
+    return list(dict.fromkeys((_state(os.environ), SYSTEM_STATE)))
 
 
 def make_runtime_folder(folder: Path) -> None:

@@ -70,8 +70,8 @@ class Service:
         waker: Waker,
         signals: Signals,
         *,
-        adopted: Callable[[Settings], None] = lambda _: None,
-        seconds: float | None = None,
+        adopted: Callable[[Settings], None],
+        seconds: float | None,
     ) -> None:
         self._settings = settings
         self._adopted = adopted

@@ -40,18 +40,17 @@ def camera_problem(running: Mapping[str, Any] | None) -> str:
     return str(running.get("problem") or "")
 
 
-def as_told(found: Result, problem: str, mend: str = LOOK) -> Result:
+def as_told(found: Result, problem: str) -> Result:
     """Return what a check has found, or the service's problem where it has found less.
 
     Args:
         found: What the check has found from outside.
         problem: What the service says; empty where nothing is wrong.
-        mend: The command to give where the check has none.
 
     """
     if found.state == "fail" or not problem:
         return found
-    return Result(found.name, "fail", problem, found.mend or mend)
+    return Result(found.name, "fail", problem, found.mend or LOOK)
 
 
 def check_other_outputs(running: Mapping[str, Any] | None) -> Iterator[Result]:

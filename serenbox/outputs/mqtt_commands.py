@@ -35,13 +35,12 @@ class CommandReader:
 
     Args:
         act: Called with `pause` or `resume`.
-        limit: How often the rest is logged.
 
     """
 
-    def __init__(self, act: Callable[[str], None], limit: RateLimit | None = None) -> None:
+    def __init__(self, act: Callable[[str], None]) -> None:
         self._act = act
-        self._limit = limit or RateLimit(60.0)
+        self._limit = RateLimit(60.0)
         self.ignored = 0
 
     def receive(self, payload: bytes, *, retained: bool) -> None:

@@ -20,18 +20,16 @@ minutes: who is that far behind wants the newest ones."""
 class Mailbox:
     """Messages for an output's thread, in the order in which they came.
 
-    Of moods and statistics only the latest waits. Of events all do, up to a limit; then the oldest
-    one goes. A closed mailbox takes nothing.
+    Of moods and statistics only the latest waits. Of events all do, up to `EVENT_LIMIT`; then the
+    oldest one goes. A closed mailbox takes nothing.
 
     Args:
         wake: Called, in the caller's thread and without waiting, when there is something to take.
-        event_limit: Events that wait at most.
 
     """
 
-    def __init__(self, wake: Callable[[], None], event_limit: int = EVENT_LIMIT) -> None:
+    def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._limit = event_limit
         self._lock = threading.Lock()
         self._waiting: OrderedDict[object, tuple[Kind, Mapping[str, Any]]] = OrderedDict()
         self._events: deque[object] = deque()
@@ -93,7 +91,7 @@ class Mailbox:
             self._dropped += events
 
     def _forget_oldest_event(self) -> None:
-        if len(self._events) >= self._limit:
+        if len(self._events) >= EVENT_LIMIT:
             del self._waiting[self._events.popleft()]
             self._dropped += 1
 
