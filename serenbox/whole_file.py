@@ -1,4 +1,4 @@
-"""Writes a file so that nobody ever finds a part of it."""
+"""Writes files so that nobody ever finds a part of one, and folders so that they last."""
 
 from __future__ import annotations
 
@@ -31,3 +31,17 @@ def write_whole(path: Path, content: bytes) -> None:
         hidden.replace(path)
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that which files are in a folder outlasts a loss of power.
+
+    Raises:
+        OSError: It cannot be opened, or the disk fails.
+
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING
 
 from serenbox.errors import reason_of
+from serenbox.whole_file import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,12 +70,4 @@ class PausedFlag:
                 self._path.unlink()
             except (FileNotFoundError, NotADirectoryError):
                 return
-        _sync(self._path.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(self._path.parent)

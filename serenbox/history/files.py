@@ -9,6 +9,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from serenbox.whole_file import sync_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -54,7 +56,7 @@ def set_aside(path: Path, wall: float) -> Path:
     # The database goes last: interrupted in between, it is still found damaged.
     for file in reversed(database_files(path)):
         file.rename(aside.with_name(aside.name + file.name.removeprefix(path.name)))
-    _sync_folder(path)
+    sync_folder(path.parent)
     for file in earlier:
         if not file.name.startswith(aside.name):
             erase(file)
@@ -73,7 +75,7 @@ def delete_files(path: Path) -> int:
     for file in found:
         erase(file)
     if found:
-        _sync_folder(path)
+        sync_folder(path.parent)
     return size
 
 
@@ -104,14 +106,6 @@ def _overwrite(file: Path) -> None:
         left = os.fstat(handle).st_size
         while left > 0:
             left -= os.write(handle, bytes(min(left, _CHUNK)))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
         os.fsync(handle)
     finally:
         os.close(handle)
