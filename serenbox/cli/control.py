@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from serenbox.cli.common import EXIT_FAILED, EXIT_OK, Tool, write_line
 from serenbox.daemon.control import ask_service
-from serenbox.daemon.paths import socket_candidates
 from serenbox.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class PauseTool(ControlTool):
     def talk(self, args: argparse.Namespace) -> None:
         """Pause, and wait for the camera to be closed."""
         del args
-        answer = _ask("pause")
+        answer = ask_service("pause")
         remembered = answer.get("remembered", True)
         deadline = time.monotonic() + _PATIENCE
         while answer["state"] != "paused":
@@ -72,7 +71,7 @@ class PauseTool(ControlTool):
                     "sure, with `sudo systemctl stop serenbox`"
                 )
             time.sleep(0.05)
-            answer = _ask("status")
+            answer = ask_service("status")
         if not remembered:
             raise ServiceError(
                 "paused: the camera is closed, but a restart would open it again, for this could "
@@ -92,7 +91,7 @@ class ResumeTool(ControlTool):
     def talk(self, args: argparse.Namespace) -> None:
         """Resume."""
         del args
-        if not _ask("resume").get("remembered", True):
+        if not ask_service("resume").get("remembered", True):
             raise ServiceError(
                 "resumed: the camera is being opened, but a restart would close it again, for this "
                 "could not be written down: see the service's log"
@@ -117,7 +116,7 @@ class StatusTool(ControlTool):
 
     def talk(self, args: argparse.Namespace) -> None:
         """Ask and print."""
-        answer = _ask("status")
+        answer = ask_service("status")
         write_line(json.dumps(answer) if args.json else describe(answer))
 
 
@@ -137,10 +136,6 @@ def describe(status: dict[str, Any]) -> str:
     ]
     rows += [(name, _output(health)) for name, health in status["outputs"].items()]
     return "\n".join(f"{name:<8}  {text}" for name, text in rows if text)
-
-
-def _ask(request: str) -> dict[str, Any]:
-    return ask_service(request, socket_candidates())
 
 
 def _mood(status: dict[str, Any]) -> str | None:

@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from serenbox.daemon.paths import socket_candidates
 from serenbox.errors import NoServiceError, ServiceError, reason_of
 
 if TYPE_CHECKING:
@@ -116,12 +117,15 @@ class ControlServer:
             client.close()
 
 
-def ask_service(request: str, paths: Sequence[Path], timeout: float = 5.0) -> dict[str, Any]:
+def ask_service(
+    request: str, paths: Sequence[Path] | None = None, timeout: float = 5.0
+) -> dict[str, Any]:
     """Send a request to the service that runs and return its answer.
 
     Args:
         request: A word that the service knows.
-        paths: Where it may listen; the first that answers is taken.
+        paths: Where it may listen, in place of `socket_candidates`; the first that answers is
+            taken.
         timeout: Seconds to wait for the answer.
 
     Raises:
@@ -129,6 +133,7 @@ def ask_service(request: str, paths: Sequence[Path], timeout: float = 5.0) -> di
         ServiceError: It may not be talked to, does not answer, or refuses.
 
     """
+    paths = socket_candidates() if paths is None else paths
     for path in paths:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             connection.settimeout(timeout)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from serenbox.daemon.control import ask_service
-from serenbox.daemon.paths import socket_candidates
 from serenbox.doctor.reach import LOCAL, Reach
 from serenbox.doctor.result import Result
 from serenbox.doctor.running import LOOK
@@ -60,7 +59,7 @@ def check_broker(
 def ask_running() -> dict[str, Any] | None:
     """Ask the service that runs how it is; None where none answers."""
     try:
-        return ask_service("status", socket_candidates())
+        return ask_service("status")
     except ServiceError:
         return None
 

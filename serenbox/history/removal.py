@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 from serenbox.daemon.control import ask_service
-from serenbox.daemon.paths import socket_candidates
 from serenbox.errors import HistoryError, NoServiceError, reason_of
 from serenbox.history.database import is_open_elsewhere
 from serenbox.history.files import database_files, delete_files, files_set_aside
@@ -69,18 +68,18 @@ def remove(path: Path) -> None:
 def _served(path: Path) -> bool:
     """Tell whether a service runs that writes to this file."""
     try:
-        file = _history_of(_ask("status")).get("file")
+        file = _history_of(ask_service("status")).get("file")
     except NoServiceError:
         return False
     return file is not None and os.path.realpath(path) == os.path.realpath(file)
 
 
 def _have_removed(path: Path) -> None:
-    wanted = _ask("delete history").get("deletions")
+    wanted = ask_service("delete history").get("deletions")
     if wanted is None:
         raise HistoryError(f"{path}: the service has just stopped keeping it: try again")
     began = time.monotonic()
-    while (history := _history_of(_ask("status"))).get("deletions", 0) < wanted:
+    while (history := _history_of(ask_service("status"))).get("deletions", 0) < wanted:
         waited, problem = time.monotonic() - began, history.get("problem")
         if waited > (_DOUBT if problem else _PATIENCE):
             why = problem or f"it takes longer than {_PATIENCE:g} s"
@@ -91,7 +90,3 @@ def _have_removed(path: Path) -> None:
 def _history_of(status: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = status["outputs"].get("history", {})
     return found
-
-
-def _ask(request: str) -> dict[str, Any]:
-    return ask_service(request, socket_candidates())
