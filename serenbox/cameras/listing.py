@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serenbox.errors import CameraError
+from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -65,8 +66,8 @@ def usb_cameras(sysfs: Path = _SYSFS) -> list[CameraInfo]:
     for node in sorted(sysfs.glob("video*"), key=lambda path: _number(path.name)):
         place = os.path.realpath(node)
         # A camera's further nodes, of index 1 and up, give metadata or other formats.
-        if ("/usb" in place or "/virtual/" in place) and _read(node / "index") in {"", "0"}:
-            found.append(CameraInfo(f"/dev/{node.name}", _read(node / "name") or "camera"))
+        if ("/usb" in place or "/virtual/" in place) and text_of(node / "index") in {"", "0"}:
+            found.append(CameraInfo(f"/dev/{node.name}", text_of(node / "name") or "camera"))
     return found
 
 
@@ -96,10 +97,3 @@ def import_picamera2() -> ModuleType:
 
 def _number(name: str) -> int:
     return int(re.sub(r"\D", "", name) or 0)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from serenbox.cameras.base import CameraBase, time_taken
 from serenbox.cameras.opencv import open_capture
 from serenbox.errors import CameraError, CameraTimeoutError
+from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
     import cv2
@@ -113,11 +114,8 @@ def users(device: Path) -> list[str]:
     found = []
     for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         if folder.name != str(os.getpid()) and _has_open(folder, device):
-            try:
-                name = (folder / "comm").read_text(errors="replace").strip()
-            except OSError:  # it has just ended
-                continue
-            found.append(f"{name} (process {folder.name})")
+            name = text_of(folder / "comm")
+            found += [f"{name} (process {folder.name})"] if name else []  # else it has just ended
     return found
 
 

@@ -24,6 +24,7 @@ from serenbox.cli.common import (
     path_of,
     write_line,
 )
+from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,19 +178,10 @@ def _machine() -> dict[str, Any]:
 
 def _model() -> str:
     """Return what the machine calls itself, else its processor."""
-    try:
-        return Path("/proc/device-tree/model").read_text().strip("\0 \n")
-    except OSError:
-        return _processor() or "an unknown processor"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
+    board = text_of(Path("/proc/device-tree/model")).rstrip("\0")
+    lines = text_of(Path("/proc/cpuinfo")).splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    return next(filter(None, [board, *names, platform.processor()]), "an unknown processor")
 
 
 def _count(text: str) -> int:

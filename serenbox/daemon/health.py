@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from serenbox.system_text import text_of
+
 _TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
 _THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 _MEMORY = Path("/proc/self/statm")
@@ -16,32 +18,23 @@ soft temperature limit. The upper half tells what happened since it started."""
 
 def temperature_c(path: Path = _TEMPERATURE) -> float | None:
     """Return the processor's temperature, degrees Celsius; None where nobody tells."""
-    text = _read(path)
     try:
-        return int(text) / 1000
+        return int(text_of(path)) / 1000
     except ValueError:
         return None
 
 
 def throttled(path: Path = _THROTTLED) -> bool | None:
     """Tell whether heat or low voltage slows the processor now; None where nobody tells."""
-    text = _read(path)
     try:
-        return bool(int(text, 16) & _SLOWED_NOW)
+        return bool(int(text_of(path), 16) & _SLOWED_NOW)
     except ValueError:
         return None
 
 
 def memory_mb(path: Path = _MEMORY) -> float:
     """Return the resident memory of this process, millions of bytes; 0 where nobody tells."""
-    fields = _read(path).split()
+    fields = text_of(path).split()
     if len(fields) < 2 or not fields[1].isdecimal():
         return 0.0
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

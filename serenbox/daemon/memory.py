@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import logging
 import resource
 from pathlib import Path
+
+from serenbox.system_text import text_of
 
 _log = logging.getLogger("serenbox.memory")
 
@@ -30,7 +31,7 @@ def lock_memory() -> bool:
 
 def warn_of_swap(swaps: Path = Path("/proc/swaps"), devices: Path = Path("/sys/block")) -> None:
     """Say once where pages may be written to, of a process whose memory is not locked."""
-    found = [name for name in swap_names(_text(swaps)) if not _in_memory(name, devices)]
+    found = [name for name in swap_names(text_of(swaps)) if not _in_memory(name, devices)]
     if found:
         _log.warning(
             "parts of pictures may be written to the swap %s, which the installed service "
@@ -49,10 +50,4 @@ def _in_memory(swap: str, devices: Path) -> bool:
     """Tell whether a swap is compressed memory (zram) that is never written to a disk."""
     name = Path(swap).name
     # Empty where the kernel cannot write it back at all.
-    return name.startswith("zram") and _text(devices / name / "backing_dev") in {"", "none"}
-
-
-def _text(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        return path.read_text("utf-8", "replace").strip()
-    return ""
+    return name.startswith("zram") and text_of(devices / name / "backing_dev") in {"", "none"}

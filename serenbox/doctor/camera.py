@@ -14,6 +14,7 @@ from serenbox.cameras.listing import import_picamera2, usb_cameras
 from serenbox.doctor.reach import Reach
 from serenbox.doctor.result import Result
 from serenbox.errors import CameraError, reason_of
+from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +47,7 @@ class CameraNode:
 def find_cameras(roots: Roots) -> list[CameraNode]:
     """Return the cameras that the kernel has nodes of: those of the Raspberry Pi first."""
     folder = roots.sys / "class" / "video4linux"
-    names = {path.parent.name: _text(path) for path in sorted(folder.glob("video*/name"))}
+    names = {path.parent.name: text_of(path) for path in sorted(folder.glob("video*/name"))}
     found = [
         CameraNode(roots.dev / node, name, "pi")
         for node, name in names.items()
@@ -214,10 +215,3 @@ def _group_name(gid: int) -> str:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return str(gid)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace").strip()
-    except OSError:
-        return ""  # unplugged while we look

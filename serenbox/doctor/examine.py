@@ -22,6 +22,7 @@ from serenbox.doctor.running import (
     output_problem,
 )
 from serenbox.models import EMOTION_MODEL
+from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,17 +92,10 @@ def _camera(source: str, roots: Roots, person: Person, reach: Reach, edit: str) 
     if camera.needs_pi(source, cameras):
         yield camera.check_picamera2()
         yield camera.check_dma_heap(roots, person)
-        yield camera.check_cma(_text(roots.proc / "meminfo"))
+        yield camera.check_cma(text_of(roots.proc / "meminfo"))
 
 
 def _state_folder() -> Path:
     if os.geteuid() == 0 and SYSTEM_STATE.exists():
         return SYSTEM_STATE
     return service_paths().state
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("ascii", "replace")
-    except OSError:
-        return ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from serenbox.doctor.systemd import ask_systemctl, runs_here
+from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,11 +92,7 @@ def _networks(text: str) -> Iterator[Network]:
 
 def _lines(path: Path) -> Iterator[list[str]]:
     """Return the words of each line that has two or more, without comments."""
-    try:
-        text = path.read_text("utf-8", "replace")
-    except OSError:
-        return
-    for line in text.splitlines():
+    for line in text_of(path).splitlines():
         words = line.partition("#")[0].split()
         if len(words) > 1:
             yield words

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from serenbox.daemon.health import temperature_c
 from serenbox.doctor.result import Result
+from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
     from serenbox.doctor.result import State
@@ -34,7 +35,7 @@ def check_temperature(roots: Roots) -> Result:
     for folder in sorted((roots.sys / "class" / "thermal").glob("thermal_zone*")):
         degrees = temperature_c(folder / "temp")
         if degrees is not None:
-            zones.append((_kind(folder), degrees))
+            zones.append((text_of(folder / "type") or folder.name, degrees))
     if not zones:
         return Result("temperature", "ok", "this machine does not tell")
     processor = [zone for zone in zones if "cpu" in zone[0]]
@@ -106,10 +107,3 @@ def judge_room(free: int, folder: Path) -> Result:
         return Result("disk", "ok", seen)
     state: State = "fail" if free < _NO_ROOM else "warn"
     return Result("disk", state, seen, "sudo apt clean && sudo journalctl --vacuum-size=50M")
-
-
-def _kind(zone: Path) -> str:
-    try:
-        return (zone / "type").read_text("ascii", "replace").strip()
-    except OSError:
-        return zone.name

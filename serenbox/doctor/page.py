@@ -10,6 +10,7 @@ from serenbox.doctor.result import Result
 from serenbox.doctor.systemd import DROP_INS, UNIT, command_that_adds
 from serenbox.errors import SettingsError
 from serenbox.installed import install_command
+from serenbox.system_text import text_of
 from serenbox.web.access import CREDENTIAL, VARIABLE, is_loopback, read_token
 from serenbox.web.output import PACKAGES
 
@@ -66,11 +67,6 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
 
 
 def _unit_has_token(etc: Path) -> bool:
-    for addition in (etc / DROP_INS.removeprefix("/etc/")).glob("*.conf"):
-        try:
-            lines = addition.read_text("utf-8", "replace").splitlines()
-        except OSError:
-            continue
-        if any(map(_NAMES_TOKEN.match, lines)):
-            return True
-    return False
+    additions = (etc / DROP_INS.removeprefix("/etc/")).glob("*.conf")
+    lines = (line for addition in additions for line in text_of(addition).splitlines())
+    return any(map(_NAMES_TOKEN.match, lines))
