@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from serenbox.cli.common import UsageError
-from serenbox.cli.replay import ReplayTool, parse_assignment
+from serenbox.cli.common import UsageError, parse_assignment
+from serenbox.cli.replay import ReplayTool
 
 if TYPE_CHECKING:
     from pathlib import Path

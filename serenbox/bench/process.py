@@ -37,7 +37,7 @@ class ServiceProcess:
     Args:
         folder: For what it writes; one for each process.
         source: The camera.
-        settings: As `TABLE.KEY=VALUE`.
+        settings: As `KEY=VALUE`.
         events: Whether somebody reads its events.
 
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tomllib
 from typing import TYPE_CHECKING, ClassVar
 
 from serenbox.cli.common import (
@@ -14,6 +13,7 @@ from serenbox.cli.common import (
     UsageError,
     native_messages_hidden,
     path_of,
+    parse_assignment,
     printable,
     write_line,
 )
@@ -146,23 +146,6 @@ class _Replay:
 
 _TIMEOUT = 10.0  # seconds for a frame; a recording that plays as fast as possible never waits
 _MOST_FAILURES = 100  # unreadable frames in a row: the rest of the recording is broken
-
-
-def parse_assignment(text: str) -> tuple[str, object]:
-    """Return `TABLE.KEY` and the value of an assignment: as in TOML, or else as a plain text.
-
-    Raises:
-        UsageError: There is no `=`.
-
-    """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--set {text}: write it as TABLE.KEY=VALUE, such as mood.smoothing=1.5")
-    try:
-        parsed = tomllib.loads(f"value = {value}")
-    except (ValueError, RecursionError):  # no TOML, or beyond Python's limits
-        return name.strip(), value.strip()
-    return name.strip(), parsed["value"] if len(parsed) == 1 else value
 
 
 def as_json(name: str, frames: int, spans: list[Span]) -> str:

@@ -19,6 +19,7 @@ from serenbox.cli.common import (
     Tool,
     flush_output,
     path_of,
+    parse_assignment,
     write_line,
 )
 from serenbox.daemon.lock import ServiceLock
@@ -69,7 +70,6 @@ class RunTool(Tool):
         add(
             "--set",
             metavar="TABLE.KEY=VALUE",
-            type=_assignment,
             action="append",
             default=[],
             dest="overrides",
@@ -84,6 +84,9 @@ class RunTool(Tool):
 
     def run(self, args: argparse.Namespace) -> int:
         """Check or serve."""
+        args.overrides = dict(map(parse_assignment, args.overrides))
+        if args.camera is not None:
+            args.overrides["camera.source"] = args.camera
         if args.check_config:
             _load(args)
             write_line("the configuration is right")
@@ -141,10 +144,7 @@ def _load(args: argparse.Namespace) -> Settings:
     """Read the configuration and put the options over it."""
     from serenbox.settings import find_settings_file, load_settings, with_overrides
 
-    overrides = dict(args.overrides)
-    if args.camera is not None:
-        overrides["camera.source"] = args.camera
-    return with_overrides(load_settings(find_settings_file(args.config)), overrides)
+    return with_overrides(load_settings(find_settings_file(args.config)), args.overrides)
 
 
 def _set_log_level(args: argparse.Namespace, settings: Settings) -> None:
@@ -167,19 +167,6 @@ def _end_process(code: int) -> NoReturn:
     with contextlib.suppress(SerenBoxError, BrokenPipeError):
         flush_output()
     os._exit(code)
-
-
-def _assignment(text: str) -> tuple[str, object]:
-    """Return the key and the value of `TABLE.KEY=VALUE`; the value is TOML, or else plain text."""
-    key, equals, value = text.partition("=")
-    if not equals or "." not in key:
-        raise argparse.ArgumentTypeError(f"must be TABLE.KEY=VALUE, not '{text}'")
-    import tomllib  # seldom needed
-
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):  # no TOML, or beyond Python's limits
-        return key.strip(), value.strip()
 
 
 def _seconds(text: str) -> float:
