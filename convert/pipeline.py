@@ -16,7 +16,7 @@ from convert.flatbuffer import read_structure
 from convert.opcheck import OLDEST_RUNTIME, check_integers, check_operators
 from convert.options import USUAL_PART
 from convert.output import check_writable, replaced_when_good
-from convert.provenance import RUN_RECORD, chosen_exponent, class_prior, kept_out, read_run
+from convert.provenance import chosen_exponent, class_prior, kept_out, read_run
 from convert.quantize import quantize
 from convert.record import make_metadata
 from convert.scoring import SPLIT, fit_scores, make_exam, shift_to_majority, truth_of
@@ -31,6 +31,7 @@ from convert.verify import (
 )
 from serenbox.model_file import append_metadata
 from training.data import load_faces, training_faces
+from training.files import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +125,7 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
     exponent = chosen_exponent(options.prior_exponent, run)
     if options.prior_exponent is None and kept_out(run) is None:
         say(
-            f"no {RUN_RECORD} beside the model tells how it was trained: no class prior is put "
+            f"no {RECORD} beside the model tells how it was trained: no class prior is put "
             f"back; give --prior-exponent {USUAL_PART:g} if its logits are without it, as those of "
             "`fit` are"
         )

@@ -12,12 +12,10 @@ from convert.errors import InputError
 from convert.options import USUAL_PART
 from serenbox.results import EMOTIONS
 from training.data import training_faces
+from training.files import RECORD
 
 if TYPE_CHECKING:
     from training.data import Faces, LabelSet
-
-RUN_RECORD = "run.json"
-"""What `python -m training fit` writes beside a model."""
 
 _KEPT = ("settings", "training_faces", "commit")
 """What of a run's record goes into the model file."""
@@ -30,7 +28,7 @@ def read_run(model: Path) -> dict[str, Any]:
         InputError: The record is damaged.
 
     """
-    path = model.parent / RUN_RECORD
+    path = model.parent / RECORD
     if not path.is_file():
         return {}
     try:
@@ -102,7 +100,7 @@ def kept_out(run: dict[str, Any]) -> float | None:
     balance = settings.get("balance", 1.0)
     if not isinstance(balance, float | int) or not 0 <= balance <= 1:
         raise InputError(
-            f"{RUN_RECORD}: settings.balance is {balance!r}, and must be a number from 0 to 1: "
+            f"{RECORD}: settings.balance is {balance!r}, and must be a number from 0 to 1: "
             "restore the file or remove it"
         )
     return float(balance)

@@ -15,6 +15,7 @@ from serenbox.errors import SerenBoxError
 from serenbox.model_file import ScoreSpec, load_model_file
 from serenbox.results import EMOTIONS
 from training.errors import RunError
+from training.files import RECORD
 from training.quiet import quiet
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _from_keras(
 
 
 def _run_spec(path: Path) -> ScoreSpec:
-    record = path.with_name("run.json")
+    record = path.with_name(RECORD)
     try:
         run = json.loads(record.read_text())
         prior, balance = run["class_prior"], float(run["settings"].get("balance", 1.0))
