@@ -61,14 +61,14 @@ def test_what_the_service_says_of_the_broker_counts() -> None:
     assert found[2].seen.endswith(" takes connections, and the service is connected")
 
 
-CONFINED = Firewall.of_properties("IPAddressAllow=::1/128\nIPAddressDeny=::/0 0.0.0.0/0\n")
+CONFINED = Firewall.of_properties({"IPAddressAllow": "::1/128", "IPAddressDeny": "::/0 0.0.0.0/0"})
 """A unit that may reach `::1` alone: not even 127.0.0.1, on which the tests' servers listen."""
 
 
 def open_to(*networks: str) -> Firewall:
     """Return what a unit may reach with these networks beside what it may anyway."""
     allowed = " ".join(("127.0.0.0/8", *networks))
-    return Firewall.of_properties(f"IPAddressAllow={allowed}\nIPAddressDeny=::/0 0.0.0.0/0\n")
+    return Firewall.of_properties({"IPAddressAllow": allowed, "IPAddressDeny": "::/0 0.0.0.0/0"})
 
 
 def test_broker_that_the_service_may_not_reach_fails_with_what_opens_it(roots: Roots) -> None:
@@ -156,7 +156,7 @@ def test_whether_a_name_can_be_looked_up(
 
 
 def test_what_is_no_network_and_no_address_is_no_hindrance() -> None:
-    assert Firewall.of_properties("IPAddressDeny=[unprintable]\n") == Firewall()
+    assert Firewall.of_properties({"IPAddressDeny": "[unprintable]"}) == Firewall()
     assert CONFINED.lets_through("broker.lan")
     assert CONFINED.lets_through("::1")
     assert not CONFINED.lets_through("127.0.0.1")

@@ -7,11 +7,11 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serenbox.doctor.systemd import ask_systemctl, runs_here
+from serenbox.doctor.systemd import ask_properties, runs_here
 from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from serenbox.doctor.roots import Roots
@@ -35,9 +35,8 @@ class Firewall:
     denied: tuple[Network, ...] = ()
 
     @classmethod
-    def of_properties(cls, text: str) -> Firewall:
-        """Read what `systemctl show` prints of a unit: lines such as `IPAddressDeny=0.0.0.0/0`."""
-        values = dict(line.partition("=")[::2] for line in text.splitlines())
+    def of_properties(cls, values: Mapping[str, str]) -> Firewall:
+        """Read what systemd tells of a unit, such as `{"IPAddressDeny": "::/0 0.0.0.0/0"}`."""
         allowed, denied = (tuple(_networks(values.get(key, ""))) for key in (_ALLOWED, _DENIED))
         return cls(allowed, denied)
 
@@ -56,7 +55,7 @@ def unit_firewall(roots: Roots) -> Firewall:
     """Ask systemd what the unit may reach: everything where there is no systemd or no unit."""
     if not runs_here(roots):
         return Firewall()
-    return Firewall.of_properties(ask_systemctl("show", "--property", f"{_ALLOWED},{_DENIED}"))
+    return Firewall.of_properties(ask_properties(_ALLOWED, _DENIED))
 
 
 def can_look_up(host: str, etc: Path, firewall: Firewall) -> bool:

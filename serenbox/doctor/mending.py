@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.settings import find_settings_file
+from serenbox.settings.loader import SYSTEM_FILE, find_settings_file
 
 if TYPE_CHECKING:
-    from serenbox.doctor.roots import Person
+    from pathlib import Path
 
-SETTINGS = Path("/etc/serenbox/serenbox.toml")
-"""The configuration of the service."""
+    from serenbox.doctor.roots import Person
 
 
 def edit_settings(explicit: Path | None, person: Person) -> str:
@@ -24,7 +22,7 @@ def edit_settings(explicit: Path | None, person: Person) -> str:
         person: For whom it applies.
 
     """
-    path = find_settings_file(explicit, own=person.is_asking()) or SETTINGS
+    path = find_settings_file(explicit, own=person.is_asking()) or SYSTEM_FILE
     name = shlex.quote(os.fspath(path))
     if explicit is not None and not path.exists():
         return f"serenbox config > {name}"

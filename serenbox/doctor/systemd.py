@@ -21,14 +21,9 @@ def runs_here(roots: Roots) -> bool:
     return (roots.run / "systemd" / "system").is_dir()
 
 
-def ask_systemctl(*words: str) -> str:
-    """Return what `systemctl` prints with these words and the unit; empty where it cannot say."""
-    return _ask("systemctl", *words, UNIT)
-
-
 def ask_properties(*names: str) -> dict[str, str]:
     """Return properties of the unit by name; those that systemd does not tell are left out."""
-    lines = ask_systemctl("show", "--property", ",".join(names)).splitlines()
+    lines = _ask("systemctl", "show", "--property", ",".join(names), UNIT).splitlines()
     return {
         name: value for name, equals, value in (line.partition("=") for line in lines) if equals
     }
