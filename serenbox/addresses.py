@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import urlsplit
 
@@ -60,6 +61,14 @@ def _starred(found: re.Match[str]) -> str:
     login = _LOGIN if has_clear_login(found[0]) else _UNCLEAR_LOGIN
     path, mark, query = re.sub(login, r"\1:***@", found[0]).partition("?")
     return re.sub(_VALUE, "***", path) + mark + re.sub(_VALUE_OF_QUERY, "***", query)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether nobody but this machine can connect to that name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def has_host(address: str) -> bool:

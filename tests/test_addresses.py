@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from serenbox.addresses import has_clear_login, host_and_port, site, without_passwords
+from serenbox.addresses import has_clear_login, host_and_port, is_loopback, site, without_passwords
+
+
+def test_loopback() -> None:
+    assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST")))
+    others = ("0.0.0.0", "::", "10.0.0.1", "localhost.example.org", "")  # noqa: S104
+    assert not any(map(is_loopback, others))
 
 
 def test_addresses_of_the_new_kind_stand_in_brackets() -> None:

@@ -10,7 +10,6 @@ TensorFlow's MultiWorkerMirroredStrategy Keras 3 does not train
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import re
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from serenbox.addresses import is_loopback
 from training.errors import RunError
 
 if TYPE_CHECKING:
@@ -49,26 +49,19 @@ def join(cluster: Cluster) -> None:
     # It would swallow SIGTERM, in the hope that somebody asks it later.
     jax.config.update("jax_enable_preemption_service", False)  # noqa: FBT003 - jax's signature
     chief = cluster.addresses[0]
+    host = chief.rpartition(":")[0].strip("[]")
     try:
         jax.distributed.initialize(
             chief,
             cluster.size,
             cluster.index,
-            coordinator_bind_address=chief if _is_loopback(chief) else None,
+            coordinator_bind_address=chief if is_loopback(host) else None,
             initialization_timeout=GATHER_SECONDS,
             heartbeat_timeout_seconds=SILENCE_SECONDS,
         )
     except RuntimeError as error:
         msg = f"the machines did not come together at {chief}: {_end_of_line(error)}"
         raise RunError(msg) from error
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextmanager

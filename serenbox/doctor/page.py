@@ -6,12 +6,13 @@ import importlib.util
 import re
 from typing import TYPE_CHECKING
 
+from serenbox.addresses import is_loopback
 from serenbox.doctor.result import Result
 from serenbox.doctor.systemd import DROP_INS, UNIT, command_that_adds
 from serenbox.errors import SettingsError
 from serenbox.installed import install_command
 from serenbox.system_text import text_of
-from serenbox.web.access import CREDENTIAL, VARIABLE, is_loopback, read_token
+from serenbox.web.access import CREDENTIAL, VARIABLE, read_token
 from serenbox.web.output import PACKAGES
 
 if TYPE_CHECKING:

@@ -12,9 +12,6 @@ from serenbox.doctor.result import Result
 from serenbox.doctor.systemd import UNIT, command_that_adds
 from serenbox.errors import reason_of
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
-"""How this machine is called."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reach:

@@ -17,6 +17,11 @@ _CHECKED = {"mqtt", "history", "web"}
 """Outputs that have checks of their own."""
 
 
+def outputs_of(running: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
+    """Return what the service that runs says of each output; nothing where none answers."""
+    return (running or {}).get("outputs") or {}
+
+
 def output_problem(running: Mapping[str, Any] | None, name: str) -> str:
     """Return what is wrong with an output of the service that runs; empty where nothing is.
 
@@ -25,12 +30,12 @@ def output_problem(running: Mapping[str, Any] | None, name: str) -> str:
         name: The output.
 
     """
-    return str(_outputs(running).get(name, {}).get("problem") or "")
+    return str(outputs_of(running).get(name, {}).get("problem") or "")
 
 
 def is_used(running: Mapping[str, Any] | None, name: str) -> bool:
     """Tell whether the service that runs has an output."""
-    return name in _outputs(running)
+    return name in outputs_of(running)
 
 
 def camera_problem(running: Mapping[str, Any] | None) -> str:
@@ -55,12 +60,8 @@ def as_told(found: Result, problem: str) -> Result:
 
 def check_other_outputs(running: Mapping[str, Any] | None) -> Iterator[Result]:
     """Tell the problems of outputs that nothing else looks at: standard output and hooks."""
-    for name in _outputs(running):
+    for name in outputs_of(running):
         problem = output_problem(running, name)
         if problem and name not in _CHECKED:
-            works = _outputs(running)[name].get("connected")  # all but the last hook that was run
+            works = outputs_of(running)[name].get("connected")  # all but the last hook that was run
             yield Result(name, "warn" if works else "fail", problem, LOOK)
-
-
-def _outputs(running: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
-    return (running or {}).get("outputs") or {}

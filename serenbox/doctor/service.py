@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from serenbox.addresses import is_loopback
 from serenbox.daemon.control import ask_service
-from serenbox.doctor.reach import LOCAL, Reach
+from serenbox.doctor.reach import Reach
 from serenbox.doctor.result import Result
-from serenbox.doctor.running import LOOK
+from serenbox.doctor.running import LOOK, outputs_of
 from serenbox.doctor.systemd import UNIT, ask_properties, last_words, runs_here
 from serenbox.errors import ServiceError
 from serenbox.outputs.mqtt_access import address
@@ -39,10 +40,10 @@ def check_broker(
     if not settings.enabled:
         return Result("broker", "ok", "not used: mqtt.enabled is false")
     mend = f"ping -c 3 {settings.host}"
-    if settings.host in LOCAL:
+    if is_loopback(settings.host):
         mend = "sudo apt install mosquitto && sudo systemctl restart mosquitto"
     found = (reach or Reach()).check("broker", settings.host, settings.port, mend)
-    told = ((running or {}).get("outputs") or {}).get("mqtt")
+    told = outputs_of(running).get("mqtt")
     if found.state != "ok" or not told:
         return found
     if problem := str(told.get("problem") or ""):

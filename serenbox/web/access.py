@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenbox.addresses import is_loopback
 from serenbox.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -67,14 +68,6 @@ def _stored_token() -> str | None:
                 f"the web page's token in {path} cannot be read ({reason}): write it anew"
             ) from error
     return os.environ.get(VARIABLE, "").strip() or None
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether nobody but this machine can connect to that name or address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
