@@ -9,7 +9,6 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, abort, jsonify, redirect, request
-from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from serenbox.outputs.queueing import RateLimit
@@ -93,7 +92,7 @@ def make_app(board: Board, access: Access, actions: Actions) -> Flask:
 
     """
     app = Flask("serenbox.web", static_folder=None)
-    app.json = _InOrder(app)
+    app.json.sort_keys = False  # type: ignore[attr-defined] # messages have an order of their own
     guard, api, pages = _Guard(access), _Api(board, actions), _Pages(access)
     camera = _Camera(board, access)
     app.before_request(guard.judge)
@@ -114,12 +113,6 @@ def make_app(board: Board, access: Access, actions: Actions) -> Flask:
     app.add_url_rule("/static/<name>", "static_file", pages.file)
     app.add_url_rule("/login", view_func=pages.log_in, methods=["POST"])
     return app
-
-
-class _InOrder(DefaultJSONProvider):
-    """Leaves the fields of messages in the order in which they are documented."""
-
-    sort_keys = False
 
 
 class _Guard:

@@ -56,19 +56,9 @@ class Timeline:
         """
         self._count(now)
         minutes, step = PERIODS[period]
-        last = int(now // MINUTE)
-        first = last - minutes + 1
-        sums = [array("d", bytes(8 * len(MOOD_LABELS))) for _ in range(minutes // step)]
-        for minute, seconds in self._minutes:
-            if minute >= first:
-                total = sums[(minute - first) // step]
-                for index, value in enumerate(seconds):
-                    total[index] += value
-        began = wall - now + first * MINUTE
-        return [
-            {"time": timestamp(began + index * step * MINUTE), "seconds": _named(total)}
-            for index, total in enumerate(sums)
-        ]
+        first = int(now // MINUTE) - minutes + 1
+        parts = ((minute - first, seconds) for minute, seconds in self._minutes if minute >= first)
+        return _steps(parts, minutes, step, wall - now + first * MINUTE)
 
     def _count(self, now: float) -> None:
         """Add the time since the last count to the mood that held then."""
@@ -96,13 +86,21 @@ def steps_of(
         step: How many of them are taken together.
 
     """
+    parts = ((summary.minute - first, summary.seconds) for summary in summaries)
+    return _steps(parts, minutes, step, first * MINUTE)
+
+
+def _steps(
+    parts: Iterable[tuple[int, Sequence[float]]], minutes: int, step: int, began: float
+) -> list[dict[str, Any]]:
+    """Return the steps of `Timeline.history`; the first one begins at that time, since 1970."""
     sums = [[0.0] * len(MOOD_LABELS) for _ in range(minutes // step)]
-    for summary in summaries:
-        total = sums[(summary.minute - first) // step]
-        for index, value in enumerate(summary.seconds):
+    for minute, seconds in parts:
+        total = sums[minute // step]
+        for index, value in enumerate(seconds):
             total[index] += value
     return [
-        {"time": timestamp((first + index * step) * MINUTE), "seconds": _named(total)}
+        {"time": timestamp(began + index * step * MINUTE), "seconds": _named(total)}
         for index, total in enumerate(sums)
     ]
 
