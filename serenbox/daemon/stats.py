@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ PERCENTILES = (50, 95, 99)
 
 
 class FrameStats:
-    """Counts frames and remembers the latest latencies; its memory does not grow."""
+    """Counts frames and remembers the latest latencies; its memory is limited."""
 
     def __init__(self) -> None:
         self.frames = 0
         """Frames since the beginning."""
-        self._latencies: dict[str, _Latest] = {}
-        self._moments = _Latest(_MOMENTS)
+        self._latencies: dict[str, deque[float]] = {}
+        self._moments: deque[float] = deque(maxlen=_MOMENTS)
 
     def add(self, now: float, seconds: Mapping[str, float]) -> None:
         """Take one frame.
@@ -40,16 +40,14 @@ class FrameStats:
         self.frames += 1
         self._moments.append(now)
         for stage, latency in seconds.items():
-            if stage not in self._latencies:
-                self._latencies[stage] = _Latest(_SAMPLES)
-            self._latencies[stage].append(latency)
+            self._latencies.setdefault(stage, deque(maxlen=_SAMPLES)).append(latency)
 
     def fps(self, now: float) -> float:
         """Return frames per second over the last ten seconds, or of slower ones the last two."""
-        moments = sorted(self._moments.values())
+        moments = self._moments
         recent = [moment for moment in moments if moment > now - _OF_LATE]
         if len(recent) < 2 <= len(moments) and now - moments[-1] < 3 * (moments[-1] - moments[-2]):
-            recent = moments[-2:]
+            recent = [moments[-2], moments[-1]]
         if len(recent) < 2 or now <= recent[0]:
             return 0.0
         first, last = recent[0], recent[-1]
@@ -61,26 +59,9 @@ class FrameStats:
     def latency_ms(self) -> dict[str, dict[str, float]]:
         """Return the percentiles of each stage's latency, milliseconds, as `p50` and so on."""
         return {
-            stage: {f"p{rank}": 1e3 * value for rank, value in percentiles(latest.values()).items()}
+            stage: {f"p{rank}": 1e3 * value for rank, value in percentiles(latest).items()}
             for stage, latest in self._latencies.items()
         }
-
-
-class _Latest:
-    """The latest of many numbers, in memory that is taken once."""
-
-    def __init__(self, size: int) -> None:
-        self._numbers = array("d", bytes(8 * size))
-        self._count = 0
-
-    def append(self, number: float) -> None:
-        """Put a number where the oldest stands."""
-        self._numbers[self._count % len(self._numbers)] = number
-        self._count += 1
-
-    def values(self) -> array[float]:
-        """Return the numbers, in no order."""
-        return self._numbers[: self._count]
 
 
 def percentiles(values: Iterable[float]) -> dict[int, float]:
