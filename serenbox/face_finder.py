@@ -13,7 +13,7 @@ from serenbox.defaults import FACE_SCORE
 from serenbox.errors import ModelError
 from serenbox.model_file import read_model_bytes
 from serenbox.models import FACE_MODEL, FACE_MODEL_SHA256
-from serenbox.overlap import SAME_FACE
+from serenbox.overlap import SAME_FACE, corners
 from serenbox.results import Box, FaceLocation
 from serenbox.runtime import LoadedModel, Runtime, open_model
 
@@ -118,11 +118,10 @@ class FaceFinder:
 
         """
         height, width = image.shape[:2]
-        box = location.box
-        view = views.around_box(image, (box.x, box.y, box.x + box.width, box.y + box.height))
+        x, y, right, bottom = box = corners(location.box)
+        view = views.around_box(image, box)
         left, top, side = view.left, view.top, view.side
-        right, bottom = box.x + box.width - left, box.y + box.height - top
-        known = ((box.x - left) / side, (box.y - top) / side, right / side, bottom / side)
+        known = ((x - left) / side, (y - top) / side, (right - left) / side, (bottom - top) / side)
         regressors, logits = self._answer(view, quick=True)
         found = blazeface.followed(regressors, logits, self._anchors, self._min_score, known)
         if not found:
@@ -211,12 +210,9 @@ def _check(model: LoadedModel) -> None:
 
 def _boxes(locations: Sequence[FaceLocation], width: int, height: int) -> Floats:
     """Return left, top, right and bottom of each face, (n, 4), in parts of the picture's sides."""
-    corners = [
-        (box.x, box.y, box.x + box.width, box.y + box.height)
-        for box in (location.whole for location in locations)
-    ]
+    boxes = [corners(location.whole) for location in locations]
     sides = np.array((width, height, width, height), np.float32)
-    return np.array(corners, np.float32).reshape(-1, 4) / sides
+    return np.array(boxes, np.float32).reshape(-1, 4) / sides
 
 
 def _others(candidates: Floats, taken: Floats) -> Floats:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from serenbox.blazeface import Floats
+    from serenbox.overlap import Quad
     from serenbox.pixels import Pixels
 
 SECOND_LOOK = 2.0
@@ -106,8 +107,8 @@ def around(image: Pixels, candidate: Floats) -> View:
     return around_box(image, (left * width, top * height, right * width, bottom * height))
 
 
-def around_box(image: Pixels, box: tuple[float, float, float, float]) -> View:
-    """Return the view in whose middle a box stands: left, top, right, bottom in pixels."""
+def around_box(image: Pixels, box: Quad) -> View:
+    """Return the view in whose middle a box stands, in pixels."""
     left, top, right, bottom = box
     side = max(1, round(max(right - left, bottom - top) * SECOND_LOOK))
     return View(image, round((left + right - side) / 2), round((top + bottom - side) / 2), side)

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from serenbox.cli.annotated import free_path, prepare_folder
 from serenbox.cli.common import (
@@ -26,6 +26,7 @@ from serenbox.cli.inputs import STDIN, find_inputs
 from serenbox.cli.table import render, style_for
 from serenbox.defaults import FACE_SCORE, MAX_THREADS, PRIOR_EXPONENT
 from serenbox.errors import ImageError
+from serenbox.runtime_names import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +101,7 @@ class DetectTool(Tool):
         )
         add(
             "--runtime",
-            choices=("auto", "ai-edge-litert", "tflite-runtime"),
+            choices=get_args(Runtime),
             default="auto",
             help="what runs the models (default: whichever is installed)",
         )

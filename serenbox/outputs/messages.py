@@ -171,8 +171,6 @@ def _face(tracked: TrackedFace) -> dict[str, Any]:
 
 
 def _scores(scores: Mapping[str, float]) -> dict[str, float | None]:
-    if math.isfinite(sum(scores.values())):  # as ever; quicker than to ask each
-        return {label: round(score, _SCORE_DIGITS) for label, score in scores.items()}
     return {label: _rounded(score, _SCORE_DIGITS) for label, score in scores.items()}
 
 

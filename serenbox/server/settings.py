@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 from serenbox.defaults import PRIOR_EXPONENT
 from serenbox.errors import SettingsError
+from serenbox.runtime_names import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from dataclasses import Field
-
-    from serenbox.runtime_names import Runtime
 
 ENVIRONMENT = "SERENBOX_SERVER_"
 """What the names of the environment's variables begin with; the field's name follows."""
@@ -78,7 +77,7 @@ class ServerSettings:
     )
     runtime: Runtime = _setting(  # noqa: RUF009 - it makes a field
         "auto",
-        _one_of("auto", "ai-edge-litert", "tflite-runtime"),
+        _one_of(*get_args(Runtime)),
         "NAME",
         "what runs the models: auto, ai-edge-litert or tflite-runtime",
     )
