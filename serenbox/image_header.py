@@ -23,6 +23,12 @@ MAX_SCANS = 100
 FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, PGM and PPM"
 """The formats that are read, for messages."""
 
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"),
+    *(".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm"),
+)
+"""What a file in a folder must end in to count as a picture, in lower case."""
+
 MAX_PIXELS = 64_000_000
 """The largest picture that is decoded: 192 MB as BGR, and more than telephones take by default."""
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from serenbox.cameras.recording import Recording, natural_key, open_recording
+from serenbox.cameras.films import natural_key
+from serenbox.cameras.recording import Recording, open_recording
 from serenbox.errors import CameraError, DamagedPictureError
 from serenbox.settings.schema import CameraSettings
 

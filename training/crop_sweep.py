@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serenbox.classifier import EmotionClassifier
-from serenbox.cli.inputs import SUFFIXES
 from serenbox.crop import CropSpec, crop_face, face_to_input
 from serenbox.errors import SerenBoxError
 from serenbox.face_finder import FaceFinder
+from serenbox.image_header import SUFFIXES
 from serenbox.images import read_image
 from serenbox.results import EMOTIONS
 from training.errors import DataError, RunError

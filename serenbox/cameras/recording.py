@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import math
-import os
-import re
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from serenbox.cameras.base import CameraBase
-from serenbox.cameras.opencv import open_capture
-from serenbox.errors import CameraError, DamagedPictureError, ImageError
+from serenbox.cameras.films import open_film
+from serenbox.errors import CameraError, DamagedPictureError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import cv2
-
+    from serenbox.cameras.films import Film
     from serenbox.settings.schema import CameraSettings
 
 _ENOUGH = 0.9
 """The part of its length that a whole film has at least: some formats only guess it."""
-
-_FASTEST = 240.0  # frames per second; files that say more do not know their rate
 
 
 def open_recording(path: Path, settings: CameraSettings) -> Recording:
@@ -39,7 +32,7 @@ def open_recording(path: Path, settings: CameraSettings) -> Recording:
 
     """
     try:
-        film = _open_film(path, settings.fps)
+        film = open_film(path, settings.fps)
     except CameraError:
         raise
     except OSError as error:
@@ -47,38 +40,6 @@ def open_recording(path: Path, settings: CameraSettings) -> Recording:
             f"{path}: it cannot be read ({error.strerror}): check its permissions"
         ) from error
     return Recording(film, settings)
-
-
-def _open_film(path: Path, fps: float) -> Film:
-    if path.is_dir():
-        return PictureFolder(path, fps)
-    if path.exists():
-        return VideoFile(path, fps)
-    raise CameraError(f"{path}: there is no such video, folder or device: check camera.source")
-
-
-class Film(Protocol):
-    """Pictures one after another."""
-
-    name: str
-    fps: float
-    pictures: float
-    """How many there are to be; 0 where nobody knows."""
-
-    def advance(self) -> bool:
-        """Go on to the next picture, the first one at the beginning; False at the end."""
-
-    def image(self) -> object:
-        """Return the picture that it is at."""
-
-    def position(self) -> float | None:
-        """Return its time in the film, seconds; None where pictures are 1 / fps apart."""
-
-    def rewind(self) -> None:
-        """Go back to the beginning."""
-
-    def close(self) -> None:
-        """Close the files."""
 
 
 class Recording(CameraBase):
@@ -188,142 +149,3 @@ class Recording(CameraBase):
 
     def _release(self) -> None:
         self._film.close()
-
-
-class VideoFile:
-    """A video, decoded by OpenCV's FFmpeg in one thread.
-
-    Args:
-        path: The file.
-        fps: Frames per second where the file does not know.
-
-    Raises:
-        CameraError: It is no video that OpenCV can read.
-
-    """
-
-    def __init__(self, path: Path, fps: float) -> None:
-        import cv2
-
-        self.name = f"video {path}"
-        self._path = path
-        self._capture = self._open()
-        said = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = said if math.isfinite(said) and 0 < said <= _FASTEST else fps
-        self.pictures = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self._first: float | None = None
-
-    def advance(self) -> bool:
-        """Go on to the next picture; False at the end."""
-        return self._capture.grab()
-
-    def position(self) -> float | None:
-        """Return the time of the picture that it is at, seconds after that of the first one."""
-        import cv2
-
-        said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if not math.isfinite(said):
-            return None
-        if self._first is None:
-            self._first = said
-        return max(0.0, said - self._first)
-
-    def image(self) -> object:
-        """Return the picture that it is at, or None if it is damaged."""
-        return self._capture.retrieve()[1]
-
-    def rewind(self) -> None:
-        """Go back to the beginning; opened anew, for not every format can be sought in."""
-        self._capture.release()
-        self._capture = self._open()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._capture.release()
-
-    def _open(self) -> cv2.VideoCapture:
-        import cv2
-
-        # An absolute path, so that FFmpeg takes no name for a protocol.
-        path = str(self._path.absolute())
-        capture = open_capture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        if capture is None and not os.access(path, os.R_OK):  # OpenCV does not tell why
-            raise CameraError(
-                f"{self._path}: it cannot be read ({os.strerror(errno.EACCES)}): check its "
-                "permissions"
-            )
-        if capture is None:
-            raise CameraError(
-                f"{self._path}: OpenCV cannot read this as a video: "
-                "check the file, or convert it to .mp4 or .mkv"
-            )
-        return capture
-
-
-class PictureFolder:
-    """The pictures right in a folder, each shown for 1 / fps seconds.
-
-    Args:
-        path: The folder.
-        fps: Pictures per second.
-
-    Raises:
-        CameraError: There are no pictures in it.
-
-    """
-
-    def __init__(self, path: Path, fps: float) -> None:
-        from serenbox.cli.inputs import SUFFIXES
-
-        self.name = f"pictures in {path}"
-        self.fps = fps
-        self._paths = sorted(
-            (file for file in path.iterdir() if _is_picture(file, SUFFIXES)),
-            key=lambda file: natural_key(file.name),
-        )
-        self._next = 0
-        self.pictures = float(len(self._paths))
-        if not self._paths:
-            raise CameraError(
-                f"{path}: there are no pictures in this folder: they would end in "
-                f"{', '.join(SUFFIXES)}"
-            )
-
-    def advance(self) -> bool:
-        """Go on to the next picture; False at the end."""
-        self._next += 1
-        return self._next <= len(self._paths)
-
-    def image(self) -> object:
-        """Read the picture that it is at.
-
-        Raises:
-            DamagedPictureError: It is damaged.
-
-        """
-        from serenbox.images import read_image
-
-        try:
-            return read_image(self._paths[self._next - 1])
-        except ImageError as error:
-            raise DamagedPictureError(str(error)) from error
-
-    def position(self) -> None:
-        """Return nothing: each picture is shown for as long as the others."""
-
-    def rewind(self) -> None:
-        """Go back to the beginning."""
-        self._next = 0
-
-    def close(self) -> None:
-        """Nothing stays open."""
-
-
-def _is_picture(path: Path, suffixes: tuple[str, ...]) -> bool:
-    return path.name.lower().endswith(suffixes) and not path.name.startswith(".")
-
-
-def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Return what to sort by so that numbers in names count as numbers: 2.png before 10.png."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)

@@ -8,17 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenbox.image_header import SUFFIXES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 STDIN = "-"
 """The name that stands for standard input."""
-
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"),
-    *(".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm"),
-)
-"""What a file in a folder must end in to count as a picture, in lower case."""
 
 _FOREIGN_SUFFIXES = (".heic", ".heif", ".avif")
 """Photos that cannot be read: those of a folder are named all the same, to be told of."""
