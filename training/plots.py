@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from serenbox.mood.plot import as_png
 from serenbox.results import EMOTIONS
 from training.metrics import CALIBRATION_BINS
 
@@ -35,7 +35,7 @@ def draw_curves(history: Sequence[dict[str, float]]) -> bytes:
         axes.set(xlabel="epoch", ylabel=quantity, title=quantity.capitalize())
         axes.grid(alpha=0.3)
         axes.legend()
-    return _png(figure)
+    return as_png(figure)
 
 
 def draw_confusion(report: dict[str, Any]) -> bytes:
@@ -66,7 +66,7 @@ def draw_confusion(report: dict[str, Any]) -> bytes:
         axes.set_yticks(ticks, EMOTIONS)
         title = f"{report['split']}, {name}: accuracy {figures['accuracy']:.1%}"
         axes.set(xlabel="answer", ylabel="truth", title=title)
-    return _png(figure)
+    return as_png(figure)
 
 
 def draw_faces(images: Iterable[NDArray[Any]], titles: Sequence[str]) -> bytes:
@@ -78,7 +78,7 @@ def draw_faces(images: Iterable[NDArray[Any]], titles: Sequence[str]) -> bytes:
     for axes, image, title in zip(figure.axes, images, titles, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
         axes.set_title(title, fontsize=8)
-    return _png(figure)
+    return as_png(figure)
 
 
 def draw_examples(images: NDArray[np.uint8], truth: NDArray[np.int64], each: int = 2) -> bytes:
@@ -145,7 +145,7 @@ def draw_answers(
         bars.set(xlim=(0, 1), xticks=(0, 1))
         bars.set_yticks(_LABELS, EMOTIONS if column == 0 else [""] * len(EMOTIONS))
         bars.invert_yaxis()
-    return _png(figure)
+    return as_png(figure)
 
 
 def draw_calibration(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> bytes:
@@ -174,7 +174,7 @@ def draw_calibration(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> b
     above.legend()
     below.bar(centres, faces[filled], width)
     below.set(xlabel="score of the answer", ylabel="faces")
-    return _png(figure)
+    return as_png(figure)
 
 
 def draw_trade_off(
@@ -205,7 +205,7 @@ def draw_trade_off(
     axes.set_title("What uncertain buys")
     axes.grid(alpha=0.3)
     axes.legend()
-    return _png(figure)
+    return as_png(figure)
 
 
 def draw_robustness(trials: Sequence[Trial], title: str) -> bytes:
@@ -230,7 +230,7 @@ def draw_robustness(trials: Sequence[Trial], title: str) -> bytes:
     grid[1, 0].set_ylabel("%")
     grid[0, 0].legend()
     figure.suptitle(title)
-    return _png(figure)
+    return as_png(figure)
 
 
 def draw_mistakes(
@@ -260,9 +260,3 @@ def surest_mistakes(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> ND
     """Give the rows whose highest score is of a wrong emotion, the highest of them first."""
     wrong = np.flatnonzero(scores.argmax(axis=1) != truth)
     return wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")]
-
-
-def _png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    return content.getvalue()

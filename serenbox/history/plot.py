@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from serenbox.history.steps import present_labels
-from serenbox.mood.plot import mood_color
+from serenbox.mood.plot import as_png, mood_color
 from serenbox.outputs.messages import MOOD_LABELS
 
 if TYPE_CHECKING:
@@ -57,9 +56,7 @@ def draw_history(panels: Sequence[tuple[str, Sequence[Step]]]) -> bytes:
         handletextpad=0.4,
         columnspacing=1.2,
     )
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    return content.getvalue()
+    return as_png(figure)
 
 
 def _draw_panel(axes: Axes, steps: Sequence[Step], labels: Sequence[str]) -> None:

@@ -42,6 +42,11 @@ def draw_timeline(
     upper.grid(alpha=0.3)
     upper.legend(ncols=len(EMOTIONS), loc="upper center", bbox_to_anchor=(0.5, -0.04))
     _draw_band(lower, spans)
+    return as_png(figure)
+
+
+def as_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
     return content.getvalue()
