@@ -13,9 +13,9 @@ from serenbox.cli.common import (
     native_messages_hidden,
     path_of,
     printable,
+    shows_color,
     write_line,
 )
-from serenbox.cli.table import style_for
 
 if TYPE_CHECKING:
     import argparse
@@ -58,7 +58,7 @@ class CheckTool(Tool):
     def run(self, args: argparse.Namespace) -> int:
         """Run all checks and print their answers as they come."""
         results = []
-        color = style_for(sys.stdout).color
+        color = shows_color(sys.stdout)
         for result in _answers(args):
             results.append(result)
             if not args.json:

@@ -268,6 +268,11 @@ class Progress:
             sys.stderr.flush()
 
 
+def shows_color(stream: TextIO | None) -> bool:
+    """Tell whether to write in color: a terminal has it, and NO_COLOR (no-color.org) is not set."""
+    return obeys_escapes(stream) and not os.environ.get("NO_COLOR")
+
+
 def is_terminal(stream: TextIO | None) -> bool:
     """Tell whether a person looks at the stream; a closed one is no terminal."""
     return stream is not None and stream.isatty()

@@ -8,7 +8,7 @@ import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, ClassVar
 
-from serenbox.cli.common import Tool, UsageError, native_messages_hidden
+from serenbox.cli.common import EXIT_FAILED, Tool, UsageError, native_messages_hidden
 from serenbox.errors import ServiceError
 from serenbox.installed import how_to_install
 from serenbox.server.settings import ServerSettings, settings_from, with_texts
@@ -79,7 +79,7 @@ class ServeTool(Tool):
             return serve(settings, listening, access_log=args.access_log)
         except ServiceError as error:
             self.error(*error.problems)
-            return 1
+            return EXIT_FAILED
 
 
 def _check_installed() -> None:

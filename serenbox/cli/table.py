@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from serenbox.cli.common import is_terminal, printable
+from serenbox.cli.common import printable, shows_color
 from serenbox.results import UNCERTAIN, Face
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ class Style:
 def style_for(stream: TextIO | None) -> Style:
     """Choose the style for a stream.
 
-    Color is only for terminals, and not if NO_COLOR (https://no-color.org) is set to anything but
-    nothing or TERM is "dumb". Blocks are for encodings that have them.
+    Blocks are for encodings that have them.
     """
     try:
         (_EIGHTHS + _TIMES).encode(getattr(stream, "encoding", None) or "ascii")
@@ -46,10 +44,7 @@ def style_for(stream: TextIO | None) -> Style:
         blocks = False
     else:
         blocks = True
-    color = (
-        is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
-    return Style(blocks=blocks, color=color)
+    return Style(blocks=blocks, color=shows_color(stream))
 
 
 def render(
