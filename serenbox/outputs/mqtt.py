@@ -72,7 +72,7 @@ class MqttOutput:
             stats_interval=settings.service.stats_interval,
             diffuser=settings.diffuser.enabled,
         )
-        self._discovery = json.dumps(discovery, separators=(",", ":"))
+        self._discovery = _as_json(discovery)
         self._commands = CommandReader(commands)
         self._patience = patience or Patience()
         self._given_up: list[str] = []
@@ -237,9 +237,8 @@ class MqttOutput:
         if self._slot is not None:
             self._slot.take(self._last_mood or {})
             self._announcements.append((self._topics.slot, self._slot.again(time.monotonic())))
-        mood = None if self._last_mood is None else self._text(self._last_mood)
-        if mood is not None:
-            self._announcements.append((self._topics.mood, mood))
+        if self._last_mood is not None:
+            self._announcements.append((self._topics.mood, _as_json(self._last_mood)))
         self._announcements.append((self._topics.availability, "online"))
         if self._settings.discovery:
             self._announcements.append((self._topics.discovery, self._discovery))
@@ -283,16 +282,14 @@ class MqttOutput:
         if taken is None:
             return False
         kind, message = taken
-        text = self._text(message)
-        if text is None:
-            self._mailbox.count_dropped(kind == "event")
-            return True
-        topic = {"mood": self._topics.mood, "event": self._topics.event}.get(
-            kind, self._topics.stats
-        )
+        topics = {
+            "mood": self._topics.mood,
+            "event": self._topics.event,
+            "stats": self._topics.stats,
+        }
         session.publish(
-            topic,
-            text,
+            topics[kind],
+            _as_json(message),
             qos=0 if kind == "stats" else 1,
             retain=kind == "mood",
             event=kind == "event",
@@ -311,17 +308,6 @@ class MqttOutput:
         elif payload == b"online" and not retained:  # a retained birth was before this connection
             self._announce()
 
-    def _text(self, message: Mapping[str, Any]) -> str | None:
-        try:
-            return json.dumps(message, separators=(",", ":"), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            self._report(
-                BrokerError(
-                    "mistake", f"MQTT: a message is no JSON ({error}): a mistake in SerenBox"
-                )
-            )
-            return None
-
     def _report(self, problem: BrokerError) -> None:
         """Remember a problem, and log it once per incident."""
         self._problem = str(problem)
@@ -339,3 +325,7 @@ class MqttOutput:
         while not self._closing and (left := until - time.monotonic()) > 0:
             poll.poll(left * 1000)
             waker.clear()
+
+
+def _as_json(message: Mapping[str, Any]) -> str:
+    return json.dumps(message, separators=(",", ":"), allow_nan=False)
