@@ -134,7 +134,7 @@ def check_complete(content: bytes, header: ImageHeader) -> None:
     if header.format == "JPEG":
         complete = _jpeg_ends(content)
     elif header.format == "PNG":
-        complete = any(kind == b"IEND" for kind, _ in _png_chunks(content))
+        complete = any(kind == b"IEND" for kind, _, _ in _png_chunks(content))
     if not complete:
         raise ImageError(
             f"the {header.format} is cut off after {len(content):,} bytes, so part of the picture "
@@ -207,7 +207,8 @@ def _read_png(content: bytes) -> ImageHeader:
     if content[12:16] != b"IHDR":
         raise struct.error("no IHDR chunk")
     width, height = struct.unpack_from(">II", content, 16)
-    blocks = (body for kind, body in _png_chunks(content) if kind == b"eXIf")
+    chunks = _png_chunks(content)  # 8 bytes come before the body of each, and 4 after it
+    blocks = (content[start + 8 : end - 4] for kind, start, end in chunks if kind == b"eXIf")
     return ImageHeader("PNG", width, height, exif.read_orientation(next(blocks, b"")))
 
 
@@ -215,32 +216,26 @@ def first_picture(content: bytes, header: ImageHeader) -> bytes:
     """Return a file without the further pictures of an animated PNG: a decoder holds many at once.
 
     Args:
-        content: A whole file.
+        content: A whole file, in which `check_complete` finds nothing missing.
         header: What `read_header` says of it.
 
     """
     if header.format != "PNG" or b"acTL" not in content:
         return content
-    parts, position = [_PNG_SIGNATURE], len(_PNG_SIGNATURE)
-    while position + 8 <= len(content):
-        length, kind = struct.unpack_from(">I4s", content, position)
-        end = position + 12 + length
-        if kind not in _ANIMATION:
-            parts.append(content[position:end])
-        position = end
-    return b"".join(parts)
+    chunks = _png_chunks(content)
+    kept = (content[start:end] for kind, start, end in chunks if kind not in _ANIMATION)
+    return b"".join((_PNG_SIGNATURE, *kept))
 
 
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and the body of each chunk that is there in full, IEND being the last."""
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start and end of each chunk that is there in full, IEND being the last."""
     position = len(_PNG_SIGNATURE)
     while position + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
         end = position + 12 + length  # 4 bytes of checksum follow the body
         if end > len(content):
             return
-        # Only small chunks matter here; the pixels need not be copied.
-        yield kind, content[position + 8 : end - 4] if kind == b"eXIf" else b""
+        yield kind, position, end
         if kind == b"IEND":
             return
         position = end
