@@ -54,18 +54,14 @@ class SettingsError(SerenBoxError, ValueError):
 
     """
 
-    def __init__(self, *problems: str) -> None:
-        super().__init__(*problems)
-        self._problems = problems
-
     def __str__(self) -> str:
         """Return all in one line."""
-        return "; ".join(self._problems)
+        return "; ".join(self.problems)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """A sentence for each thing that is wrong."""
-        return self._problems
+        return self.args
 
 
 class ServiceError(SerenBoxError, RuntimeError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import math
 import os
 import selectors
 import signal
@@ -208,7 +207,7 @@ class Service:
     def _stale_at(self) -> float:
         """When a camera is too long in opening for the mood before it to hold, seconds."""
         opening = self._capture.state is CameraState.OPENING and self._announcer.state == "sensing"
-        return self._observer.last_frame + self._settings.camera.timeout if opening else math.inf
+        return self._observer.last_frame + self._settings.camera.timeout if opening else _NEVER
 
     def _be_blind(self, *, lost: bool) -> None:
         """Tell that nothing is seen, and be ready all the same."""
