@@ -6,7 +6,8 @@ from dataclasses import MISSING, Field, fields
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from serenbox.settings.schema import Setting, Settings
+from serenbox.settings.schema import Settings
+from serenbox.settings.table import Setting
 from serenbox.settings.values import as_toml
 
 _KINDS = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from serenbox.defaults import FACE_SCORE, MAX_THREADS, PRIOR_EXPONENT
 from serenbox.runtime_names import Runtime  # noqa: TC001 - read at run time, to check values
+from serenbox.settings.table import Setting, Table
 
 Slot = Literal["A", "B", "off"]
 """What a diffuser with two oils does: one, the other, or neither."""
@@ -21,40 +22,8 @@ HookEvent = Literal["mood", "face", "no_face", "paused", "error"]
 """What hooks run on; `docs/hooks.md` says exactly when each happens."""
 
 
-class Setting(NamedTuple):
-    """What a setting means and, of a number, the least and the greatest that it may be.
-
-    One that has no default, for it must be given, shows an example in its place.
-    """
-
-    doc: str
-    low: float | None = None
-    high: float | None = None
-    example: object = None
-
-
-class _Table:
-    """What tables have in common. To generate this for each costs time whenever a tool starts."""
-
-    __slots__ = ()
-
-    def _given(self) -> dict[str, object]:
-        names: tuple[str, ...] = self.__slots__
-        return {name: getattr(self, name) for name in names}
-
-    def __eq__(self, other: object) -> bool:
-        return self._given() == other._given() if type(other) is type(self) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(tuple(self._given().values()))
-
-    def __repr__(self) -> str:
-        values = (f"{name}={value!r}" for name, value in self._given().items())
-        return f"{type(self).__name__}({', '.join(values)})"
-
-
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class DeviceSettings(_Table):
+class DeviceSettings(Table):
     """The box itself."""
 
     name: Annotated[
@@ -63,7 +32,7 @@ class DeviceSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class CameraSettings(_Table):
+class CameraSettings(Table):
     """Where frames come from."""
 
     source: Annotated[
@@ -95,7 +64,7 @@ class CameraSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SensingSettings(_Table):
+class SensingSettings(Table):
     """How faces are looked for and read."""
 
     model: Annotated[str, Setting("Emotion model (.tflite); empty for the shipped one.")] = ""
@@ -136,7 +105,7 @@ class SensingSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class MoodSettings(_Table):
+class MoodSettings(Table):
     """How single frames become a mood."""
 
     smoothing: Annotated[
@@ -183,7 +152,7 @@ class MoodSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class StdoutSettings(_Table):
+class StdoutSettings(Table):
     """JSON lines on standard output, for `serenbox run` by hand: systemd's unit drops them."""
 
     enabled: Annotated[bool, Setting("Whether to print events.")] = True
@@ -193,7 +162,7 @@ class StdoutSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class MqttSettings(_Table):
+class MqttSettings(Table):
     """Publishing to an MQTT broker."""
 
     enabled: Annotated[bool, Setting("Whether to publish over MQTT.")] = False
@@ -219,7 +188,7 @@ class MqttSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class DiffuserSettings(_Table):
+class DiffuserSettings(Table):
     """A diffuser with two oils, A and B, that follows the mood over MQTT (docs/diffuser.md)."""
 
     enabled: Annotated[bool, Setting("Whether to publish which oil is on.")] = False
@@ -248,7 +217,7 @@ class DiffuserSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class WebSettings(_Table):
+class WebSettings(Table):
     """The web page of the box."""
 
     enabled: Annotated[bool, Setting("Whether to serve the page.")] = False
@@ -277,7 +246,7 @@ class WebSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class HistorySettings(_Table):
+class HistorySettings(Table):
     """A summary of the mood per minute, kept on the box."""
 
     enabled: Annotated[
@@ -291,7 +260,7 @@ class HistorySettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ServiceSettings(_Table):
+class ServiceSettings(Table):
     """The service around it."""
 
     stats_interval: Annotated[float, Setting("Seconds between statistics.", 1, 3600)] = 30.0
@@ -301,7 +270,7 @@ class ServiceSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class HookSettings(_Table):
+class HookSettings(Table):
     """A command to run on events, here an example; repeat it for each command (docs/hooks.md)."""
 
     events: Annotated[tuple[HookEvent, ...], Setting("When to run it.", example=("mood",))]
@@ -316,7 +285,7 @@ class HookSettings(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Settings(_Table):
+class Settings(Table):
     """The whole configuration: one field per table, or array of tables, of the TOML file."""
 
     device: DeviceSettings = field(default_factory=DeviceSettings)
