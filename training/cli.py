@@ -16,7 +16,7 @@ from training.errors import TrainingError
 from training.files import CHECKPOINT
 from training.fit_command import TerminatedError, add_fit
 from training.labels import SPLITS
-from training.options import add_data_options, lift_option, part_option, whole_option
+from training.options import add_command, add_data_options, lift_option, part_option, whole_option
 from training.quiet import quiet
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_evaluate(commands: Any) -> None:
-    parser = commands.add_parser("evaluate", help="measure a model", description=_evaluate.__doc__)
-    parser.set_defaults(command=_evaluate)
+    parser = add_command(commands, "evaluate", "measure a model", _evaluate)
     parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .tflite file")
     add_data_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="default: PublicTest")
@@ -142,10 +141,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _add_prior(commands: Any) -> None:
-    parser = commands.add_parser(
-        "prior", help="measure how much class prior to put back", description=_prior.__doc__
-    )
-    parser.set_defaults(command=_prior)
+    parser = add_command(commands, "prior", "measure how much class prior to put back", _prior)
     parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .tflite file")
     add_data_options(parser)
     parser.add_argument(
@@ -175,10 +171,7 @@ def _listed(numbers: Sequence[float]) -> str:
 
 
 def _add_crop(commands: Any) -> None:
-    parser = commands.add_parser(
-        "crop", help="measure crop geometries on photographs", description=_crop.__doc__
-    )
-    parser.set_defaults(command=_crop)
+    parser = add_command(commands, "crop", "measure crop geometries on photographs", _crop)
     parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     parser.add_argument(
         "--photos", type=Path, required=True, metavar="DIR", help="photographs in DIR/<emotion>/"
@@ -221,10 +214,7 @@ def _crop(options: argparse.Namespace) -> None:
 
 
 def _add_robustness(commands: Any) -> None:
-    parser = commands.add_parser(
-        "robustness", help="measure a model on changed faces", description=_robustness.__doc__
-    )
-    parser.set_defaults(command=_robustness)
+    parser = add_command(commands, "robustness", "measure a model on changed faces", _robustness)
     parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .tflite file")
     add_data_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="default: PublicTest")
@@ -261,10 +251,7 @@ def _robustness(options: argparse.Namespace) -> None:
 
 
 def _add_average(commands: Any) -> None:
-    parser = commands.add_parser(
-        "average", help="make one network of several runs", description=_average.__doc__
-    )
-    parser.set_defaults(command=_average)
+    parser = add_command(commands, "average", "make one network of several runs", _average)
     parser.add_argument("runs", type=Path, nargs="+", metavar="DIR", help="folders of runs")
     add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
@@ -283,10 +270,7 @@ def _average(options: argparse.Namespace) -> None:
 
 
 def _add_tabulate(commands: Any) -> None:
-    parser = commands.add_parser(
-        "tabulate", help="put finished runs into a table", description=_tabulate.__doc__
-    )
-    parser.set_defaults(command=_tabulate)
+    parser = add_command(commands, "tabulate", "put finished runs into a table", _tabulate)
     parser.add_argument("runs", type=Path, nargs="+", metavar="DIR", help="folders of runs")
     add_data_options(parser)
     parser.add_argument("--table", type=Path, required=True, metavar="FILE", help="a CSV file")

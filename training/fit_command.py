@@ -14,7 +14,7 @@ from training.distribute import join, losing_no_machine
 from training.errors import RunError
 from training.files import CHECKPOINT, MODEL, RECORD
 from training.fit_settings import Augmentation, Backbone, FitSettings
-from training.options import add_data_options, file_option, path_option
+from training.options import add_command, add_data_options, file_option, path_option
 from training.quiet import quiet
 from training.supervise import end_with_parent, is_child, supervise
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 def add_fit(commands: Any) -> None:
     """Add the command to the parsers of commands."""
-    parser = commands.add_parser("fit", help="train a network", description=_fit.__doc__)
-    parser.set_defaults(command=_fit)
+    parser = add_command(commands, "fit", "train a network", _fit)
     add_data_options(parser)
     model_folder = os.environ.get("AIP_MODEL_DIR") or None
     parser.add_argument(

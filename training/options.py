@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from training.errors import RunError
 from training.files import local_path
@@ -12,6 +12,15 @@ from training.files import local_path
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+def add_command(
+    commands: Any, name: str, text: str, run: Callable[[argparse.Namespace], int | None]
+) -> argparse.ArgumentParser:
+    """Add a command that runs a function, whose docstring describes it; return its parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=run.__doc__)
+    parser.set_defaults(command=run)
+    return parser
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
