@@ -25,7 +25,13 @@ _BUFFERS = 3  # one being filled, one waiting, one being read; each is contiguou
 
 # libcamera names the bytes of a pixel from the last to the first: RGB888 is B, G, R in memory.
 _PACKED = {"RGB888": 3, "BGR888": 3, "XRGB8888": 4, "XBGR8888": 4}
-_PLANAR = ("YUV420", "YVU420", "NV12", "NV21")
+_PLANAR = {
+    "YUV420": "COLOR_YUV2BGR_I420",
+    "YVU420": "COLOR_YUV2BGR_YV12",
+    "NV12": "COLOR_YUV2BGR_NV12",
+    "NV21": "COLOR_YUV2BGR_NV21",
+}
+"""OpenCV's names for what turns each into BGR: itself it is imported late."""
 
 
 class Request(Protocol):
@@ -194,8 +200,6 @@ def to_bgr(buffer: Pixels, pixel_format: str, size: tuple[int, int], stride: int
         CameraError: The format is another one, or the buffer is too small.
 
     """
-    import cv2
-
     width, height = size
     planar = pixel_format in _PLANAR
     if not planar and pixel_format not in _PACKED:
@@ -215,14 +219,10 @@ def to_bgr(buffer: Pixels, pixel_format: str, size: tuple[int, int], stride: int
         pixels = plane[:, : width * depth].reshape(height, width, depth)
         blue_first = pixels[:, :, :3] if "RGB" in pixel_format else pixels[:, :, 2::-1]
         return np.array(blue_first, order="C")
-    codes = {
-        "YUV420": cv2.COLOR_YUV2BGR_I420,
-        "YVU420": cv2.COLOR_YUV2BGR_YV12,
-        "NV12": cv2.COLOR_YUV2BGR_NV12,
-        "NV21": cv2.COLOR_YUV2BGR_NV21,
-    }
+    import cv2
+
     # The padding is converted, too, and then cut off: the planes of colour are padded likewise.
-    picture = cv2.cvtColor(plane, codes[pixel_format])
+    picture = cv2.cvtColor(plane, getattr(cv2, _PLANAR[pixel_format]))
     return np.ascontiguousarray(picture[:, :width], np.uint8)
 
 
