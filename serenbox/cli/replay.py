@@ -197,22 +197,15 @@ def _open(path: Path, settings: Settings) -> Recording:
 
 def _mood_maker(settings: Settings, *, cropped: bool) -> Callable[[Frame], Mood]:
     """Return what makes moods of frames, its models loaded."""
-    if not cropped:
-        from serenbox.daemon.pipeline import Pipeline
+    from serenbox.daemon.pipeline import Pipeline, make_detector
 
+    if not cropped:
         pipeline = Pipeline(settings)
         return lambda frame: pipeline.look(frame).mood
-    from serenbox.detector import EmotionDetector
     from serenbox.mood.smoothing import MoodFilter
     from serenbox.mood.types import Reading, TrackedFace
 
-    sensing = settings.sensing
-    detector = EmotionDetector(
-        sensing.model or None,
-        runtime=sensing.runtime,
-        threads=sensing.threads,
-        prior_exponent=settings.mood.prior_exponent,
-    )
+    detector = make_detector(settings)
     mood_filter = MoodFilter(settings.mood, detector.classifier.metadata.scores.thresholds)
 
     def mood_of(frame: Frame) -> Mood:

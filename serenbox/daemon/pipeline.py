@@ -47,16 +47,9 @@ class Pipeline:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        sensing = settings.sensing
         # OpenCV's own threads would gain nothing on pictures this small.
-        cv2.setNumThreads(sensing.threads)
-        self._detector = EmotionDetector(
-            sensing.model or None,
-            runtime=sensing.runtime,
-            threads=sensing.threads,
-            prior_exponent=settings.mood.prior_exponent,
-            min_face_score=sensing.min_face_score,
-        )
+        cv2.setNumThreads(settings.sensing.threads)
+        self._detector = make_detector(settings)
         _ = self._detector.finder  # loaded now, so that what is wrong with it shows now
         self.forget()
 
@@ -110,6 +103,18 @@ class Pipeline:
         empty: npt.NDArray[np.uint8] = np.zeros((128, 128, 3), np.uint8)
         self._detector.finder.find(empty)
         _check(self._detector.classify_cropped(empty).scores)
+
+
+def make_detector(settings: Settings) -> EmotionDetector:
+    """Return the detector that the settings ask for; raises like `Pipeline`."""
+    sensing = settings.sensing
+    return EmotionDetector(
+        sensing.model or None,
+        runtime=sensing.runtime,
+        threads=sensing.threads,
+        prior_exponent=settings.mood.prior_exponent,
+        min_face_score=sensing.min_face_score,
+    )
 
 
 def _check(scores: Mapping[str, float]) -> None:
