@@ -12,7 +12,7 @@ UNCERTAIN = "uncertain"
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the upright image, wholly inside it.
+    """A rectangle in pixels of the upright image, inside it but for `FaceLocation.uncut`.
 
     It covers the columns `x` to `x + width - 1` and the rows `y` to `y + height - 1`.
     """

@@ -56,6 +56,7 @@ class HistoryOutput:
         path: The database.
         clock: Seconds; never jumps.
         wall: Seconds since 1970; somebody may set it at any moment.
+        synchronized: The file that is there once the clock was set from the network.
 
     """
 
