@@ -26,8 +26,6 @@ _STATES = {
 class ControlTool(Tool):
     """What the three have in common."""
 
-    prog: ClassVar[str]
-
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare no arguments."""
 

@@ -12,6 +12,9 @@ from serenbox.doctor.result import Result
 from serenbox.doctor.systemd import UNIT, command_that_adds
 from serenbox.errors import reason_of
 
+_TIMEOUT = 3.0
+"""Seconds to wait for an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:
@@ -20,13 +23,11 @@ class Reach:
     Attributes:
         firewall: What its unit lets through; everything by itself.
         etc: The folder in which the system keeps what it knows of names.
-        timeout: Seconds to wait for an answer.
 
     """
 
     firewall: Firewall = field(default_factory=Firewall)
     etc: Path = Path("/etc")
-    timeout: float = 3.0
 
     def check(self, name: str, host: str, port: int, mend: str) -> Result:
         """Look whether a place takes connections, and those of the service, too; nothing is sent.
@@ -40,7 +41,7 @@ class Reach:
         """
         place = host_and_port(host, port)
         try:
-            with socket.create_connection((host, port), self.timeout) as connection:
+            with socket.create_connection((host, port), _TIMEOUT) as connection:
                 address = str(connection.getpeername()[0]).partition("%")[0]
         # No name at all, such as one with two dots in a row, is a UnicodeError.
         except (OSError, UnicodeError) as error:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _SPARE_THREADS = 24
 """Threads of a worker beyond those that may wait for the model: they read, and say 503."""
 
+_GRACEFUL_SECONDS = 8
+"""How long a worker may go on with what it has begun, once it is told to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -41,8 +44,6 @@ class Listening:
     host: str
     port: int
     workers: int
-    graceful_seconds: int = 8
-    """How long a worker may go on with what it has begun, once it is told to end."""
 
 
 def serve(settings: ServerSettings, listening: Listening, *, access_log: bool = False) -> int:
@@ -73,7 +74,7 @@ def gunicorn_options(
         "worker_class": PatientWorker,
         "threads": settings.queue + 1 + _SPARE_THREADS,
         "worker_connections": 1000,
-        "graceful_timeout": listening.graceful_seconds,
+        "graceful_timeout": _GRACEFUL_SECONDS,
         "timeout": 60,
         # Also how long a new connection may say nothing: under overload its client is slow.
         "keepalive": math.ceil(settings.receive_seconds),
