@@ -10,6 +10,7 @@ from convert.errors import ConversionError, InputError
 from serenbox.cli.common import (
     EXIT_CLOSED_PIPE,
     EXIT_FAILED,
+    EXIT_INTERRUPTED,
     OutputError,
     abandon_output,
     flush_output,
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, InputError.exit_code)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; nothing was written", file=sys.stderr)
-        return 130
+        return EXIT_INTERRUPTED
     return 0
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from serenbox.cli.common import EXIT_CLOSED_PIPE, abandon_output
+from serenbox.cli.common import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, abandon_output
 from serenbox.runtime import Runtime
 from training.data import LabelSet, load_faces
 from training.errors import TrainingError
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CLOSED_PIPE
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped{_going_on(options)}", file=sys.stderr)
-        return 130
+        return EXIT_INTERRUPTED
     except TerminatedError:
         print(f"{PROGRAM}: told to end{_going_on(options)}", file=sys.stderr)
         return 143

@@ -61,9 +61,8 @@ def draw_confusion(report: dict[str, Any]) -> bytes:
                 fontsize=8,
                 color="white" if shares[row, column] > 0.5 else "black",
             )
-        ticks = range(len(EMOTIONS))
-        axes.set_xticks(ticks, EMOTIONS, rotation=40)
-        axes.set_yticks(ticks, EMOTIONS)
+        axes.set_xticks(_LABELS, EMOTIONS, rotation=40)
+        axes.set_yticks(_LABELS, EMOTIONS)
         title = f"{report['split']}, {name}: accuracy {figures['accuracy']:.1%}"
         axes.set(xlabel="answer", ylabel="truth", title=title)
     return as_png(figure)
