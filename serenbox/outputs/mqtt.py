@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import select
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from serenbox.outputs.homeassistant import discovery_message
 from serenbox.outputs.mqtt_access import (
     BrokerError,
     Patience,
@@ -18,9 +16,9 @@ from serenbox.outputs.mqtt_access import (
     taken_over,
 )
 from serenbox.outputs.mqtt_commands import CommandReader
+from serenbox.outputs.mqtt_outbox import Outbox
 from serenbox.outputs.mqtt_retries import Retries
 from serenbox.outputs.mqtt_session import Session
-from serenbox.outputs.mqtt_slot import OFF, SlotTopic
 from serenbox.outputs.queueing import Mailbox
 from serenbox.outputs.topics import Topics
 from serenbox.waker import Waker
@@ -65,25 +63,15 @@ class MqttOutput:
     ) -> None:
         self._settings = settings.mqtt
         self._topics = Topics.of(settings.device.name, settings.mqtt)
-        discovery = discovery_message(
-            settings.device.name,
-            self._topics,
-            version=version,
-            stats_interval=settings.service.stats_interval,
-            diffuser=settings.diffuser.enabled,
-        )
-        self._discovery = _as_json(discovery)
         self._commands = CommandReader(commands)
         self._patience = patience or Patience()
-        self._given_up: list[str] = []
+        self._given_up: set[str] = set()
         self._waker: Waker | None = None
         self._mailbox = Mailbox(self._wake)
+        self._outbox = Outbox(settings, self._topics, self._mailbox, version)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._closing = False
         self._deadline = 0.0
-        self._last_mood: Mapping[str, Any] | None = None
-        self._slot = SlotTopic() if settings.diffuser.enabled else None
-        self._announcements: list[tuple[str, str]] = []
         self._modern = True
         self._old_broker = False
         self._connected_since: float | None = None
@@ -99,7 +87,7 @@ class MqttOutput:
 
     def mood(self, message: Mapping[str, Any]) -> None:
         """Publish the state, and again whenever there is a new connection."""
-        self._last_mood = message
+        self._outbox.last_mood = message
         self._mailbox.put("mood", message)
 
     def event(self, message: Mapping[str, Any]) -> None:
@@ -113,16 +101,11 @@ class MqttOutput:
     @property
     def retained(self) -> frozenset[tuple[str, str]]:
         """Return what it leaves at a broker, as pairs of broker and topic."""
-        topics = [self._topics.mood, self._topics.availability]
-        topics += [self._topics.slot] if self._slot is not None else []
-        topics += [self._topics.discovery] if self._settings.discovery else []
-        return frozenset((address(self._settings), topic) for topic in topics)
+        return frozenset((address(self._settings), topic) for topic in self._outbox.retained)
 
     def give_up(self, kept: Collection[tuple[str, str]]) -> None:
         """Leave nothing else at the broker when it closes, for the box has other names then."""
-        topics = {topic for _, topic in self.retained - set(kept)}
-        # The announcement first: Home Assistant must not read the other ones as news.
-        self._given_up = sorted(topics, key=lambda topic: (topic != self._topics.discovery, topic))
+        self._given_up = {topic for _, topic in self.retained - set(kept)}
 
     def close(self, timeout: float) -> None:
         """Publish what waits and `offline`, and disconnect.
@@ -223,39 +206,19 @@ class MqttOutput:
         self._mailbox.open()
         self._connected_since = time.monotonic()
         self._problem = None
-        self._announce()
+        self._outbox.announce()
         level = logging.INFO if self._retries.connected_is_news() else logging.DEBUG
         _log.log(level, "connected to %s", address(self._settings))
 
-    def _announce(self) -> None:
-        """Prepare what a new connection and a Home Assistant that has just started need.
-
-        Slot and mood come first: those of another time, which the broker keeps, must not meet
-        `online`.
-        """
-        self._announcements = []
-        if self._slot is not None:
-            self._slot.take(self._last_mood or {})
-            self._announcements.append((self._topics.slot, self._slot.again(time.monotonic())))
-        if self._last_mood is not None:
-            self._announcements.append((self._topics.mood, _as_json(self._last_mood)))
-        self._announcements.append((self._topics.availability, "online"))
-        if self._settings.discovery:
-            self._announcements.append((self._topics.discovery, self._discovery))
-
     def _publish_until_closed(self, session: Session) -> None:
         while not self._closing:
-            self._publish_waiting(session)
+            self._outbox.send(session)
             self._step(session, min(_LONGEST_SLEEP, self._settings.keepalive / 4))
-        while not self._publish_waiting(session) or not session.settled:
+        while not self._outbox.send(session) or not session.settled:
             self._step(session, self._left())
             if not self._left():
                 return
-        if self._slot is not None:
-            session.publish(self._topics.slot, OFF, qos=1, retain=True)
-        session.publish(self._topics.availability, "offline", qos=1, retain=True)
-        for topic in self._given_up:
-            session.publish(topic, "", qos=1, retain=True)
+        self._outbox.say_goodbye(session, self._given_up)
         while not session.settled and self._left():
             session.step(self._left())
         session.part(self._left())
@@ -266,39 +229,6 @@ class MqttOutput:
         if session.denied and self._problem is None:
             self._report(denial(self._settings, self._topics))
 
-    def _publish_waiting(self, session: Session) -> bool:
-        """Send as much as the broker keeps up with; return whether nothing waits any more."""
-        waiting = True
-        while waiting and session.has_room:
-            waiting = self._publish_next(session)
-        return not waiting
-
-    def _publish_next(self, session: Session) -> bool:
-        if self._announcements:
-            topic, announcement = self._announcements.pop(0)
-            session.publish(topic, announcement, qos=1, retain=True)
-            return True
-        taken = self._mailbox.take()
-        if taken is None:
-            return False
-        kind, message = taken
-        topics = {
-            "mood": self._topics.mood,
-            "event": self._topics.event,
-            "stats": self._topics.stats,
-        }
-        session.publish(
-            topics[kind],
-            _as_json(message),
-            qos=0 if kind == "stats" else 1,
-            retain=kind == "mood",
-            event=kind == "event",
-        )
-        if kind == "mood" and self._slot is not None:
-            slot = self._slot.news(message, time.monotonic())
-            self._announcements += [(self._topics.slot, slot)] if slot else []
-        return True
-
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
 
@@ -306,7 +236,7 @@ class MqttOutput:
         if topic == self._topics.command:
             self._commands.receive(payload, retained=retained)
         elif payload == b"online" and not retained:  # a retained birth was before this connection
-            self._announce()
+            self._outbox.announce()
 
     def _report(self, problem: BrokerError) -> None:
         """Remember a problem, and log it once per incident."""
@@ -325,7 +255,3 @@ class MqttOutput:
         while not self._closing and (left := until - time.monotonic()) > 0:
             poll.poll(left * 1000)
             waker.clear()
-
-
-def _as_json(message: Mapping[str, Any]) -> str:
-    return json.dumps(message, separators=(",", ":"), allow_nan=False)

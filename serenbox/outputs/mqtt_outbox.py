@@ -1,0 +1,118 @@
+"""What is sent over MQTT, where to, and in which order."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from serenbox.outputs.homeassistant import discovery_message
+from serenbox.outputs.mqtt_slot import OFF, SlotTopic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from serenbox.outputs.mqtt_session import Session
+    from serenbox.outputs.queueing import Mailbox
+    from serenbox.outputs.topics import Topics
+    from serenbox.settings.schema import Settings
+
+
+class Outbox:
+    """What a connection begins with, then what the mailbox holds, and what it ends with.
+
+    Args:
+        settings: The whole configuration.
+        topics: Where everything goes.
+        mailbox: Where messages come.
+        version: SerenBox's.
+
+    """
+
+    def __init__(self, settings: Settings, topics: Topics, mailbox: Mailbox, version: str) -> None:
+        self._topics = topics
+        self._mailbox = mailbox
+        discovery = discovery_message(
+            settings.device.name,
+            topics,
+            version=version,
+            stats_interval=settings.service.stats_interval,
+            diffuser=settings.diffuser.enabled,
+        )
+        self._discovery = _as_json(discovery) if settings.mqtt.discovery else None
+        self._slot = SlotTopic() if settings.diffuser.enabled else None
+        self._announcements: list[tuple[str, str]] = []
+        self.last_mood: Mapping[str, Any] | None = None
+        """What a new connection tells of the present; may be set by any thread."""
+
+    @property
+    def retained(self) -> set[str]:
+        """The topics of what the broker keeps."""
+        topics = {self._topics.mood, self._topics.availability}
+        topics |= {self._topics.slot} if self._slot is not None else set()
+        topics |= {self._topics.discovery} if self._discovery is not None else set()
+        return topics
+
+    def announce(self) -> None:
+        """Prepare what a new connection and a Home Assistant that has just started need.
+
+        Slot and mood come first: those of another time, which the broker keeps, must not meet
+        `online`.
+        """
+        self._announcements = []
+        if self._slot is not None:
+            self._slot.take(self.last_mood or {})
+            self._announcements.append((self._topics.slot, self._slot.again(time.monotonic())))
+        if self.last_mood is not None:
+            self._announcements.append((self._topics.mood, _as_json(self.last_mood)))
+        self._announcements.append((self._topics.availability, "online"))
+        if self._discovery is not None:
+            self._announcements.append((self._topics.discovery, self._discovery))
+
+    def send(self, session: Session) -> bool:
+        """Send as much as the broker keeps up with; return whether nothing waits any more."""
+        waiting = True
+        while waiting and session.has_room:
+            waiting = self._send_next(session)
+        return not waiting
+
+    def say_goodbye(self, session: Session, given_up: Iterable[str]) -> None:
+        """Send what is to be known of a box that is gone, and empty the topics that are given up.
+
+        The announcement goes first: Home Assistant must not read the others as news.
+        """
+        if self._slot is not None:
+            session.publish(self._topics.slot, OFF, qos=1, retain=True)
+        session.publish(self._topics.availability, "offline", qos=1, retain=True)
+        for topic in sorted(given_up, key=lambda topic: (topic != self._topics.discovery, topic)):
+            session.publish(topic, "", qos=1, retain=True)
+
+    def _send_next(self, session: Session) -> bool:
+        if self._announcements:
+            topic, announcement = self._announcements.pop(0)
+            session.publish(topic, announcement, qos=1, retain=True)
+            return True
+        taken = self._mailbox.take()
+        if taken is None:
+            return False
+        kind, message = taken
+        topics = {
+            "mood": self._topics.mood,
+            "event": self._topics.event,
+            "stats": self._topics.stats,
+        }
+        session.publish(
+            topics[kind],
+            _as_json(message),
+            qos=0 if kind == "stats" else 1,
+            retain=kind == "mood",
+            event=kind == "event",
+        )
+        if kind == "mood" and self._slot is not None:
+            slot = self._slot.news(message, time.monotonic())
+            self._announcements += [(self._topics.slot, slot)] if slot else []
+        return True
+
+
+def _as_json(message: Mapping[str, Any]) -> str:
+    return json.dumps(message, separators=(",", ":"), allow_nan=False)
