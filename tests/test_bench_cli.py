@@ -17,7 +17,6 @@ import pytest
 from serenbox.bench import clip, parts
 from serenbox.bench.figures import Figure, Report, as_json, as_table
 from serenbox.bench.frames import STAGES, ratios
-from serenbox.bench.process import slope
 from serenbox.cli import bench
 from serenbox.cli.bench import BenchTool
 from serenbox.cli.common import EXIT_FAILED, EXIT_OK, EXIT_USAGE
@@ -192,11 +191,6 @@ def test_report() -> None:
 def test_ratios() -> None:
     samples = {"both bare": [2.0, 2.0, 9.0], "frame to event": [2.0, 3.0, 8.0]}
     assert ratios(samples) == (1.5, 4.0)
-
-
-def test_slope() -> None:
-    assert slope([(0, 5.0), (10, 6.0), (20, 7.0)]) == pytest.approx(0.1)
-    assert slope([(3, 5.0)]) == 0
 
 
 def test_memory_growth() -> None:

@@ -120,13 +120,12 @@ def memory_growth(points: Sequence[tuple[int, float]]) -> tuple[float | None, st
         points: Frames and MB.
 
     """
-    from serenbox.bench.process import slope
-
     later = points[len(points) // 2 :]
     count = later[-1][0] - later[0][0]
     if count < _FEWEST:
         return None, f"{count} frames tell too little: watch longer with --memory-seconds"
-    return 1e5 * slope(later), f"over {count} frames"
+    slope = statistics.linear_regression(*zip(*later, strict=True)).slope
+    return 1e5 * slope, f"over {count} frames"
 
 
 _FEWEST = 5000

@@ -159,15 +159,6 @@ def idle_share(service: ServiceProcess, seconds: float) -> float | None:
     return (after - before) / (time.monotonic() - began)
 
 
-def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Return by how much the second number grows with the first: least squares; 0 of one point."""
-    x_mean = sum(x for x, _ in points) / len(points)
-    y_mean = sum(y for _, y in points) / len(points)
-    spread = sum((x - x_mean) ** 2 for x, _ in points)
-    together = sum((x - x_mean) * (y - y_mean) for x, y in points)
-    return together / spread if spread else 0.0
-
-
 def wait_line(process: subprocess.Popen[bytes], log: Path | None = None) -> None:
     """Wait until a process prints something.
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import statistics
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -25,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from serenbox.bench.clip import drawn_face, empty_frames, face_frames
-from serenbox.bench.process import slope
 from serenbox.daemon.control import ask_service
 from serenbox.outputs.mqtt_session import WINDOW
 from tests.daemon_process import Daemon, wait_for, write_script
@@ -99,7 +99,9 @@ class Outcome:
     def growth(self) -> float:
         """MB per 100,000 frames, once settled."""
         points = [point for point in self.memory if point[0] >= SETTLED]
-        return 1e5 * slope(points) if len(points) > 1 else 0.0
+        if not points or points[0][0] == points[-1][0]:
+            return 0.0
+        return 1e5 * statistics.linear_regression(*zip(*points, strict=True)).slope
 
     def problems(self) -> list[str]:
         """Return a sentence for each thing that is not as it must be."""
