@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -18,7 +19,8 @@ _PATIENCE = 5.0  # seconds that closing waits for a read to end
 _OLDEST = 10.0  # seconds; a picture said to be older was stamped by another clock
 
 
-class Frame(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)  # whether pictures are equal has no single answer
+class Frame:
     """One picture of a camera, in memory only."""
 
     image: Pixels
@@ -26,18 +28,6 @@ class Frame(NamedTuple):
     time: float
     """When it was taken: seconds on the clock of `time.monotonic`, or, from a recording that plays
     as fast as possible, seconds since its beginning. Never goes backwards."""
-
-    def __eq__(self, other: object) -> bool:
-        """Tell whether it is the same one: whether pictures are equal has no single answer."""
-        return self is other
-
-    def __ne__(self, other: object) -> bool:
-        """Tell whether it is another one."""
-        return self is not other
-
-    def __hash__(self) -> int:
-        """Return a hash that goes with that."""
-        return id(self)
 
 
 class Camera(Protocol):
