@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def _against(
     scores: NDArray[np.float32], truth: NDArray[np.int64], subsets: dict[str, NDArray[np.bool_]]
 ) -> dict[str, Any]:
     return {
-        name: measure(scores[mask], truth[mask], EMOTIONS).as_dict()
+        name: asdict(measure(scores[mask], truth[mask], EMOTIONS))
         for name, mask in subsets.items()
         if mask.any()
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,10 +42,6 @@ class Figures:
     classes: dict[str, ClassFigures]
     confusion: list[list[int]]
     """[truth][answer] counts in label order."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the figures as plain JSON-ready values."""
-        return asdict(self)
 
 
 def confusion_matrix(

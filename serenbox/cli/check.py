@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar
 
 from serenbox.cli.common import (
@@ -65,7 +66,7 @@ class CheckTool(Tool):
                 write_line(table_line(result, color=color))
         well = all(result.state != "fail" for result in results)
         if args.json:
-            checks = [result.as_dict() for result in results]
+            checks = list(map(asdict, results))
             write_line(json.dumps({"ok": well, "checks": checks}, ensure_ascii=False))
         return EXIT_OK if well else EXIT_FAILED
 

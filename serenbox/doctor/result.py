@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["ok", "warn", "fail"]
@@ -25,7 +25,3 @@ class Result:
     state: State
     seen: str
     mend: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the attributes, for JSON."""
-        return asdict(self)

@@ -13,7 +13,6 @@ from serenbox.runtime_names import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from dataclasses import Field
 
 ENVIRONMENT = "SERENBOX_SERVER_"
 """What the names of the environment's variables begin with; the field's name follows."""
@@ -181,13 +180,9 @@ def with_texts(
     for entry in fields(ServerSettings):
         if entry.name in texts:
             try:
-                values[entry.name] = _read(entry, texts[entry.name])
+                values[entry.name] = entry.metadata["read"](texts[entry.name])
             except ValueError as error:
                 problems.append(f"{label(entry.name)} {error}, not '{texts[entry.name]}'")
     if problems:
         raise SettingsError(*problems)
     return replace(settings, **values)
-
-
-def _read(entry: Field[Any], text: str) -> object:
-    return entry.metadata["read"](text)
