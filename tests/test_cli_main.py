@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import io
 import subprocess
 import sys
 import tomllib
@@ -10,7 +11,14 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from serenbox.cli import main as module
-from serenbox.cli.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Tool
+from serenbox.cli.common import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    Tool,
+    shows_color,
+)
 from serenbox.cli.main import COMMANDS, Command, load_tool, main
 from serenbox.installed import install_command
 
@@ -40,6 +48,40 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more command, of a module that is there."""
     monkeypatch.setitem(COMMANDS, "echo", Command(f"{__name__}:EchoTool", "say it"))
     monkeypatch.setitem(sys.modules, __name__, sys.modules[EchoTool.__module__])
+
+
+class Terminal(io.StringIO):
+    """A stream that says a person looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+    ],
+)
+def test_colors_are_for_terminals_that_have_them(
+    environment: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert shows_color(Terminal()) is expected
+    assert not shows_color(io.StringIO())
+    assert not shows_color(None)
+
+
+def test_a_setting_without_a_value_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--check-config", "--set", "mood.dwell"]) == EXIT_USAGE
+    error = capsys.readouterr().err
+    assert error.startswith("serenbox run: error: --set mood.dwell: write it as TABLE.KEY=VALUE")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
