@@ -340,7 +340,7 @@ def test_strange_names(run: Run, tmp_path: Path, name: bytes) -> None:
         (["--nonsense", "a.png"], "unrecognized arguments: --nonsense"),
         (["--min-confidence", "1.5", "a.png"], "must be a number from 0 to 1, not '1.5'"),
         (["--min-confidence", "nan", "a.png"], "must be a number from 0 to 1"),
-        (["--min-face-score", "0", "a.png"], "must be 0.1 at least, not '0'"),
+        (["--min-face-score", "0", "a.png"], "must be a number from 0.1 to 1, not '0'"),
         (["--prior-exponent", "2", "a.png"], "must be a number from 0 to 1, not '2'"),
         (["--min-confidence", "high", "a.png"], "must be a number from 0 to 1"),
         (["--threads", "0", "a.png"], "must be a whole number from 1 to 64, not '0'"),

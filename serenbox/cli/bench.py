@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import math
@@ -21,12 +20,14 @@ from serenbox.cli.common import (
     Tool,
     UsageError,
     native_messages_hidden,
+    number_type,
     path_of,
     write_line,
 )
 from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
     from types import FrameType
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 _PARTS = ("frames", "broker", "memory", "start", "idle")
+
+_count = number_type("a whole number above 0", lambda count: count > 0, whole=True)
+_seconds = number_type("a number from 1", lambda seconds: 1 <= seconds < math.inf)
 
 
 class BenchTool(Tool):
@@ -182,19 +186,3 @@ def _model() -> str:
     lines = text_of(Path("/proc/cpuinfo")).splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(filter(None, [board, *names, platform.processor()]), "an unknown processor")
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not '{text}'")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 1 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number from 1, not '{text}'")
-    return seconds

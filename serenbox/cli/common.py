@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 import os
 import sys
 from abc import ABC, abstractmethod
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, TextIO
 from serenbox.errors import SerenBoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -136,6 +137,32 @@ class _Version(argparse.Action):
             found = "(not installed, running from a checkout)"
         write_line(f"{parser.prog} {found}")
         parser.exit()
+
+
+def number_type(
+    wanted: str, fits: Callable[[float], bool], *, whole: bool = False
+) -> Callable[[str], float]:
+    """Return what reads a number, as a type of argparse's.
+
+    Args:
+        wanted: What it must be, in words that go on from `must be`.
+        fits: Tells whether a number is that; false of nan.
+        whole: Whether only digits are read, as an int.
+
+    """
+
+    def read(text: str) -> float:
+        value = math.nan
+        with contextlib.suppress(ValueError):  # no number, or one of thousands of digits
+            if not whole:
+                value = float(text)
+            elif text.isascii() and text.isdigit():
+                value = int(text)
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f"must be {wanted}, not '{text}'")
+        return value
+
+    return read
 
 
 def path_of(text: str) -> Path:

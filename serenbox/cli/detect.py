@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 import os
 import sys
 from typing import TYPE_CHECKING, ClassVar, get_args
@@ -19,6 +17,7 @@ from serenbox.cli.common import (
     UsageError,
     is_terminal,
     native_messages_hidden,
+    number_type,
     path_of,
     write_line,
 )
@@ -29,6 +28,7 @@ from serenbox.errors import ImageError
 from serenbox.runtime_names import Runtime
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from serenbox.detector import EmotionDetector
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 
 _LEAST_FACE_SCORE = 0.1
 """With less, most of what is found is no face."""
+
+_score = number_type("a number from 0 to 1", lambda score: 0 <= score <= 1)
+_face_score = number_type(
+    f"a number from {_LEAST_FACE_SCORE} to 1", lambda score: _LEAST_FACE_SCORE <= score <= 1
+)
+_count = number_type(
+    f"a whole number from 1 to {MAX_THREADS}", lambda count: 1 <= count <= MAX_THREADS, whole=True
+)
 
 
 class DetectTool(Tool):
@@ -234,30 +242,6 @@ def _read_picture(name: str) -> Pixels:
     if not content:
         raise ImageError("standard input: it is empty: pipe a picture into it")
     return read_image(content, name="standard input")
-
-
-def _score(text: str) -> float:
-    try:
-        score = float(text)
-    except ValueError:
-        score = math.nan
-    if not 0 <= score <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not '{text}'")
-    return score
-
-
-def _face_score(text: str) -> float:
-    score = _score(text)
-    if score < _LEAST_FACE_SCORE:
-        raise argparse.ArgumentTypeError(f"must be {_LEAST_FACE_SCORE} at least, not '{text}'")
-    return score
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
-        wanted = f"a whole number from 1 to {MAX_THREADS}"
-        raise argparse.ArgumentTypeError(f"must be {wanted}, not '{text}'")
-    return int(text)
 
 
 if __name__ == "__main__":

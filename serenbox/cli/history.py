@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from typing import TYPE_CHECKING, ClassVar
 
-from serenbox.cli.common import EXIT_FAILED, EXIT_OK, Tool, UsageError, path_of, write_line
+from serenbox.cli.common import (
+    EXIT_FAILED,
+    EXIT_OK,
+    Tool,
+    UsageError,
+    number_type,
+    path_of,
+    write_line,
+)
 from serenbox.cli.plots import check_plot, write_plot
 from serenbox.daemon.paths import Paths, state_candidates
 from serenbox.errors import HistoryError, ServiceError, reason_of
@@ -16,10 +23,14 @@ from serenbox.history.reading import read_extent, read_summaries
 from serenbox.history.steps import QUARTER, Step, boundaries, gather, midnights
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
     from pathlib import Path
 
 _MOST_DAYS = 3650
+_days = number_type(
+    f"a whole number from 1 to {_MOST_DAYS}", lambda days: 1 <= days <= _MOST_DAYS, whole=True
+)
 _MANY_DAYS = 14
 """More are drawn by the day, so that a step can still be seen."""
 
@@ -173,12 +184,3 @@ def _steps(path: Path, edges: Sequence[float]) -> list[Step]:
     first, end = int(edges[0] // MINUTE), int(edges[-1] // MINUTE)
     parts = read_summaries(path, first, end, QUARTER)
     return gather(((part.minute, part.seconds) for part in parts), edges)
-
-
-def _days(text: str) -> int:
-    digits = text.lstrip("0")
-    if not text.isascii() or not text.isdigit() or not 1 <= int(digits[:9] or 0) <= _MOST_DAYS:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number from 1 to {_MOST_DAYS}, not '{text}'"
-        )
-    return int(digits)

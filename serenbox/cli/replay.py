@@ -12,8 +12,8 @@ from serenbox.cli.common import (
     Tool,
     UsageError,
     native_messages_hidden,
-    path_of,
     parse_assignment,
+    path_of,
     printable,
     write_line,
 )

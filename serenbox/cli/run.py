@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import gc
@@ -18,8 +17,9 @@ from serenbox.cli.common import (
     EXIT_USAGE,
     Tool,
     flush_output,
-    path_of,
+    number_type,
     parse_assignment,
+    path_of,
     write_line,
 )
 from serenbox.daemon.lock import ServiceLock
@@ -31,6 +31,8 @@ from serenbox.errors import SerenBoxError, ServiceError
 from serenbox.waker import Waker
 
 if TYPE_CHECKING:
+    import argparse
+
     from serenbox.daemon.paths import Paths
     from serenbox.daemon.service import Service
     from serenbox.settings.schema import Settings
@@ -39,6 +41,8 @@ _log = logging.getLogger("serenbox.run")
 
 _PASSING = {errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE}
 """Troubles of a moment, after which systemd is to try again, whatever could not be read."""
+
+_seconds = number_type("a number above 0", lambda seconds: 0 < seconds < math.inf)
 
 
 class RunTool(Tool):
@@ -167,13 +171,3 @@ def _end_process(code: int) -> NoReturn:
     with contextlib.suppress(SerenBoxError, BrokenPipeError):
         flush_output()
     os._exit(code)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number above 0, not '{text}'")
-    return seconds
