@@ -93,3 +93,22 @@ def test_the_dashboard_asks_for_what_there_is() -> None:
     assert names <= known
     identifiers = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(identifiers)) == len(identifiers)
+
+
+def test_the_dashboard_shows_the_present_and_not_all_that_was() -> None:
+    """Grafana asks for a whole range where neither is said, and shows the last of each series."""
+    dashboard: dict[str, Any] = json.loads((ROOT / "docs" / "grafana.json").read_text("utf-8"))
+    panels = {panel["title"]: panel for panel in dashboard["panels"]}
+    for title in ("Mood", "Outputs connected"):  # series come and go
+        (target,) = panels[title]["targets"]
+        assert (target["instant"], target["range"]) == (True, False)
+
+
+def test_prometheus_asks_as_often_as_the_dashboard_counts_on() -> None:
+    """Grafana's intervals fit a scrape in 15 seconds unless it is told otherwise."""
+    text = (ROOT / "docs" / "web.md").read_text("utf-8")
+    configuration = re.search(r"```yaml\n# prometheus\.yml\n(.*?)```", text, re.DOTALL)
+    assert configuration
+    seconds = re.search(r"scrape_interval: (\d+)s\b", configuration[1])
+    assert seconds
+    assert int(seconds[1]) <= 15
