@@ -109,6 +109,13 @@ def test_the_table_of_the_diffuser_is_the_default() -> None:
         assert re.search(rf"`{key}` seconds\s+\({getattr(defaults, key):g}\)", DIFFUSER)
 
 
+def test_the_automation_looks_again_when_home_assistant_starts() -> None:
+    """What it switched on before stays on, and a box that has gone meanwhile changes no state."""
+    (recipe,) = blocks(DIFFUSER, "yaml")
+    assert re.findall(r"trigger: (\w+)", recipe) == ["state", "homeassistant"]
+    assert "event: start" in recipe
+
+
 def test_the_times_of_a_consumer_are_those_of_the_example() -> None:
     grace, freshness = (int(found) for found in re.findall(r"= (\d+)UL \* 1000", FOLLOWER))
     flowing = " ".join(DIFFUSER.split())
