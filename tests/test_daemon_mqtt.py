@@ -123,6 +123,28 @@ def test_after_a_reload_nothing_of_before_stays_at_the_broker(
         assert daemon.end() == 0
 
 
+def test_home_assistant_hears_of_new_topics_before_the_old_ones_are_emptied(
+    tmp_path: Path, camera: str, broker: Mosquitto
+) -> None:
+    """Else it would take what empties them for moods, and log an error for each."""
+    with listening(broker) as listener, publishing(tmp_path, camera, broker) as daemon:
+        wait_mood(daemon, listener, "happy")
+        settings = daemon.configuration.read_text().replace("[mqtt]", "[mqtt]\nprefix = 'house'")
+        daemon.configuration.write_text(settings)
+        daemon.send(signal.SIGHUP)
+        daemon.wait_until(
+            lambda: any(one.topic == "house/serenbox/availability" for one in listener.received),
+            "the box under its new name",
+        )
+        assert daemon.end() == 0
+        heard = list(listener.received)
+    announced = next(place for place, one in enumerate(heard) if b"house/" in one.payload)
+    emptied = [place for place, one in enumerate(heard) if not one.payload]
+    assert len(emptied) == 2
+    assert heard[announced].topic == "homeassistant/device/serenbox/config"
+    assert announced < min(emptied)
+
+
 def test_killed(tmp_path: Path, camera: str, broker: Mosquitto) -> None:
     with listening(broker) as listener:
         with publishing(tmp_path, camera, broker) as daemon:

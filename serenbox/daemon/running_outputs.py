@@ -67,8 +67,9 @@ class RunningOutputs:
         """
         before, self.all = self.all, outputs
         closing = [output for output in before if output not in outputs]
+        kept = {each: text for new in _mqtt(outputs) for each, text in new.retained.items()}
         for mqtt in _mqtt(closing):
-            mqtt.give_up({each for new in _mqtt(outputs) for each in new.retained})
+            mqtt.give_up(kept)
         _close(closing, timeout)
         for output in outputs:
             if output not in before:

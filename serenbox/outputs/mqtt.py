@@ -24,7 +24,7 @@ from serenbox.outputs.topics import Topics
 from serenbox.waker import Waker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from serenbox.settings.schema import Settings
 
@@ -65,7 +65,6 @@ class MqttOutput:
         self._topics = Topics.of(settings.device.name, settings.mqtt)
         self._commands = CommandReader(commands)
         self._patience = patience or Patience()
-        self._given_up: set[str] = set()
         self._waker: Waker | None = None
         self._mailbox = Mailbox(self._wake)
         self._outbox = Outbox(settings, self._topics, self._mailbox, version)
@@ -99,13 +98,15 @@ class MqttOutput:
         self._mailbox.put("stats", message)
 
     @property
-    def retained(self) -> frozenset[tuple[str, str]]:
-        """Return what it leaves at a broker, as pairs of broker and topic."""
-        return frozenset((address(self._settings), topic) for topic in self._outbox.retained)
+    def retained(self) -> dict[tuple[str, str], str]:
+        """What it leaves at a broker: pairs of broker and topic, the announcement with its text."""
+        broker = address(self._settings)
+        return {(broker, topic): text for topic, text in self._outbox.retained.items()}
 
-    def give_up(self, kept: Collection[tuple[str, str]]) -> None:
-        """Leave nothing else at the broker when it closes, for the box has other names then."""
-        self._given_up = {topic for _, topic in self.retained - set(kept)}
+    def give_up(self, kept: Mapping[tuple[str, str], str]) -> None:
+        """Leave at the broker, when it closes, only what is `retained` of the output to come."""
+        broker = address(self._settings)
+        self._outbox.give_up({topic: text for (at, topic), text in kept.items() if at == broker})
 
     def close(self, timeout: float) -> None:
         """Publish what waits and `offline`, and disconnect.
@@ -218,7 +219,7 @@ class MqttOutput:
             self._step(session, self._left())
             if not self._left():
                 return
-        self._outbox.say_goodbye(session, self._given_up)
+        self._outbox.say_goodbye(session)
         while not session.settled and self._left():
             session.step(self._left())
         session.part(self._left())

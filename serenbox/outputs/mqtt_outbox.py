@@ -10,7 +10,7 @@ from serenbox.outputs.homeassistant import discovery_message
 from serenbox.outputs.mqtt_slot import OFF, SlotTopic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from serenbox.outputs.mqtt_session import Session
     from serenbox.outputs.queueing import Mailbox
@@ -42,16 +42,29 @@ class Outbox:
         self._discovery = _as_json(discovery) if settings.mqtt.discovery else None
         self._slot = SlotTopic() if settings.diffuser.enabled else None
         self._announcements: list[tuple[str, str]] = []
+        self._given_up: list[tuple[str, str]] = []
         self.last_mood: Mapping[str, Any] | None = None
         """What a new connection tells of the present; may be set by any thread."""
 
     @property
-    def retained(self) -> set[str]:
-        """The topics of what the broker keeps."""
-        topics = {self._topics.mood, self._topics.availability}
-        topics |= {self._topics.slot} if self._slot is not None else set()
-        topics |= {self._topics.discovery} if self._discovery is not None else set()
+    def retained(self) -> dict[str, str]:
+        """The topics that the broker keeps, that of the announcement with its text."""
+        topics = dict.fromkeys((self._topics.mood, self._topics.availability), "")
+        topics |= {self._topics.slot: ""} if self._slot is not None else {}
+        topics |= {self._topics.discovery: self._discovery} if self._discovery is not None else {}
         return topics
+
+    def give_up(self, kept: Mapping[str, str]) -> None:
+        """Have `say_goodbye` leave only what is `retained` of the box to come.
+
+        The announcement goes first, or the one to come in its place: Home Assistant must not read
+        the others as news.
+        """
+        gone = [topic for topic in self.retained if topic not in kept]
+        self._given_up = [(topic, "") for topic in gone if topic != self._topics.discovery]
+        if gone and self._discovery is not None:
+            announcement = kept.get(self._topics.discovery, "")
+            self._given_up.insert(0, (self._topics.discovery, announcement))
 
     def announce(self) -> None:
         """Prepare what a new connection and a Home Assistant that has just started need.
@@ -76,16 +89,13 @@ class Outbox:
             waiting = self._send_next(session)
         return not waiting
 
-    def say_goodbye(self, session: Session, given_up: Iterable[str]) -> None:
-        """Send what is to be known of a box that is gone, and empty the topics that are given up.
-
-        The announcement goes first: Home Assistant must not read the others as news.
-        """
+    def say_goodbye(self, session: Session) -> None:
+        """Send what is to be known of a box that is gone, and empty what is given up."""
         if self._slot is not None:
             session.publish(self._topics.slot, OFF, qos=1, retain=True)
         session.publish(self._topics.availability, "offline", qos=1, retain=True)
-        for topic in sorted(given_up, key=lambda topic: (topic != self._topics.discovery, topic)):
-            session.publish(topic, "", qos=1, retain=True)
+        for topic, text in self._given_up:
+            session.publish(topic, text, qos=1, retain=True)
 
     def _send_next(self, session: Session) -> bool:
         if self._announcements:
