@@ -110,6 +110,19 @@ def test_the_shell_recipe(tmp_path: Path) -> None:
         assert heard.read_text() == "on\non\n"
 
 
+def test_the_command_that_forgets_a_box(tmp_path: Path) -> None:
+    required_program("mosquitto_sub")
+    with running_mosquitto(tmp_path) as broker, listening(broker) as listener:
+        for topic in (TOPICS.mood, TOPICS.availability, TOPICS.discovery):
+            listener.publish(topic, "kept", retain=True)
+        command = block("sh", "--remove-retained").replace("_sub", f"_sub -p {broker.port}")
+        subprocess.run(["sh", "-c", command], timeout=PATIENCE, check=False)
+        wait_for(lambda: sum(not one.payload for one in listener.received) == 3, "three removals")
+    emptied = [one.topic for one in listener.received if not one.payload]
+    assert emptied[0] == TOPICS.discovery  # else Home Assistant takes the others for moods
+    assert set(emptied[1:]) == {TOPICS.mood, TOPICS.availability}
+
+
 def test_the_automation_names_entities_that_there_are() -> None:
     """Home Assistant makes them of the names of the device and of the component."""
     recipe = block("yaml")
