@@ -7,8 +7,11 @@ import importlib.util
 import io
 import os
 import sqlite3
+import struct
+import tempfile
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -27,7 +30,6 @@ from serenbox.settings.schema import HistorySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NOW = 1_774_800_000.0  # 2026-03-29 16:00 UTC
 MINUTE = int(NOW // 60)
@@ -297,6 +299,83 @@ def test_one_that_cannot_be_removed(
     status, out, err = run(capsys, "--delete")
     assert (status, out) == (1, "")
     assert f"{kept}: it could not be removed (Operation not permitted)" in err
+
+
+# --- root in the folder of another ---------------------------------------------------------------
+
+NOBODY = 65534
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another")
+
+
+@pytest.fixture
+def of_another(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The state folder, where its owner can reach it."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("STATE_DIRECTORY", folder)
+        yield Path(folder)
+
+
+def give_away(folder: Path) -> None:
+    for path in (*folder.iterdir(), folder):
+        os.chown(path, NOBODY, NOBODY)
+
+
+def plant_journal(folder: Path, named: Path) -> None:
+    """Leave a journal beside a database that has SQLite remove a file (fileformat.html, 3)."""
+    path = folder / "history.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("INSERT INTO t VALUES (zeroblob(99999))")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN")
+        connection.execute("UPDATE t SET a = randomblob(99999)")
+        content, journal = path.read_bytes(), (folder / "history.db-journal").read_bytes()
+    (page_size,) = struct.unpack_from(">H", content, 16)
+    name = os.fsencode(named)
+    end = struct.pack(">II", len(name), sum(name)) + journal[:8]
+    path.write_bytes(content)
+    (folder / "history.db-journal").write_bytes(
+        journal + struct.pack(">I", 2**30 // page_size + 1) + name + end
+    )
+
+
+@AS_ROOT
+@pytest.mark.parametrize("arguments", [(), ("--csv",), ("--delete",), ("--delete", "--file")])
+def test_root_removes_nothing_that_a_file_beside_it_names(
+    of_another: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+) -> None:
+    victim, path = tmp_path / "victim", of_another / "history.db"
+    victim.write_text("root's own")
+    plant_journal(of_another, victim)
+    give_away(of_another)
+    run(capsys, *arguments, *([path] if "--file" in arguments else []))
+    assert victim.exists()
+    if path.exists():
+        check_history(HistorySettings(), path)
+        assert victim.exists()
+    assert os.geteuid() == 0
+
+
+@AS_ROOT
+def test_root_reads_and_removes_what_is_another_s(
+    of_another: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = of_another / "history.db"
+    with Database(path) as database:
+        database.add([summary(MINUTE - 30, happy=60)])
+    give_away(of_another)
+    groups = os.getgroups()
+    status, out, err = run(capsys)
+    assert (status, err) == (0, "")
+    assert "happy" in out
+    assert check_history(HistorySettings(enabled=True), path).seen.startswith("on, kept for")
+    assert all(file.stat().st_uid == NOBODY for file in of_another.iterdir())
+    assert run(capsys, "--delete") == (0, "the history was removed\n", "")
+    assert list(of_another.iterdir()) == []
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, os.getgid(), groups)
 
 
 # --- wrong calls ---------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from serenbox.cli.plots import check_plot, write_plot
 from serenbox.daemon.paths import Paths, state_candidates
 from serenbox.errors import HistoryError, ServiceError, reason_of
 from serenbox.history.minutes import MINUTE
+from serenbox.history.owner import as_owner
 from serenbox.history.reading import read_extent, read_summaries
 from serenbox.history.steps import QUARTER, Step, boundaries, gather, midnights
 
@@ -96,7 +97,8 @@ class HistoryTool(Tool):
         path = args.file or _find()
         try:
             if args.file and path.exists():
-                _check_is_history(path)
+                with as_owner(path):
+                    _check_is_history(path)
             remove(path)
         except (HistoryError, ServiceError) as error:
             self.error(str(error))
@@ -156,12 +158,13 @@ def _print_table(path: Path, days: int | None) -> None:
 def _print_csv(path: Path, days: int | None) -> None:
     from serenbox.history.text import as_csv
 
-    first, last, _ = read_extent(path)
-    if days is not None:
-        last = int(time.time() // MINUTE)
-        first = last - days * 24 * 60 + 1
-    for piece in as_csv(read_summaries(path, first, last + 1)):
-        write_line(piece)
+    with as_owner(path):
+        first, last, _ = read_extent(path)
+        if days is not None:
+            last = int(time.time() // MINUTE)
+            first = last - days * 24 * 60 + 1
+        for piece in as_csv(read_summaries(path, first, last + 1)):
+            write_line(piece)
 
 
 def _plot(path: Path, days: int | None, picture: Path) -> None:
@@ -182,5 +185,6 @@ def _plot(path: Path, days: int | None, picture: Path) -> None:
 
 def _steps(path: Path, edges: Sequence[float]) -> list[Step]:
     first, end = int(edges[0] // MINUTE), int(edges[-1] // MINUTE)
-    parts = read_summaries(path, first, end, QUARTER)
+    with as_owner(path):
+        parts = list(read_summaries(path, first, end, QUARTER))
     return gather(((part.minute, part.seconds) for part in parts), edges)

@@ -31,11 +31,13 @@ def check_history(settings: HistorySettings, path: Path) -> Result:
         seen = "on, nothing is written yet" if settings.enabled else "off, nothing is kept"
         return Result(name, "ok", seen)
     from serenbox.history.minutes import MINUTE
+    from serenbox.history.owner import as_owner
     from serenbox.history.reading import read_extent
 
     try:
-        # Not what was kept by a clock that was ahead: it would seem to be a long time.
-        first, last, minutes = read_extent(path, int(time.time() // MINUTE))
+        with as_owner(path):
+            # Not what was kept by a clock that was ahead: it would seem to be a long time.
+            first, last, minutes = read_extent(path, int(time.time() // MINUTE))
     except HistoryDamagedError as error:
         delete = delete_history(path.parent)
         mend = "sudo systemctl restart serenbox" if settings.enabled else delete

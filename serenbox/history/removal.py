@@ -11,6 +11,7 @@ from serenbox.daemon.control import ask_service
 from serenbox.errors import HistoryError, NoServiceError, reason_of
 from serenbox.history.database import is_open_elsewhere
 from serenbox.history.files import database_files, delete_files, files_set_aside
+from serenbox.history.owner import as_owner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,12 +56,13 @@ def remove(path: Path) -> None:
             "remove the link"
         )
     try:
-        if path.exists() and is_open_elsewhere(path):
-            raise HistoryError(
-                f"{path}: another process uses this history: end it first, such as with `sudo "
-                "systemctl stop serenbox`"
-            )
-        delete_files(path)
+        with as_owner(path):
+            if path.exists() and is_open_elsewhere(path):
+                raise HistoryError(
+                    f"{path}: another process uses this history: end it first, such as with `sudo "
+                    "systemctl stop serenbox`"
+                )
+            delete_files(path)
     except (OSError, sqlite3.Error) as error:
         raise HistoryError(f"{path}: it could not be removed ({reason_of(error)})") from error
 
