@@ -1,9 +1,10 @@
-"""Whether the service asks the kernel to keep its pages out of the swap."""
+"""Whether the service asks the kernel to keep its pages out of the swap and out of dumps."""
 
 from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serenbox.daemon.memory import lock_memory, swap_names, warn_of_swap
+from tests.daemon_process import Daemon, write_script
 from tests.mosquitto import required_program
 
 if TYPE_CHECKING:
@@ -52,6 +54,18 @@ def test_without_one_the_kernel_is_asked_for_what_is_meant() -> None:
     assert "mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) = " in result.stderr
     granted = "MCL_ONFAULT) = 0" in result.stderr
     assert result.stdout == f"{granted}\n"
+
+
+def test_a_crash_leaves_no_dump_of_the_memory(tmp_path: Path, portrait_file: Path) -> None:
+    camera = write_script(tmp_path / "script.json", [{"frames": str(portrait_file)}], loop=True)
+    with Daemon(tmp_path, camera) as daemon:
+        daemon.wait_mood("happy")
+        _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_CORE)
+        resource.prlimit(daemon.pid, resource.RLIMIT_CORE, (hard, hard))
+        daemon.send(signal.SIGSEGV)
+        ended = os.waitid(os.P_PID, daemon.pid, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        assert (ended.si_status, ended.si_code) == (signal.SIGSEGV, os.CLD_KILLED)
 
 
 HEADING = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+PR_GET_DUMPABLE = 3
+"""Of <sys/prctl.h>."""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -309,6 +312,16 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path, portrait_bytes: bytes) -
             time.sleep(0.1)
 
         assert running.ask("POST", "/predict", portrait_bytes).status == 200
+
+
+def test_a_worker_that_crashes_leaves_no_dump_of_its_memory() -> None:
+    script = (
+        "import ctypes; from serenbox.server import create_app; create_app(); "
+        f"print(ctypes.CDLL(None).prctl({PR_GET_DUMPABLE}, 0, 0, 0, 0))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    told = subprocess.check_output([sys.executable, "-c", script], text=True, env=environment)
+    assert told == "0\n"
 
 
 def test_the_factory_works_with_plain_gunicorn(tmp_path: Path, portrait_bytes: bytes) -> None:

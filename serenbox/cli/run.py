@@ -24,7 +24,7 @@ from serenbox.cli.common import (
 )
 from serenbox.daemon.lock import ServiceLock
 from serenbox.daemon.logs import fill_standard_descriptors, set_up_logging
-from serenbox.daemon.memory import lock_memory, warn_of_swap
+from serenbox.daemon.memory import lock_memory, refuse_dumps, warn_of_swap
 from serenbox.daemon.paths import make_runtime_folder, service_paths
 from serenbox.daemon.signals import ENDING, Signals
 from serenbox.errors import SerenBoxError, ServiceError
@@ -104,6 +104,7 @@ class RunTool(Tool):
         # First of all, so that from here on whoever ends the service ends it in good order.
         signals = Signals(waker, (*ENDING, signal.SIGHUP))
         set_up_logging(debug=self.debug)
+        refuse_dumps()
         locked = lock_memory()
         _log.debug("its memory %s be swapped to the disk", "cannot" if locked else "may")
         service = None

@@ -1,4 +1,4 @@
-"""Keeps pictures out of the swap, which is on the disk."""
+"""Keeps pictures out of the swap and out of dumps, which are on the disk."""
 
 from __future__ import annotations
 
@@ -14,6 +14,19 @@ _log = logging.getLogger("serenbox.memory")
 _CURRENT_FUTURE_ON_FAULT = 1 | 2 | 4
 """MCL_CURRENT, MCL_FUTURE and MCL_ONFAULT of <sys/mman.h>: what is in use now and whatever will be,
 but no page before it is used. See mlockall(2)."""
+
+_PR_SET_DUMPABLE = 4
+"""Of <sys/prctl.h>."""
+
+
+def refuse_dumps() -> None:
+    """Have the kernel write no dump of this process when it crashes.
+
+    Limits are not enough: where dumps go to a program, such as Apport, Linux does not look at them.
+    Nor may any process but root's read this one's memory from then on. See PR_SET_DUMPABLE in
+    prctl(2).
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def lock_memory() -> bool:

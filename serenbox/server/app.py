@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
+from serenbox.daemon.memory import refuse_dumps
 from serenbox.image_header import MAX_BYTES, MAX_PIXELS
 from serenbox.installed import installed_version
 from serenbox.server.errors import BusyError, NoFaceError, error_body
@@ -34,6 +35,7 @@ _PAGE_POLICY = (
 def make_app(settings: ServerSettings) -> Flask:
     """Return the application with its models loaded; `serenbox.server.create_app` tells more."""
     give_memory_back()
+    refuse_dumps()
     # OpenCV looks at this when it is imported, so the engine comes after it.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
     from serenbox.server.engine import Engine
