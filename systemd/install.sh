@@ -168,6 +168,8 @@ install_all() {
     [ -f "$checkout/pyproject.toml" ] \
       || fail "$checkout is no checkout of SerenBox: give a wheel with --wheel FILE"
   fi
+  # Python looks for modules where it is started: nothing there may run as root.
+  cd /
   if is_a_person; then
     fail "there is a user serenbox who may log in: give that account another name first"
   fi

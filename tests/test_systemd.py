@@ -231,13 +231,14 @@ class Machine:
         program.write_text(f"#!/bin/sh\nprintf '{settings}'\n")
         program.chmod(0o755)
 
-    def run(self, step: str) -> subprocess.CompletedProcess[str]:
+    def run(self, step: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [shutil.which("bash") or "bash", str(self._script), step],
             capture_output=True,
             text=True,
             check=False,
             env={"PATH": self._path},
+            cwd=folder,
         )
 
 
@@ -296,6 +297,27 @@ def test_a_full_disk_is_told_in_one_line_while_the_program_is_copied(machine: Ma
     (line,) = result.stderr.splitlines()
     assert line.startswith("install.sh: the program could not be copied to ")
     assert "No space left on device" in line
+
+
+def test_nothing_of_the_folder_it_is_started_in_is_run(machine: Machine, tmp_path: Path) -> None:
+    (machine.root / "run/systemd/system").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    folders, python = tmp_path / "folders", machine.root / "opt/serenbox/bin/python"
+    python.unlink()
+    for path, script in (
+        (python, f"pwd >>{folders}"),
+        (tmp_path / "bin" / "python3", f'pwd >>{folders}; exec /usr/bin/python3 "$@"'),
+        (tmp_path / "bin" / "systemctl", ""),
+        (tmp_path / "bin" / "dpkg-query", "printf ii"),
+    ):
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    started = tmp_path / "started"
+    started.mkdir()
+    result = machine.run("install_all", started)
+    assert "the program could not be copied" in result.stderr
+    # Python takes modules from there before its own.
+    assert set(folders.read_text().splitlines()) == {"/"}
 
 
 def test_uninstalling_names_what_is_lost_and_what_stays(machine: Machine) -> None:
