@@ -46,6 +46,9 @@ _IDENTIFIER = b"TFL3"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time a zip archive can hold. The same model always makes the same file."""
 
+_FILES = frozenset({"labels.txt", "metadata.json", "model.sha256"})
+"""What is read. A small archive may hold others that unpack to more than there is memory."""
+
 _LARGEST_TEXT = 1 << 20
 """A megabyte: an associated file that unpacks to more is not ours."""
 
@@ -79,7 +82,7 @@ def read_metadata(content: bytes) -> ModelMetadata:
     check_identifier(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            files = {name: _unpack(archive, name) for name in archive.namelist()}
+            files = {name: _unpack(archive, name) for name in _FILES & {*archive.namelist()}}
             model = memoryview(content)[: _archive_start(archive)]
     except _NOT_AN_ARCHIVE as error:
         raise ModelError(

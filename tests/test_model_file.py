@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,20 @@ def test_a_huge_associated_file_is_not_unpacked() -> None:
 
     with pytest.raises(ModelError):
         read_metadata(buffer.getvalue())
+
+
+def test_many_other_files_are_not_unpacked(metadata: ModelMetadata) -> None:
+    buffer = io.BytesIO(append_metadata(TFLITE, metadata))
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(50):
+            archive.writestr(f"{number}.txt", " " * (1 << 20))
+    content = buffer.getvalue()
+    tracemalloc.start()
+    try:
+        assert read_metadata(content) == metadata
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_load_returns_the_whole_file(tmp_path: Path, metadata: ModelMetadata) -> None:
