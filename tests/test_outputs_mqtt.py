@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -554,6 +554,29 @@ def test_the_version_of_a_broker_is_remembered() -> None:
         with publishing(server.getsockname()[1], connected=False, goodbye=0.5):
             thread.join(PATIENCE)
     assert versions == [5, 4, 4, 4]
+
+
+def test_a_message_that_would_fill_the_memory_is_not_taken() -> None:
+    longest, begun = 0xFFFFFFF, b"\x30\xff\xff\xff\x7f"  # the most that a length can say
+    sent = 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            nonlocal sent
+            connection, _ = server.accept()
+            with connection, suppress(ConnectionError):
+                connection.recv(1000)
+                connection.sendall(b"\x20\x03\x00\x00\x00" + begun)
+                while sent < longest:
+                    sent += connection.send(bytes(min(65536, longest - sent)))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with publishing(server.getsockname()[1], connected=False, goodbye=0.5) as output:
+            told = f"sends a message of {longest:,} bytes"
+            wait_for(lambda: told in str(output.health()["problem"]), told)
+        thread.join(PATIENCE)
+    assert sent < longest
 
 
 def test_commands_reach_the_caller(broker: Mosquitto) -> None:

@@ -31,13 +31,14 @@ Fault = Literal[
     "protocol",
     "version",
     "taken",
+    "oversized",
     "setup",
     "mistake",
 ]
 """What keeps the box from its broker; each is logged once per incident."""
 
 NEEDS_A_PERSON: frozenset[Fault] = frozenset(
-    {"refused", "denied", "tls", "taken", "setup", "mistake"}
+    {"refused", "denied", "tls", "taken", "oversized", "setup", "mistake"}
 )
 """Faults that do not go away by themselves, so that trying often is of no use."""
 
@@ -213,6 +214,16 @@ def taken_over(settings: MqttSettings, topics: Topics) -> BrokerError:
         "taken",
         f"{address(settings)} keeps ending the connection, as it does where another client has the "
         f"name {topics.client}: give every box a device.name of its own",
+    )
+
+
+def oversized(settings: MqttSettings, topics: Topics, size: int) -> BrokerError:
+    """Say that a message for the box is so long that somebody must mean it harm."""
+    return BrokerError(
+        "oversized",
+        f"{address(settings)} sends a message of {size:,} bytes, far more than any command has: "
+        f"see who may publish to {topics.command} and {topics.birth}, and remove what is retained "
+        "there",
     )
 
 

@@ -16,6 +16,7 @@ from serenbox.outputs.mqtt_access import (
     BrokerError,
     address,
     connect_error,
+    oversized,
     read_password,
     refusal,
     taken_over,
@@ -44,6 +45,9 @@ what brokers allow (HiveMQ 10, Mosquitto 20)."""
 
 _LARGEST = 4096
 """Bytes of a packet that the broker may send us (MQTT 5); a command has fewer than 100."""
+
+_BEARABLE = 1 << 20
+"""Bytes of a packet that are taken all the same, as MQTT 3.1.1 cannot ask for less."""
 
 _UNSPECIFIED = 128
 _PROTOCOL_UNKNOWN = 132
@@ -156,11 +160,19 @@ class Session:
         events = next(iter(ready.values()), 0)
         if waiting or events & ~select.POLLOUT:
             client.loop_read()
+            self._look_at_size()
         if events & select.POLLOUT:
             client.loop_write()
         client.loop_misc()
         if self._failure is not None:
             raise self._failure
+
+    def _look_at_size(self) -> None:
+        """Hang up before a packet that is being read fills the memory: it may have 256 MiB."""
+        # Nothing public tells.
+        size = getattr(self._client, "_in_packet", {}).get("remaining_length", 0)
+        if size > _BEARABLE:
+            raise oversized(self._settings, self._topics, size)
 
     def publish(
         self, topic: str, payload: str, *, qos: int, retain: bool, event: bool = False
