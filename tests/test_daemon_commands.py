@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from serenbox.cli.control import describe
 from tests.daemon_process import PROGRAM, Daemon, write_script
 
 
@@ -67,6 +68,17 @@ def test_status_for_a_person(tmp_path: Path, camera: str) -> None:
     assert lines["stdout"] == "connected"
     assert lines["running"].endswith(f"process {daemon.pid}")
     assert "problem" not in lines
+
+
+def test_what_answers_in_place_of_the_service_steers_no_terminal() -> None:
+    odd = "\x1b]0;a title\x07\r"
+    text = describe(
+        {"state": odd, "camera": odd, "problem": odd, "pid": odd, "uptime": 1.0}
+        | {"frames": odd, "fps": 1.0, "latency_ms": {}, "memory_mb": 1.0}
+        | {"outputs": {"mqtt": {"problem": odd}}}
+    )
+    assert text.replace("\n", "").isprintable()
+    assert text.count("\\x1b]0;a title\\x07\\r") == 6
 
 
 @pytest.mark.parametrize("command", ["pause", "resume", "status"])

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from serenbox.cli.common import EXIT_FAILED, EXIT_OK, Tool, write_line
+from serenbox.cli.common import EXIT_FAILED, EXIT_OK, Tool, printable, write_line
 from serenbox.daemon.control import ask_service
 from serenbox.errors import ServiceError
 
@@ -119,7 +119,7 @@ class StatusTool(ControlTool):
 
 
 def describe(status: dict[str, Any]) -> str:
-    """Return the status as lines for a person."""
+    """Return the status as lines for a person; what could steer a terminal is escaped."""
     hours, seconds = divmod(int(status["uptime"]), 3600)
     minutes, seconds = divmod(seconds, 60)
     rows = [
@@ -133,7 +133,7 @@ def describe(status: dict[str, Any]) -> str:
         ("memory", f"{status['memory_mb']:.0f} MB"),
     ]
     rows += [(name, _output(health)) for name, health in status["outputs"].items()]
-    return "\n".join(f"{name:<8}  {text}" for name, text in rows if text)
+    return "\n".join(f"{name:<8}  {printable(str(text))}" for name, text in rows if text)
 
 
 def _mood(status: dict[str, Any]) -> str | None:
