@@ -213,9 +213,8 @@ class _Section:
 
     def __init__(self, content: object, name: str) -> None:
         if not isinstance(content, Mapping):
-            raise ModelError(
-                f"{name or 'metadata.json'} must be a JSON object, not {content!r:.60}"
-            )
+            where = f"{name!r} in metadata.json" if name else "metadata.json"
+            raise ModelError(f"{where} must be a JSON object, not {content!r:.60}")
         self.content: dict[str, Any] = dict(content)
         self._name = name
 
@@ -228,7 +227,7 @@ class _Section:
         return self.content[key]
 
     def section(self, key: str) -> _Section:
-        return _Section(self.value(key), f"{self._path(key)!r} in metadata.json")
+        return _Section(self.value(key), self._path(key))
 
     def text(self, key: str) -> str:
         value = self.value(key)
