@@ -16,7 +16,8 @@ _SHARES = np.linspace(0.3, 1.0, 15)
 """Parts of the whole range that are tried."""
 
 _SAMPLES = 2_000
-"""Values of one activation and face that are looked at, at most."""
+"""Values of one activation and face that are looked at, at most: drawn, for every so manieth one
+could be of the same few channels each time."""
 
 _TRAINED_SHARE = 0.65
 """Of a range with values of both signs, when weights are trained for it."""
@@ -92,10 +93,12 @@ def _activations(graph: Graph, pixels: NDArray[np.float32]) -> dict[int, NDArray
     (entry,) = interpreter.get_input_details()
     tensors = [node.output for node in graph.nodes if node.output != graph.output]
     seen: dict[int, list[NDArray[np.float32]]] = {tensor: [] for tensor in tensors}
+    rng = np.random.default_rng(0)
     for one in pixels:
         interpreter.set_tensor(entry["index"], one[np.newaxis])
         interpreter.invoke()
         for tensor in tensors:
             values = interpreter.get_tensor(tensor).ravel()
-            seen[tensor].append(values[:: max(1, len(values) // _SAMPLES)].copy())
+            some = rng.integers(len(values), size=_SAMPLES)
+            seen[tensor].append(values[some] if len(values) > _SAMPLES else values.copy())
     return {tensor: np.concatenate(parts) for tensor, parts in seen.items()}

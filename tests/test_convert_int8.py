@@ -196,3 +196,30 @@ def test_fine_tuning_leaves_the_ranges_alone(model: FloatModel) -> None:
     assert [graph.range(node.output) for node in graph.nodes] == ranges
     assert said
     assert "2 of 2" in said[-1]
+
+
+def save_and_load(network: keras.Model, folder: Path) -> FloatModel:
+    """Give a network weights and biases that are all different from 0, and read it back."""
+    rng = np.random.default_rng(2)
+    for layer in network.layers:
+        layer.set_weights([part + rng.normal(0, 0.1, part.shape) for part in layer.get_weights()])
+    network.save(folder / "model.keras")
+    return load_float_model(folder / "model.keras", "0..255", 7)
+
+
+def test_ranges_are_chosen_with_values_of_every_channel(tmp_path: Path) -> None:
+    layers = keras.layers
+    pixels = keras.Input((48, 48, 1))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    x = layers.Conv2D(24, 3, strides=2, padding="same", name="many")(x)
+    network = keras.Model(pixels, layers.Dense(7)(layers.GlobalAveragePooling2D()(x)))
+    kernel, bias = network.get_layer("many").get_weights()
+    loud = np.arange(24) % 6 == 1  # of 24 * 24 * 24 values every sixth is of another channel
+    network.get_layer("many").set_weights([np.where(loud, 10, 1) * kernel, bias])
+    graph = calibrated(save_and_load(network, tmp_path))
+    fold_scaling(graph)
+    first = graph.nodes[0].output
+    low, high = graph.range(first)
+    tighten_ranges(graph, inputs(graph, FACES))
+    tightened = graph.range(first)
+    assert tightened[1] - tightened[0] > 0.5 * (high - low)
