@@ -85,6 +85,11 @@ class Graph:
             for operator in self._graph.operators
         ]
 
+    def only_reads(self, node: Node, tensor: int) -> bool:
+        """Tell whether an operation takes a tensor first, and no other one takes it at all."""
+        read = [number for each in self.nodes for number in each.inputs]
+        return node.inputs[0] == tensor and [*read, self.output].count(tensor) == 1
+
     def is_constant(self, tensor: int) -> bool:
         """Tell whether a tensor's values stand in the file."""
         data = self._model.buffers[self._graph.tensors[tensor].buffer].data
@@ -138,29 +143,18 @@ def fold_scaling(graph: Graph) -> bool:
         graph: Changed in place: `x * factor + offset` and a convolution become one.
 
     Returns:
-        Whether the graph begins like that.
+        Whether the graph begins like that, and nothing else reads the pixels, scaled or not.
 
     """
+    factor, offset, count = _scaling(graph)
     nodes = graph.nodes
-    factor, offset, count = 1.0, 0.0, 0
-    for node in nodes:
-        if node.kind not in ("MUL", "ADD", "SUB") or node.activation or len(node.inputs) != 2:
-            break
-        if not graph.is_constant(node.inputs[1]) or graph.constant(node.inputs[1]).size != 1:
-            break
-        value = float(graph.constant(node.inputs[1]).reshape(-1)[0])
-        if node.kind == "MUL":
-            factor, offset = factor * value, offset * value
-        else:
-            offset += value if node.kind == "ADD" else -value
-        count += 1
-    rest = nodes[count:]
-    if not count or not rest or rest[0].kind != "CONV_2D" or factor <= 0:
+    first = nodes[count] if count < len(nodes) else None
+    if not count or first is None or first.kind != "CONV_2D" or factor <= 0:
         return False
     zero = round(-offset / factor)
-    if not 0 <= zero <= 255:
+    if not 0 <= zero <= 255 or not graph.only_reads(first, nodes[count - 1].output):
         return False
-    weights, bias = rest[0].inputs[1:3]
+    weights, bias = first.inputs[1:3]
     kernel = graph.constant(weights)
     shift = (factor * zero + offset) * kernel.sum(axis=(1, 2, 3))
     graph.set_constant(bias, graph.constant(bias) + shift)
@@ -169,3 +163,23 @@ def fold_scaling(graph: Graph) -> bool:
         graph.remove(0)
     graph.set_range(graph.input, -zero, 255 - zero)
     return True
+
+
+def _scaling(graph: Graph) -> tuple[float, float, int]:
+    """Return factor and offset of the scaling at the beginning, and how many operations it is."""
+    factor, offset, count = 1.0, 0.0, 0
+    source = graph.input
+    for node in graph.nodes:
+        if node.kind not in ("MUL", "ADD", "SUB") or node.activation or len(node.inputs) != 2:
+            break
+        if not graph.is_constant(node.inputs[1]) or graph.constant(node.inputs[1]).size != 1:
+            break
+        if not graph.only_reads(node, source):
+            break
+        value = float(graph.constant(node.inputs[1]).reshape(-1)[0])
+        if node.kind == "MUL":
+            factor, offset = factor * value, offset * value
+        else:
+            offset += value if node.kind == "ADD" else -value
+        source, count = node.output, count + 1
+    return factor, offset, count

@@ -223,3 +223,15 @@ def test_ranges_are_chosen_with_values_of_every_channel(tmp_path: Path) -> None:
     tighten_ranges(graph, inputs(graph, FACES))
     tightened = graph.range(first)
     assert tightened[1] - tightened[0] > 0.5 * (high - low)
+
+
+def test_scaling_that_something_else_reads_stays(tmp_path: Path) -> None:
+    layers = keras.layers
+    pixels = keras.Input((48, 48, 1))
+    scaled = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    x = layers.Add()([layers.Conv2D(1, 3, padding="same")(scaled), scaled])
+    network = keras.Model(pixels, layers.Dense(7)(layers.GlobalAveragePooling2D()(x)))
+    graph = calibrated(save_and_load(network, tmp_path))
+    before = run_float(graph, FACES)
+    assert not fold_scaling(graph)
+    np.testing.assert_array_equal(run_float(graph, FACES), before)
