@@ -7,6 +7,7 @@ ranges from here.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,26 @@ class Graph:
     def __init__(self, content: bytes) -> None:
         self._model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
         self._graph = self._model.subgraphs[0]
+        self._part_constants()
+
+    def _part_constants(self) -> None:
+        """Give every operation constants of its own: the converter lets equal ones be shared."""
+        taken: set[int] = set()
+        for operator in self._graph.operators:
+            inputs = [int(number) for number in operator.inputs]
+            for place, number in enumerate(inputs):
+                if number >= 0 and self.is_constant(number):
+                    if self._graph.tensors[number].buffer in taken:
+                        inputs[place] = self._copy_constant(number)
+                    taken.add(self._graph.tensors[inputs[place]].buffer)
+            operator.inputs = np.array(inputs, np.int32)
+
+    def _copy_constant(self, number: int) -> int:
+        tensor = copy.copy(self._graph.tensors[number])
+        self._model.buffers.append(copy.copy(self._model.buffers[tensor.buffer]))
+        tensor.buffer = len(self._model.buffers) - 1
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
 
     def to_bytes(self) -> bytes:
         """Return the .tflite as it is now."""

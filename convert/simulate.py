@@ -169,6 +169,11 @@ def _apply(node: Node, values: Any, kernel: Any, bias: Any) -> Any:
     options = node.options
     strides = [1, options.strideH, options.strideW, 1]
     padding = "SAME" if options.padding == schema.Padding.SAME else "VALID"
-    convolve = tf.nn.conv2d if node.kind == "CONV_2D" else tf.nn.depthwise_conv2d
-    # The file holds (outputs, height, width, inputs) or, depthwise, (1, height, width, channels).
-    return convolve(values, tf.transpose(kernel, [1, 2, 3, 0]), strides, padding) + bias
+    dilations = [options.dilationHFactor, options.dilationWFactor]
+    # The file holds (outputs, height, width, inputs) or, depthwise, (1, height, width, outputs),
+    # of which the same number belongs to each input channel.
+    if node.kind == "CONV_2D":
+        kernel = tf.transpose(kernel, [1, 2, 3, 0])
+        return tf.nn.conv2d(values, kernel, strides, padding, dilations=dilations) + bias
+    kernel = tf.reshape(kernel, [*kernel.shape[1:3], values.shape[3], -1])
+    return tf.nn.depthwise_conv2d(values, kernel, strides, padding, dilations=dilations) + bias

@@ -235,3 +235,37 @@ def test_scaling_that_something_else_reads_stays(tmp_path: Path) -> None:
     before = run_float(graph, FACES)
     assert not fold_scaling(graph)
     np.testing.assert_array_equal(run_float(graph, FACES), before)
+
+
+def test_operations_share_no_weights_that_are_trained(tmp_path: Path) -> None:
+    layers = keras.layers
+    pixels = keras.Input((48, 48, 1))
+    twice = layers.Conv2D(4, 3, padding="same", activation="relu6")
+    x = twice(layers.Conv2D(4, 3, strides=4, activation="relu6")(pixels))
+    network = keras.Model(pixels, layers.Dense(7)(layers.GlobalAveragePooling2D()(twice(x))))
+    graph = calibrated(save_and_load(network, tmp_path), FACES[:8])
+    simulation = Simulation(graph)
+    second = graph.nodes[2].inputs[1]
+    wanted = 2 * graph.constant(second)
+    kernel = simulation.variables[4]
+    kernel.assign(2 * kernel)
+    simulation.write_back()
+    np.testing.assert_allclose(graph.constant(second), wanted)
+    np.testing.assert_allclose(2 * graph.constant(graph.nodes[1].inputs[1]), wanted)
+
+
+def test_dilated_and_multiplied_convolutions_are_simulated_as_they_are(tmp_path: Path) -> None:
+    layers = keras.layers
+    pixels = keras.Input((48, 48, 1))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu6")(x)
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", activation="relu6")(x)
+    x = layers.DepthwiseConv2D(3, dilation_rate=2, activation="relu6")(x)
+    x = layers.Conv2D(8, 3, dilation_rate=3, padding="same")(x)
+    network = keras.Model(pixels, layers.Dense(7)(layers.GlobalAveragePooling2D()(x)))
+    graph = calibrated(save_and_load(network, tmp_path), FACES[:8])
+    fold_scaling(graph)
+    assert obstacle(graph) is None
+    exact = Simulation(graph).exact(tf.constant(inputs(graph, FACES[:8]))).numpy()
+    np.testing.assert_allclose(exact, run_float(graph, FACES[:8]), atol=1e-3)
+    fine_tune(graph, FACES, lambda faces: faces - 128, 1, lambda _: None)
