@@ -16,8 +16,8 @@ _SHARES = np.linspace(0.3, 1.0, 15)
 """Parts of the whole range that are tried."""
 
 _SAMPLES = 2_000
-"""Values of one activation and face that are looked at, at most: drawn, for every so manieth one
-could be of the same few channels each time."""
+"""Values of one activation and face that are looked at, at most: drawn at random, for at regular
+distances they could all be of the same few channels."""
 
 _TRAINED_SHARE = 0.65
 """Of a range with values of both signs, when weights are trained for it."""

@@ -51,6 +51,7 @@ def test_frames(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
 def test_nothing_stays_behind_when_it_is_ended(tmp_path: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-m", "serenbox", "bench", "--only", "memory"]
+    command = ["env", "--default-signal", *command]  # whatever the tests were started by ignores
     with subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}
     ) as process:

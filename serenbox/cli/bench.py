@@ -8,9 +8,10 @@ import math
 import os
 import platform
 import signal
+import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from serenbox.bench.figures import Report, as_json, as_table
 from serenbox.cli.common import (
@@ -109,7 +110,12 @@ class BenchTool(Tool):
 def _ended_in_order() -> Iterator[None]:
     """Let whatever ends it remove its folder first, for that holds the photo, and its processes."""
 
-    def end(number: int, _: FrameType | None) -> NoReturn:
+    def end(number: int, _: FrameType | None = None) -> None:
+        if isinstance(sys.exception(), SystemExit):  # it is on its way, and must not be disturbed
+            return
+        # Native code that calls Python may swallow it: then once more.
+        signal.signal(signal.SIGALRM, lambda *_: end(number))
+        signal.setitimer(signal.ITIMER_REAL, 1)
         raise SystemExit(128 + number)
 
     heeded = [each for each in _ENDING if signal.getsignal(each) is signal.SIG_DFL]  # not nohup's
@@ -118,6 +124,7 @@ def _ended_in_order() -> Iterator[None]:
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for each in heeded:
             signal.signal(each, signal.SIG_DFL)
 
