@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from serenbox.bench import clip, parts
 from serenbox.bench.figures import Figure, Report, as_json, as_table
 from serenbox.bench.frames import STAGES, ratios
 from serenbox.cli import bench
-from serenbox.cli.bench import BenchTool
+from serenbox.cli.bench import BenchTool, ended_in_order
 from serenbox.cli.common import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from serenbox.face_finder import FaceFinder
 from tests.daemon_process import wait_for
@@ -59,6 +61,19 @@ def test_nothing_stays_behind_when_it_is_ended(tmp_path: Path, how: signal.Signa
         process.send_signal(how)
         assert process.wait(60) == 128 + how
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_end_that_is_swallowed_comes_again() -> None:
+    def swallow_one() -> None:
+        with ended_in_order():
+            with contextlib.suppress(SystemExit):
+                signal.raise_signal(signal.SIGTERM)
+            time.sleep(5)
+
+    with pytest.raises(SystemExit) as ended:
+        swallow_one()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_stages_make_up_the_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,14 +100,14 @@ class BenchTool(Tool):
     def run(self, args: argparse.Namespace) -> int:
         """Measure everything that was asked for, and print it."""
         _load_numpy()
-        with _ended_in_order(), tempfile.TemporaryDirectory(prefix="serenbox-bench-") as folder:
+        with ended_in_order(), tempfile.TemporaryDirectory(prefix="serenbox-bench-") as folder:
             report = _measure(args, Path(folder))
         write_line(as_json(report) if args.json else as_table(report))
         return EXIT_OK if report.well else EXIT_FAILED
 
 
 @contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
+def ended_in_order() -> Iterator[None]:
     """Let whatever ends it remove its folder first, for that holds the photo, and its processes."""
 
     def end(number: int, _: FrameType | None = None) -> None:
