@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, ClassVar
 
-from serenbox.cli.common import EXIT_FAILED, Tool, UsageError, native_messages_hidden
+from serenbox.cli.common import (
+    EXIT_FAILED,
+    Tool,
+    UsageError,
+    native_messages_hidden,
+    number_type,
+)
 from serenbox.errors import ServiceError
 from serenbox.installed import how_to_install
 from serenbox.server.settings import ServerSettings, settings_from, with_texts
 
 if TYPE_CHECKING:
+    import argparse
+
     from serenbox.server.process import Listening
 
 _DEFAULT_PORT = 8080
+_count = number_type("a whole number", lambda count: count >= 0, whole=True)
 _NEEDED = ("flask", "gunicorn", "prometheus_client")
 """What only the extra `server` brings."""
 
@@ -45,12 +53,12 @@ class ServeTool(Tool):
         add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
         add(
             "--port",
-            type=_whole,
+            type=_count,
             help=f"port to listen on (default: $PORT, else {_DEFAULT_PORT})",
         )
         add(
             "--workers",
-            type=_whole,
+            type=_count,
             metavar="N",
             help="processes, each with a model of its own (default: as many as there are cores)",
         )
@@ -110,13 +118,6 @@ def _listening(args: argparse.Namespace) -> Listening:
     if not 1 <= workers <= 256:
         raise UsageError(f"--workers is {workers}, and must be from 1 to 256")
     return Listening(args.host, port, workers)
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not '{text}'") from None
 
 
 def _environment_port() -> int:
