@@ -59,7 +59,8 @@ class CameraSettings(Table):
         Setting("Failed reopenings in a row before the service ends, to be restarted.", 1, 1000),
     ] = 40
     reopen_pause: Annotated[
-        float, Setting("Seconds between reopenings, growing to ten times it.", 0.05, 60)
+        float,
+        Setting("Seconds between reopenings, growing to ten times that.", 0.05, 60),
     ] = 1.0
 
 
@@ -73,34 +74,34 @@ class SensingSettings(Table):
     search_interval: Annotated[
         float,
         Setting(
-            "Seconds between looks at the whole picture while known faces are followed.", 0, 60
+            "Seconds between searches of the whole picture while known faces are followed.", 0, 60
         ),
     ] = 1.0
     motion: Annotated[
         float,
         Setting(
-            "Mean change, in grey levels of a tiny picture, from which a scene without faces is "
-            "looked at; 0 looks at every frame.",
+            "Mean change, in grey levels of a thumbnail, from which a scene without faces is "
+            "searched; 0 searches every frame.",
             0,
             255,
         ),
     ] = 2.0
     heartbeat: Annotated[
         float,
-        Setting("Seconds between looks at a scene without faces and without motion.", 0.1, 600),
+        Setting("Seconds between searches of a scene without faces and without motion.", 0.1, 600),
     ] = 2.0
     min_face_score: Annotated[
         float,
         Setting(
-            "How sure it must be that something is a face. Real faces mostly have 0.7 and more; a "
-            "picture on the wall or a pet that it takes for one has less.",
+            "How sure it must be that something is a face. Real faces mostly score 0.7 or more; a "
+            "picture on the wall or a pet that is mistaken for one scores less.",
             0.1,
             1,
         ),
     ] = FACE_SCORE
     max_faces: Annotated[int, Setting("Faces to follow at a time, largest first.", 1, 50)] = 5
     memory: Annotated[
-        float, Setting("Seconds for which a face that a frame misses keeps its number.", 0, 60)
+        float, Setting("Seconds for which a face that frames miss keeps its number.", 0, 60)
     ] = 1.0
 
 
@@ -114,9 +115,9 @@ class MoodSettings(Table):
     prior_exponent: Annotated[
         float,
         Setting(
-            "How much to count on common emotions: 0 takes all seven for equally likely, 1 for as "
-            "likely as among the faces the model learnt from; never more than the model says. Less "
-            "shows rare ones such as fear more readily; more is surer of neutral and happy.",
+            "How much to expect common emotions: 0 treats all seven as equally likely, 1 as likely "
+            "as among the faces the model learnt from; never more than the model says. Less finds "
+            "rare ones such as fear more readily; more is surer of neutral and happy.",
             0,
             1,
         ),
@@ -124,8 +125,7 @@ class MoodSettings(Table):
     floor: Annotated[
         float,
         Setting(
-            "Lower scores of a single frame count as this one, so that no odd frame rules an "
-            "emotion out.",
+            "Least score of an emotion in one frame, so that no odd frame rules it out.",
             1e-6,
             0.1,
         ),
@@ -133,14 +133,14 @@ class MoodSettings(Table):
     margin: Annotated[
         float, Setting("By how much another emotion's score must lead to replace the mood.", 0, 1)
     ] = 0.1
-    dwell: Annotated[float, Setting("Seconds for which it must do so.", 0, 600)] = 0.5
-    minimum: Annotated[float, Setting("Seconds that a mood lasts at least.", 0, 600)] = 1.0
+    dwell: Annotated[float, Setting("Seconds for which it must lead.", 0, 600)] = 0.5
+    minimum: Annotated[float, Setting("Shortest time that a mood lasts, seconds.", 0, 600)] = 1.0
     no_face_after: Annotated[float, Setting("Seconds without a face until no_face.", 0, 600)] = 2.0
     uncertain_after: Annotated[
         float,
         Setting(
-            "Seconds without a score above its threshold until uncertain; where emotions take "
-            "turns, dwell more.",
+            "Seconds without a score above its threshold until the mood is uncertain; dwell longer "
+            "if emotions take turns.",
             0,
             600,
         ),
@@ -175,11 +175,11 @@ class MqttSettings(Table):
             "variable SERENBOX_MQTT_PASSWORD."
         ),
     ] = ""
-    tls: Annotated[bool, Setting("Encrypt the connection; the port is often 8883 then.")] = False
+    tls: Annotated[bool, Setting("Encrypt the connection; often port 8883.")] = False
     ca_file: Annotated[
-        str, Setting("Certificates to trust (PEM), where tls is true; empty for the system's.")
+        str, Setting("Certificates to trust (PEM) if tls is true; empty for the system's.")
     ] = ""
-    keepalive: Annotated[int, Setting("Seconds between signs of life.", 5, 3600)] = 15
+    keepalive: Annotated[int, Setting("MQTT keep-alive interval, seconds.", 5, 3600)] = 15
     prefix: Annotated[str, Setting("First part of every topic.")] = "serenbox"
     discovery: Annotated[bool, Setting("Announce the box to Home Assistant.")] = True
     discovery_prefix: Annotated[str, Setting("Home Assistant's discovery prefix.")] = (
@@ -204,16 +204,15 @@ class DiffuserSettings(Table):
     ] = "keep"
     no_face: Annotated[OffOrKeep, Setting("What is on while nobody is seen.")] = "off"
     no_camera: Annotated[OffOrKeep, Setting("What is on without a camera.")] = "off"
-    paused: Annotated[OffOrKeep, Setting("What is on while paused; off counts at once.")] = "off"
+    paused: Annotated[OffOrKeep, Setting("What is on while paused; off acts at once.")] = "off"
     dwell: Annotated[
-        float, Setting("Seconds for which moods must ask for an oil until it is on.", 0, 3600)
+        float,
+        Setting("Seconds for which moods must ask for an oil to turn it on.", 0, 3600),
     ] = 10.0
     off_after: Annotated[
-        float, Setting("Seconds for which they must ask for off until it is off.", 0, 3600)
+        float, Setting("Seconds for which they must ask for off to turn it off.", 0, 3600)
     ] = 30.0
-    minimum_on: Annotated[float, Setting("Seconds for which an oil is on at least.", 0, 86400)] = (
-        60.0
-    )
+    minimum_on: Annotated[float, Setting("Seconds that an oil is on at least.", 0, 86400)] = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -224,18 +223,16 @@ class WebSettings(Table):
     host: Annotated[
         str,
         Setting(
-            "Address to serve it at; 0.0.0.0 for all. Beyond this machine a token is needed, in "
+            "Address to listen on; 0.0.0.0 for all. Beyond this machine a token is needed, in "
             "the systemd credential web-token or the environment variable SERENBOX_WEB_TOKEN."
         ),
     ] = "127.0.0.1"
-    port: Annotated[int, Setting("Port to serve it at.", 1, 65535)] = 8765
+    port: Annotated[int, Setting("Port to listen on.", 1, 65535)] = 8765
     names: Annotated[
         str,
-        Setting(
-            "Further names that browsers reach the page by, with blanks between them; no addresses."
-        ),
+        Setting("Further host names of the page, separated by blanks; no addresses."),
     ] = ""
-    streams: Annotated[int, Setting("Live viewers at a time.", 1, 200)] = 64
+    streams: Annotated[int, Setting("Most live viewers at a time.", 1, 200)] = 64
     preview: Annotated[
         bool,
         Setting(
@@ -256,7 +253,7 @@ class HistorySettings(Table):
             "--delete` removes it."
         ),
     ] = False
-    days: Annotated[int, Setting("Days for which a minute is kept.", 1, 3650)] = 30
+    days: Annotated[int, Setting("Days to keep the summary of a minute.", 1, 3650)] = 30
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
