@@ -34,8 +34,8 @@ class EmotionDetector:
         threads: CPU threads for each model, 1 to 64.
         min_confidence: The score an emotion needs to be named, 0 to 1, in place of the thresholds
             that come with the model.
-        prior_exponent: How much to count on common emotions: 0 takes all seven for equally likely,
-            1 for as likely as among the faces the model learnt from. It is never more than the
+        prior_exponent: How much to expect common emotions: 0 treats all seven as equally likely,
+            1 as likely as among the faces the model learnt from. It is never more than the
             model says: what training left in the logits must not be put back twice.
         min_face_score: How sure it must be that something is a face, above 0 and at most 1.
         tiles: Look for small faces too, as in a group photo; slower on large pictures.

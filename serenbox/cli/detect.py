@@ -95,8 +95,8 @@ class DetectTool(Tool):
             metavar="SHARE",
             type=_score,
             default=PRIOR_EXPONENT,
-            help="how much to count on common emotions: 0 takes all seven for equally likely, so "
-            "that rare ones are found more often, 1 for as likely as in training; never more than "
+            help="how much to expect common emotions: 0 treats all seven as equally likely, so "
+            "that rare ones are found more often, 1 as likely as in training; never more than "
             f"the model says (default: {PRIOR_EXPONENT})",
         )
         add(

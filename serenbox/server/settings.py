@@ -91,7 +91,7 @@ class ServerSettings:
         PRIOR_EXPONENT,
         _number(0, 1),
         "SHARE",
-        "how much to count on common emotions: from 0, all seven alike, to 1, as in training; "
+        "how much to expect common emotions: from 0, all seven alike, to 1, as in training; "
         "never more than the model says",
     )
     total: int = _setting(
