@@ -28,7 +28,7 @@ IMAGE = "python:3.13-slim-trixie"
 """Docker Hub's: Vertex AI's own images with TensorFlow have Python 3.10, which is too old."""
 
 _EPILOG = """\
-Every option can also be given as a variable: VERTEX_PACKAGE, VERTEX_DATA, VERTEX_MAX_HOURS and so
+Options with one value can also be variables: VERTEX_PACKAGE, VERTEX_DATA, VERTEX_MAX_HOURS and so
 on; an option on the command line wins. Options of `python -m training fit` follow after a --:
 
   train.sh --region europe-west1 --package gs://bucket/code/serenbox_training-0.1.0.tar.gz \\
