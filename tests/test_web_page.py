@@ -271,7 +271,7 @@ def test_the_live_preview(tmp_path: Path, camera: str, page: Page) -> None:
         other.wait("health", previews=0)
         page.browser.close()
         page.browser.switch_to.window(watching)
-        page.wait("preview-hint", "for the page was hidden")
+        page.wait("preview-hint", "because the page was hidden")
 
         # when the camera is closed,
         page.tab_to("preview")

@@ -49,7 +49,7 @@ class ControlTool(Tool):
 
 
 class PauseTool(ControlTool):
-    """Close the camera until `serenbox resume`, also over restarts.
+    """Close the camera until `serenbox resume`, even after a restart.
 
     Returns when the camera is closed. Exit code: 0 if it is; 1 if no service runs or it fails.
     """

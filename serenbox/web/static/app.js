@@ -100,7 +100,7 @@ function showButton() {
   const text = asked ? (asked.paused ? "Closing the camera …" : "Opening the camera …") : paused ? "Resume" : "Pause";
   put(button, text);
   disable(button, Boolean(asked) || link !== "live" || !mood);
-  put(element("pause-hint"), paused ? "The camera is closed." : "Closes the camera until you resume, also over restarts.");
+  put(element("pause-hint"), paused ? "The camera is closed." : "Closes the camera until you resume, even after a restart.");
 }
 
 // Not by `disabled`: that would take the focus from whoever uses the keyboard.
@@ -343,7 +343,7 @@ element("preview").addEventListener("click", pressPreview);
 setInterval(watch, 1000);
 setInterval(refreshHistory, 60000);
 document.addEventListener("visibilitychange", () => {
-  if (preview && document.hidden) endPreview("The live preview has ended, for the page was hidden.");
+  if (preview && document.hidden) endPreview("The live preview has ended because the page was hidden.");
   if (document.hidden) {
     disconnect();
     link = "wait";
