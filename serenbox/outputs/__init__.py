@@ -1,1 +1,1 @@
-"""Where readings go: one interface over standard output, MQTT and whatever comes."""
+"""Where readings go: one interface for standard output, MQTT and all other outputs."""

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from serenbox.outputs.topics import Topics
 
 _PATIENCE = 3
-"""Heartbeats that may fail to arrive before Home Assistant calls a value unknown."""
+"""Heartbeats without a message after which Home Assistant marks a value unavailable."""
 
 _REMOVED_DIFFUSER = {"slot": {"platform": "sensor"}}
-"""A component with nothing but its platform goes; one that is left out would stay."""
+"""Removes the sensor: a component with only a platform is deleted, one left out would stay."""
 
 
 def discovery_message(
@@ -29,9 +29,9 @@ def discovery_message(
     Args:
         device: The name of the box, of letters, digits, - and _.
         topics: Where it publishes.
-        version: SerenBox's.
+        version: SerenBox's version.
         stats_interval: Seconds between statistics.
-        diffuser: Whether there is one.
+        diffuser: Whether the box has one.
 
     """
     components = _mood_components(topics) | _stats_components(topics, stats_interval)
@@ -39,7 +39,7 @@ def discovery_message(
         components |= _diffuser_component(topics)
     for key, component in components.items():
         component["unique_id"] = f"{identifier(device)}_{key}"
-        component["qos"] = 1  # one for all would not do: not every version hands it down
+        component["qos"] = 1  # per component: not every version passes on a common one
     if not diffuser:
         components |= _REMOVED_DIFFUSER
     return {
@@ -59,7 +59,7 @@ def discovery_message(
 
 
 def identifier(device: str) -> str:
-    """Return what names the box among all of Home Assistant's devices, no two boxes alike."""
+    """Return the unique ID of the box among Home Assistant's devices."""
     own = device.startswith("serenbox") and not device.startswith("serenbox_")
     return device if own else f"serenbox_{device}"
 

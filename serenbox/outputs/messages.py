@@ -1,6 +1,6 @@
 """The messages of every output: dictionaries ready for JSON, described in `docs/mqtt.md`.
 
-Everything here is pure: times come in as arguments, nothing asks a clock.
+Everything here is pure: times are arguments, and no clock is read.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import Slot
 
 State = Literal["sensing", "paused", "no_camera"]
-"""What the box does: it looks; it was asked not to; it cannot and tries to again."""
+"""What the box does: it senses, was asked to pause, or has no camera and keeps trying."""
 
 SCHEMA = 1
-"""Version of the messages: grows when a field goes or changes its meaning, not with new ones."""
+"""Version of the messages: grows when a field is removed or redefined, not when one is added."""
 
 MOOD_LABELS = (*MOODS, "paused", "no_camera")
-"""Everything the field `mood` can be."""
+"""Every possible value of the field `mood`."""
 
 HEARTBEAT = 60.0
-"""Seconds between mood messages at most: the daemon repeats an unchanged one that often, paused or
-without a camera too, so that whoever listens can tell a quiet box from a dead one."""
+"""Maximum seconds between mood messages: the daemon repeats an unchanged one, even while paused or
+without a camera, so that listeners can tell a quiet box from a dead one."""
 
 _SCORE_DIGITS = 4
 
@@ -45,19 +45,19 @@ def mood_message(
     problem: str | None = None,
     slot: Slot | None = None,
 ) -> dict[str, Any]:
-    """Build the message that tells the present.
+    """Build the message that describes the current state.
 
     Args:
         device: The name of the box.
         wall_time: Now, seconds since 1970.
         state: What the box does.
-        mood: The mood where it is sensing; None before the first one, which reads as no face.
-            Neither it nor `faces` counts in the other states.
-        age: Seconds since the mood, or the state, began; by a clock that never jumps.
-        faces: Everybody in view, largest first.
-        problem: Why there is no camera, or why a pause will not outlast a restart; None where it is
-            but being opened, or will.
-        slot: What the diffuser does; None where there is none.
+        mood: The current mood; None before the first one, which reads as no face. Ignored, like
+            `faces`, unless the box is sensing.
+        age: Seconds since the mood, or the state, began, by a monotonic clock.
+        faces: All faces in view, largest first.
+        problem: Why there is no camera, or why a pause will not survive a restart; None if the
+            camera is just being opened, or the pause will survive.
+        slot: What the diffuser does; None without a diffuser.
 
     """
     sensing = state == "sensing"
@@ -80,11 +80,11 @@ def mood_message(
 
 
 def event_message(message: Mapping[str, Any], previous: str) -> dict[str, Any]:
-    """Build the message that tells a change.
+    """Build the message that reports a change.
 
     Args:
         message: The mood message that follows the change.
-        previous: What its `mood` was before, one of `MOOD_LABELS`.
+        previous: The `mood` before the change, one of `MOOD_LABELS`.
 
     """
     return {**message, "event": "mood", "previous": previous}
@@ -106,23 +106,23 @@ def stats_message(
     memory_mb: float,
     outputs: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Build the message that tells how the box is doing.
+    """Build the message that reports how the box is doing.
 
     Args:
         device: The name of the box.
         wall_time: Now, seconds since 1970.
         state: What the box does.
-        version: SerenBox's.
+        version: SerenBox's version.
         uptime: Seconds since the service started.
-        camera: What a person would call it; empty where there is none.
-        frames: Frames looked at since then.
-        fps: Frames looked at per second, of late.
+        camera: Its human-readable name; empty without a camera.
+        frames: Frames processed since the service started.
+        fps: Frames processed per second, recently.
         latency_ms: Milliseconds by stage (`capture`, `find`, `classify`, `total`), each as `p50`,
             `p95` and `p99`.
-        temperature_c: Degrees Celsius of the processor; None where nobody tells.
-        throttled: Whether the processor is slowed down by heat or low voltage; None as above.
+        temperature_c: Temperature of the processor in degrees Celsius; None if unknown.
+        throttled: Whether heat or low voltage slows down the processor; None if unknown.
         memory_mb: Resident memory of the process, millions of bytes.
-        outputs: `Output.health` by the name of the output.
+        outputs: `Output.health` of each output, by name.
 
     """
     return {
@@ -147,10 +147,10 @@ def stats_message(
 
 
 def timestamp(wall_time: float) -> str:
-    """Return RFC 3339 in UTC with milliseconds and Z.
+    """Return a time in RFC 3339 format, in UTC with milliseconds and Z.
 
     Args:
-        wall_time: Seconds since 1970. What no calendar holds becomes the nearest that it does.
+        wall_time: Seconds since 1970, clamped to the years 1970 to 9999.
 
     """
     first, last = 0.0, 253402300799.0  # the years 1970 and 9999

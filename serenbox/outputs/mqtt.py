@@ -1,4 +1,4 @@
-"""Publishes over MQTT, whatever the broker does; topics and messages are in `docs/mqtt.md`."""
+"""Publishes over MQTT, whatever the broker does; `docs/mqtt.md` describes topics and messages."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.outputs")
 
 _LONGEST_SLEEP = 5.0
-"""Seconds at most between looks at the keepalive, which may be as short as that."""
+"""Maximum seconds between checks of the keepalive, which may itself be as short."""
 
 
 class MqttOutput:
-    """Publishes to a broker, connecting in the background for as long as it takes.
+    """Publishes to a broker, trying to connect in the background for as long as it takes.
 
-    Within one connection every event arrives once and in order. Events that come while there is
-    none are dropped: the retained mood, published anew with each connection, tells the present.
+    Within one connection every event arrives once and in order. Events that occur while there is
+    none are dropped: the retained mood, published on every connection, says what is current.
 
     Args:
-        settings: The broker, the names of the topics, and what Home Assistant has to know.
+        settings: The broker, the names of the topics, and what Home Assistant needs to know.
         commands: Called with `pause` or `resume` in this output's thread; must return at once.
-        version: SerenBox's.
+        version: SerenBox's version.
         patience: How long to wait for what.
 
     Raises:
@@ -85,12 +85,12 @@ class MqttOutput:
         self._thread.start()
 
     def mood(self, message: Mapping[str, Any]) -> None:
-        """Publish the state, and again whenever there is a new connection."""
+        """Publish the state, and publish it again on every new connection."""
         self._outbox.last_mood = message
         self._mailbox.put("mood", message)
 
     def event(self, message: Mapping[str, Any]) -> None:
-        """Publish a change, or drop it where there is no connection."""
+        """Publish a change, or drop it if there is no connection."""
         self._mailbox.put("event", message)
 
     def stats(self, message: Mapping[str, Any]) -> None:
@@ -99,20 +99,20 @@ class MqttOutput:
 
     @property
     def retained(self) -> dict[tuple[str, str], str]:
-        """What it leaves at a broker: pairs of broker and topic, the announcement with its text."""
+        """Broker and topic of each retained message, to "" for all but the announcement."""
         broker = address(self._settings)
         return {(broker, topic): text for topic, text in self._outbox.retained.items()}
 
     def give_up(self, kept: Mapping[tuple[str, str], str]) -> None:
-        """Leave at the broker, when it closes, only what is `retained` of the output to come."""
+        """Have `close` clear the retained topics not in `kept`, those of the new outputs."""
         broker = address(self._settings)
         self._outbox.give_up({topic: text for (at, topic), text in kept.items() if at == broker})
 
     def close(self, timeout: float) -> None:
-        """Publish what waits and `offline`, and disconnect.
+        """Publish what is waiting, then `offline`, and disconnect.
 
         Args:
-            timeout: Seconds; then the broker finds out by itself and publishes the last will.
+            timeout: Seconds; after that the broker notices by itself and publishes the last will.
 
         """
         self._deadline = time.monotonic() + 0.9 * timeout  # the rest is for ending the thread
@@ -121,15 +121,16 @@ class MqttOutput:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        # Not by the thread itself: who wakes it would write into what is opened under that number.
+        # Not in the thread itself: a late wake would write to whatever reuses the descriptor.
         if self._waker is not None and not self._thread.is_alive():
             self._waker.close()
 
     def health(self) -> dict[str, Any]:
-        """Return how it is.
+        """Return the state of the output, ready for JSON.
 
-        `connected`; how many messages were `published`, which is confirmed by the broker; how many
-        events were `dropped` and how many commands were ignored; `problem`, a sentence or None.
+        `connected`; how many messages were `published`, that is, confirmed by the broker or, with
+        QoS 0, sent; how many events were `dropped`; how many commands were ignored; `problem`, a
+        sentence or None.
         """
         return {
             "connected": self._connected_since is not None,
@@ -171,15 +172,15 @@ class MqttOutput:
             self._begin()
             self._publish_until_closed(session)
         except BrokerError as problem:
-            # Mosquitto 2.0.11 hangs up at once after it has turned down a message. Where a broker
-            # keeps the connection, what ends it later is something else.
+            # Mosquitto 2.0.11 disconnects right after denying a message. If a broker keeps the
+            # connection, something else ends it later.
             denied = session is not None and session.just_denied
             return denial(self._settings, self._topics) if denied else problem
         except ImportError:
             return BrokerError(
                 "setup", "MQTT needs paho-mqtt: install it with `pip install 'paho-mqtt>=2.1'`"
             )
-        # A mistake of ours must not end the thread: publishing goes on with the next connection.
+        # A bug of ours must not end the thread: publishing resumes with the next connection.
         except Exception as error:  # noqa: BLE001
             return BrokerError(
                 "mistake",
@@ -192,7 +193,7 @@ class MqttOutput:
     def _finish(self, session: Session | None) -> None:
         self._mailbox.shut()
         if session is not None:
-            if self._connected_since is not None:  # the last confirmations came with the end
+            if self._connected_since is not None:  # some confirmations came at the very end
                 self._published = self._published_before + session.confirmed
             self._mailbox.count_dropped(session.undelivered_events)
             session.end()
@@ -236,7 +237,7 @@ class MqttOutput:
     def _receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001
         if topic == self._topics.command:
             self._commands.receive(payload, retained=retained)
-        elif payload == b"online" and not retained:  # a retained birth was before this connection
+        elif payload == b"online" and not retained:  # a retained birth predates this connection
             self._outbox.announce()
 
     def _report(self, problem: BrokerError) -> None:
@@ -247,7 +248,7 @@ class MqttOutput:
 
     def _rest(self, waker: Waker, problem: BrokerError) -> None:
         """Wait before the next attempt, unless it is time to close."""
-        # Older brokers do not know MQTT 5, and say so, which is remembered, or just hang up.
+        # Brokers without MQTT 5 either say so, which is remembered, or just disconnect.
         self._old_broker |= problem.fault == "version"
         self._modern = not self._old_broker and (problem.fault != "protocol" or not self._modern)
         until = time.monotonic() + self._retries.next_pause(problem.fault)

@@ -1,4 +1,4 @@
-"""How to get to a broker, and in plain sentences why it does not work."""
+"""How to reach a broker, and plain sentences that explain why it fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import MqttSettings
 
 CREDENTIAL = "mqtt-password"
-"""Name of the file in `$CREDENTIALS_DIRECTORY`, where systemd puts what a unit may know."""
+"""Name of the file in `$CREDENTIALS_DIRECTORY`, where systemd puts a unit's credentials."""
 
 VARIABLE = "SERENBOX_MQTT_PASSWORD"
 
@@ -40,18 +40,19 @@ Fault = Literal[
 NEEDS_A_PERSON: frozenset[Fault] = frozenset(
     {"refused", "denied", "tls", "taken", "oversized", "setup", "mistake"}
 )
-"""Faults that do not go away by themselves, so that trying often is of no use."""
+"""Faults that do not go away by themselves, so that frequent retries are useless."""
 
 _CONFINED = "`sudo serenbox check` tells whether the service may reach it"
-"""What the kernel refuses looks like a broker that is off: packets vanish, names are unknown."""
+"""Added because connections blocked by the kernel look like a broker that is off: packets vanish,
+names are unknown."""
 
 _CLOCK_FAULTS = (9, 10)
 """X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED of OpenSSL's x509_vfy.h: mostly the clock's fault,
-for a Raspberry Pi has none of its own."""
+because a Raspberry Pi has no battery-backed one."""
 
 
 class BrokerError(Exception):
-    """There is no connection, or no longer; the message says why and what to do."""
+    """The connection failed or was lost; the message says why and what to do."""
 
     def __init__(self, fault: Fault, message: str) -> None:
         super().__init__(message)
@@ -65,23 +66,23 @@ class Patience:
     connect: float = 5.0
     """For the connection, and again for the broker's answer to it."""
     first_pause: float = 1.0
-    """Before the second attempt; doubles with every further one."""
+    """Before the second attempt; doubles with each further attempt."""
     longest_pause: float = 30.0
-    """Between attempts, and at once where only a person can help."""
+    """The longest one between attempts; used from the start if only a person can help."""
     brief: float = 5.0
-    """A connection that held for so long starts all pauses afresh when it breaks."""
+    """A connection that lasted this long resets the pauses when it breaks."""
     steady: float = 65.0
-    """One that held for so long ends the incident: two boxes of one name, which drive each other
-    out, hold theirs for as long as the other one pauses."""
+    """A connection that lasted this long ends the incident. Two boxes with the same name, which
+    keep displacing each other, each stay connected for as long as the other one pauses."""
 
 
 def read_password() -> str | None:
     """Return the broker's password, from the systemd credential or else the environment.
 
-    One line break at the end does not count. It is read at every attempt and kept nowhere.
+    One line break at the end is ignored. The password is read at every attempt and not kept.
 
     Raises:
-        BrokerError: The credential is there, but cannot be read.
+        BrokerError: The credential exists, but cannot be read.
 
     """
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -104,7 +105,7 @@ def read_password() -> str | None:
 
 
 def tls_context(settings: MqttSettings) -> ssl.SSLContext:
-    """Return what checks the broker's certificate and name.
+    """Return the TLS context that verifies the broker's certificate and name.
 
     Raises:
         BrokerError: `mqtt.ca_file` cannot be used.
@@ -124,11 +125,11 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
 
 
 def connect_error(error: Exception, settings: MqttSettings) -> BrokerError:
-    """Say why no connection could be made.
+    """Return the error that explains why no connection could be made.
 
     Args:
         error: What paho-mqtt raised.
-        settings: Where to.
+        settings: The broker.
 
     """
     import ssl
@@ -182,11 +183,11 @@ def _explain_distrust(error: ssl.SSLCertVerificationError, broker: str) -> str:
 
 
 def refusal(reason: str, settings: MqttSettings) -> BrokerError:
-    """Say that the broker answered, and with no.
+    """Return the error for a broker that refuses the connection.
 
     Args:
-        reason: Its own words.
-        settings: Where, and who was refused.
+        reason: The broker's own words.
+        settings: The broker, and the user who was refused.
 
     """
     who = f"user {settings.username!r}" if settings.username else "a client without user name"
@@ -199,7 +200,7 @@ def refusal(reason: str, settings: MqttSettings) -> BrokerError:
 
 
 def denial(settings: MqttSettings, topics: Topics) -> BrokerError:
-    """Say that the broker turned down a message or a subscription."""
+    """Return the error for a broker that denies a message or a subscription."""
     return BrokerError(
         "denied",
         f"{address(settings)} does not let SerenBox use all its topics: allow "
@@ -209,7 +210,7 @@ def denial(settings: MqttSettings, topics: Topics) -> BrokerError:
 
 
 def taken_over(settings: MqttSettings, topics: Topics) -> BrokerError:
-    """Say that another client of the same name drives this one out, or seems to."""
+    """Return the error for another client of the same name that displaces this one, or seems to."""
     return BrokerError(
         "taken",
         f"{address(settings)} keeps ending the connection, as it does where another client has the "
@@ -218,7 +219,7 @@ def taken_over(settings: MqttSettings, topics: Topics) -> BrokerError:
 
 
 def oversized(settings: MqttSettings, topics: Topics, size: int) -> BrokerError:
-    """Say that a message for the box is so long that somebody must mean it harm."""
+    """Return the error for an incoming message so long that it must be malicious."""
     return BrokerError(
         "oversized",
         f"{address(settings)} sends a message of {size:,} bytes, far more than any command has: "

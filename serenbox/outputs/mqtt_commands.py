@@ -1,4 +1,4 @@
-"""What others may tell the box over MQTT, and what becomes of anything else."""
+"""The commands that the box accepts over MQTT, and how it treats anything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.outputs")
 
 _LONGEST = 64
-"""Bytes; what is longer is no command."""
+"""Bytes; anything longer is not a command."""
 
 _COMMANDS = {b"pause": "pause", b"resume": "resume"}
 
@@ -22,7 +22,7 @@ def parse_command(payload: bytes) -> str | None:
     """Return `pause` or `resume`, or None for anything else.
 
     Args:
-        payload: What somebody published; letter case and spaces around it do not matter.
+        payload: What somebody published; letter case and surrounding whitespace do not matter.
 
     """
     if len(payload) > _LONGEST:
@@ -31,7 +31,7 @@ def parse_command(payload: bytes) -> str | None:
 
 
 class CommandReader:
-    """Hands on the commands and counts the rest, which is logged at most once a minute.
+    """Passes on commands, and counts anything else, which is logged at most once a minute.
 
     Args:
         act: Called with `pause` or `resume`.
@@ -44,12 +44,12 @@ class CommandReader:
         self.ignored = 0
 
     def receive(self, payload: bytes, *, retained: bool) -> None:
-        """Do what a message says.
+        """Handle a message.
 
         Args:
             payload: The message.
-            retained: Whether the broker had kept it: then it was meant for another time, and would
-                be obeyed again with every connection.
+            retained: Whether the broker had kept it. Such a command is ignored: it was meant for
+                another time, and would be obeyed again on every connection.
 
         """
         command = None if retained else parse_command(payload)

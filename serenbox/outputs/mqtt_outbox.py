@@ -1,4 +1,4 @@
-"""What is sent over MQTT, where to, and in which order."""
+"""What is sent over MQTT, to which topics, and in what order."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Outbox:
-    """What a connection begins with, then what the mailbox holds, and what it ends with.
+    """Sends the announcements of a new connection, then what the mailbox holds, then the goodbye.
 
     Args:
         settings: The whole configuration.
-        topics: Where everything goes.
-        mailbox: Where messages come.
-        version: SerenBox's.
+        topics: Where to publish.
+        mailbox: Where the messages come from.
+        version: SerenBox's version.
 
     """
 
@@ -44,21 +44,21 @@ class Outbox:
         self._announcements: list[tuple[str, str]] = []
         self._given_up: list[tuple[str, str]] = []
         self.last_mood: Mapping[str, Any] | None = None
-        """What a new connection tells of the present; may be set by any thread."""
+        """The mood that a new connection announces; any thread may set it."""
 
     @property
     def retained(self) -> dict[str, str]:
-        """The topics that the broker keeps, that of the announcement with its text."""
+        """The topic of each retained message, to "" for all but the announcement."""
         topics = dict.fromkeys((self._topics.mood, self._topics.availability), "")
         topics |= {self._topics.slot: ""} if self._slot is not None else {}
         topics |= {self._topics.discovery: self._discovery} if self._discovery is not None else {}
         return topics
 
     def give_up(self, kept: Mapping[str, str]) -> None:
-        """Have `say_goodbye` leave only what is `retained` of the box to come.
+        """Have `say_goodbye` clear the retained topics not in `kept`, those of the new outputs.
 
-        The announcement goes first, or the one to come in its place: Home Assistant must not read
-        the others as news.
+        The announcement is cleared, or replaced by the new one, first, so that Home Assistant does
+        not take the clearing of the others for news.
         """
         gone = [topic for topic in self.retained if topic not in kept]
         self._given_up = [(topic, "") for topic in gone if topic != self._topics.discovery]
@@ -67,10 +67,9 @@ class Outbox:
             self._given_up.insert(0, (self._topics.discovery, announcement))
 
     def announce(self) -> None:
-        """Prepare what a new connection and a Home Assistant that has just started need.
+        """Queue what a new connection, or a Home Assistant that has just started, needs.
 
-        Slot and mood come first: those of another time, which the broker keeps, must not meet
-        `online`.
+        Slot and mood come first, so that old ones that the broker kept never stand beside `online`.
         """
         self._announcements = []
         if self._slot is not None:
@@ -83,14 +82,14 @@ class Outbox:
             self._announcements.append((self._topics.discovery, self._discovery))
 
     def send(self, session: Session) -> bool:
-        """Send as much as the broker keeps up with; return whether nothing waits any more."""
+        """Send as much as the broker keeps up with; return whether nothing is left to send."""
         waiting = True
         while waiting and session.has_room:
             waiting = self._send_next(session)
         return not waiting
 
     def say_goodbye(self, session: Session) -> None:
-        """Send what is to be known of a box that is gone, and empty what is given up."""
+        """Publish that the box is gone, and clear what was given up."""
         if self._slot is not None:
             session.publish(self._topics.slot, OFF, qos=1, retain=True)
         session.publish(self._topics.availability, "offline", qos=1, retain=True)

@@ -1,4 +1,4 @@
-"""When to try again, and what of a trouble is news. Pure: no clock."""
+"""When to try again, and which faults are news. Pure: no clock."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from serenbox.outputs.mqtt_access import Fault, Patience
 
 _SUSPICIOUS = 3
-"""Short connections in a row after which something else than the network must be wrong."""
+"""Short connections in a row after which something other than the network must be wrong."""
 
 
 class Retries:
-    """Keeps count of attempts and of what was said about them.
+    """Keeps track of attempts and of what was logged about them.
 
-    An incident begins with the first failure and ends when a connection has held for
-    `Patience.steady` seconds; within one each fault is news once. Pauses grow until a connection
-    has held for `Patience.brief`.
+    An incident begins with the first failure and ends when a connection has lasted for
+    `Patience.steady` seconds; within an incident each fault is news once. Pauses grow until a
+    connection has lasted for `Patience.brief`.
 
     Args:
-        patience: How long pauses are.
+        patience: How long the pauses are.
 
     """
 
@@ -34,15 +34,15 @@ class Retries:
 
     @property
     def suspicious(self) -> bool:
-        """Whether connections succeed and break again and again."""
+        """Whether connections keep succeeding and breaking soon."""
         return self._short_ones >= _SUSPICIOUS
 
     def not_connected(self) -> None:
-        """Take note that no connection was made."""
+        """Record that no connection was made."""
         self._short_ones = 0
 
     def held_for(self, seconds: float) -> None:
-        """Take note that a connection was made and has ended after so many seconds."""
+        """Record that a connection was made and ended after so many seconds."""
         if seconds >= self._patience.brief:
             self._pause = 0.0
             self._short_ones = 0
@@ -53,14 +53,14 @@ class Retries:
             self._good_news = True
 
     def is_news(self, fault: Fault) -> bool:
-        """Tell whether this is the first time in this incident; the next time it is not."""
+        """Return whether a fault is new in this incident, and record it."""
         news = fault not in self._told
         self._told.add(fault)
         self._good_news |= news
         return news
 
     def connected_is_news(self) -> bool:
-        """Tell whether a connection is the first since something was told; the next one is not."""
+        """Return whether a connection is the first since a new fault or incident, and record it."""
         news, self._good_news = self._good_news, False
         return news
 

@@ -1,8 +1,8 @@
 """One connection to an MQTT broker, from the first packet to the last.
 
-A paho-mqtt client is used for one connection and thrown away with all it holds: what its queue
-still has can never be sent again on the next one. It runs in the thread that owns it, without one
-of its own, so that the reason of every failure is known and an idle box sleeps.
+A paho-mqtt client is used for one connection and then discarded, so that nothing left in its queue
+can be sent again on the next one. It runs in its owner's thread, not in one of its own, so that the
+cause of every failure is known and an idle box sleeps.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from serenbox.waker import Waker
 
 _MOMENT = 1.0
-"""Seconds from a message that is turned down to the end of the connection, if that is why."""
+"""Maximum seconds between a denial and the end of the connection that it causes."""
 
 WINDOW = 8
-"""Messages under way that the broker has not confirmed yet; the others wait in the mailbox. Below
-what brokers allow (HiveMQ 10, Mosquitto 20)."""
+"""Maximum messages that the broker has not confirmed yet; others wait in the mailbox. Below what
+brokers allow (HiveMQ 10, Mosquitto 20)."""
 
 _LARGEST = 4096
-"""Bytes of a packet that the broker may send us (MQTT 5); a command has fewer than 100."""
+"""Maximum bytes of a packet that the broker may send us (MQTT 5); a command has fewer than 100."""
 
 _BEARABLE = 1 << 20
-"""Bytes of a packet that are taken all the same, as MQTT 3.1.1 cannot ask for less."""
+"""Maximum bytes of a packet that is accepted anyway, as MQTT 3.1.1 cannot ask for less."""
 
 _UNSPECIFIED = 128
 _PROTOCOL_UNKNOWN = 132
@@ -58,12 +58,12 @@ _REFUSALS = {134, 135, 138, 140}  # user or password, not authorised, banned, me
 class Session:
     """A connection that is being made, holds, or has ended.
 
-    Every method belongs to one thread; each raises `BrokerError` once the connection has ended.
+    To be used by one thread; `establish`, `step` and `publish` raise `BrokerError` on failure.
 
     Args:
         settings: Where to connect to and as whom.
         topics: What to subscribe to and where the last will goes.
-        modern: Speak MQTT 5, else 3.1.1.
+        modern: Speak MQTT 5; otherwise 3.1.1.
         patience: How long to wait.
         waker: Makes `step` return early.
         received: Called with the topic, the payload and whether it was retained.
@@ -97,12 +97,12 @@ class Session:
 
     @property
     def denied(self) -> bool:
-        """Whether the broker has turned something down."""
+        """Whether the broker has denied a message or a subscription."""
         return self._denied_at is not None
 
     @property
     def just_denied(self) -> bool:
-        """Whether it did so a moment ago, so that this is why the connection has ended."""
+        """Whether it did so a moment ago, so that this explains why the connection ended."""
         return self._denied_at is not None and time.monotonic() - self._denied_at < _MOMENT
 
     @property
@@ -112,7 +112,7 @@ class Session:
 
     @property
     def undelivered_events(self) -> int:
-        """Events that were sent, but were turned down or may not have arrived."""
+        """Number of events that were sent, but were denied or may not have arrived."""
         return sum(self._under_way.values()) + self._denied_events
 
     @property
@@ -121,7 +121,7 @@ class Session:
         return not self._under_way and not self._client.want_write()
 
     def establish(self, given_up: Callable[[], bool]) -> None:
-        """Connect and wait until the broker says yes, or until `given_up` is true after a wake."""
+        """Connect and wait until the broker accepts, or until `given_up` is true after a wake."""
         import paho.mqtt.client as paho
 
         client = self._client
@@ -150,7 +150,7 @@ class Session:
         client, connection = self._client, self._client.socket()
         if connection is None:
             raise self._failure or self._lost("the connection broke")
-        waiting = getattr(connection, "pending", int)()  # TLS has decrypted more than was asked for
+        waiting = getattr(connection, "pending", int)()  # decrypted by TLS, but not read yet
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
         poll.register(connection, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
@@ -168,8 +168,8 @@ class Session:
             raise self._failure
 
     def _look_at_size(self) -> None:
-        """Hang up before a packet that is being read fills the memory: it may have 256 MiB."""
-        # Nothing public tells.
+        """Disconnect before an incoming packet, which may have 256 MiB, fills the memory."""
+        # paho-mqtt has no public way to ask.
         size = getattr(self._client, "_in_packet", {}).get("remaining_length", 0)
         if size > _BEARABLE:
             raise oversized(self._settings, self._topics, size)
@@ -177,7 +177,7 @@ class Session:
     def publish(
         self, topic: str, payload: str, *, qos: int, retain: bool, event: bool = False
     ) -> None:
-        """Send a message; `event` tells whether it counts among `undelivered_events`."""
+        """Send a message; if `event`, it counts among `undelivered_events` until confirmed."""
         import paho.mqtt.client as paho
 
         sent = self._client.publish(topic, payload, qos, retain)
@@ -189,7 +189,7 @@ class Session:
             self.confirmed += 1
 
     def part(self, seconds: float) -> None:
-        """Say goodbye, so that the broker does not publish the last will."""
+        """Disconnect cleanly, so that the broker does not publish the last will."""
         deadline = time.monotonic() + seconds
         self._client.disconnect()
         try:
@@ -210,12 +210,12 @@ class Session:
             return [(topic, 1) for topic in topics]
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
-        # Else who sends a command as retained would have it obeyed now, and ignored later.
+        # Otherwise a command sent as retained would be obeyed now and ignored later.
         command = SubscribeOptions(qos=1, retainAsPublished=True)
         return [(topics[0], command), (topics[1], SubscribeOptions(qos=1))]
 
     def _connect(self) -> BrokerError | None:
-        """Connect; return what went wrong, without the exception, which would hold the socket."""
+        """Connect; return any error without its original exception, which would hold the socket."""
         settings = self._settings
         more: dict[str, Any] = {"keepalive": settings.keepalive}
         if self._modern:
@@ -288,7 +288,7 @@ class Session:
     def _on_publish(
         self, _client: Client, _data: object, mid: int, reason: ReasonCode, _: object
     ) -> None:
-        if mid not in self._under_way:  # sent without asking for a confirmation
+        if mid not in self._under_way:  # QoS 0, never confirmed
             return
         event = self._under_way.pop(mid)
         if reason.is_failure:

@@ -1,4 +1,4 @@
-"""What the topic of the diffuser is told, and when. Pure: time comes in."""
+"""What is published on the diffuser's topic, and when. Pure: times are arguments."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OFTEN = HEARTBEAT / 2
-"""Seconds from which an unchanged slot is published again with the next mood. Moods come once a
-minute at least, so whoever listens hears of it every minute and a half at least."""
+"""Seconds after which an unchanged slot is published again with the next mood. Moods come at least
+once a minute, so the slot is published at least every minute and a half."""
 
 OFF = "off"
 
 
 class SlotTopic:
-    """Follows the moods and tells what to publish under `Topics.slot`."""
+    """Follows the moods and decides what to publish under `Topics.slot`."""
 
     def __init__(self) -> None:
         self._slot = OFF
@@ -25,16 +25,16 @@ class SlotTopic:
         self._told_at = 0.0
 
     def again(self, now: float) -> str:
-        """Return what a new connection is to be told, whatever was told before."""
+        """Return the slot to publish, whatever was published before."""
         self._told, self._told_at = self._slot, now
         return self._slot
 
     def news(self, mood: Mapping[str, Any], now: float) -> str | None:
-        """Return what to publish after a mood; None where there is no need.
+        """Return what to publish after a mood; None if there is no need.
 
         Args:
-            mood: The message.
-            now: Seconds.
+            mood: The mood message.
+            now: Seconds on a monotonic clock.
 
         """
         self.take(mood)
@@ -42,5 +42,5 @@ class SlotTopic:
         return self.again(now) if old or self._slot != self._told else None
 
     def take(self, mood: Mapping[str, Any]) -> None:
-        """Take note of a mood that is not being published now."""
+        """Remember the slot in a mood message."""
         self._slot = mood.get("slot", OFF)

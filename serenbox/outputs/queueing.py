@@ -1,4 +1,4 @@
-"""What stands between the caller and an output's thread: limited in length, never waited for."""
+"""The queue between callers and an output's thread: limited in length, never blocking a caller."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 Kind = Literal["mood", "event", "stats"]
 
 EVENT_LIMIT = 256
-"""Events that wait at most, about a megabyte. Moods change every few seconds, so this many are
-minutes: who is that far behind wants the newest ones."""
+"""Maximum events that wait, about a megabyte. Moods change every few seconds, so these span
+minutes: a reader that far behind wants the newest ones."""
 
 
 class Mailbox:
     """Messages for an output's thread, in the order in which they came.
 
-    Of moods and statistics only the latest waits. Of events all do, up to `EVENT_LIMIT`; then the
-    oldest one goes. A closed mailbox takes nothing.
+    Of moods and statistics only the latest waits. All events wait, up to `EVENT_LIMIT`; beyond
+    that the oldest is dropped. A closed mailbox accepts nothing.
 
     Args:
-        wake: Called, in the caller's thread and without waiting, when there is something to take.
+        wake: Called in the caller's thread when there is something to take; must not block.
 
     """
 
@@ -38,7 +38,7 @@ class Mailbox:
 
     @property
     def dropped(self) -> int:
-        """Events that nobody will get: they came while it was closed, or were too many."""
+        """Number of events lost: it was closed, they were too many, or delivery failed."""
         return self._dropped
 
     def put(self, kind: Kind, message: Mapping[str, Any]) -> None:
@@ -49,7 +49,7 @@ class Mailbox:
                 return
             key: object = object() if kind == "event" else kind
             self._waiting[key] = (kind, message)
-            # A newer mood stands behind the events before it: none arrives after its sequel.
+            # Behind the events that came before it: none may arrive after a newer mood.
             self._waiting.move_to_end(key)
             if kind == "event":
                 self._forget_oldest_event()
@@ -57,7 +57,7 @@ class Mailbox:
         self._wake()
 
     def take(self) -> tuple[Kind, Mapping[str, Any]] | None:
-        """Return the message that has waited longest; None where there is none."""
+        """Return the first message in the queue; None if it is empty."""
         with self._lock:
             if not self._waiting:
                 return None
@@ -67,15 +67,15 @@ class Mailbox:
             return kind, message
 
     def open(self) -> None:
-        """Take messages from now on."""
+        """Accept messages from now on."""
         with self._lock:
             self._open = True
 
     def shut(self, *, forget: bool = True) -> None:
-        """Take no more messages.
+        """Accept no more messages.
 
         Args:
-            forget: Also drop those that wait.
+            forget: Also drop those that are waiting.
 
         """
         with self._lock:
@@ -97,11 +97,11 @@ class Mailbox:
 
 
 class RateLimit:
-    """Lets something be said at once, and then at most once per interval.
+    """Lets something be logged at once, and then at most once per interval.
 
     Args:
         interval: Seconds.
-        clock: Seconds, never going backwards.
+        clock: Monotonic clock, in seconds.
 
     """
 
@@ -112,7 +112,7 @@ class RateLimit:
         self._held_back = 0
 
     def pass_on(self) -> int:
-        """Return how often it happened since it was last said, this time included; 0: be silent."""
+        """Count an occurrence; return how many there were since the last log, 0 to log nothing."""
         now = self._clock()
         self._held_back += 1
         if self._last is not None and now - self._last < self._interval:

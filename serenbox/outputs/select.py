@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 
 
 def _if_on(table: str, *concerns: str) -> Callable[[Settings], object]:
-    """Return what of the settings concerns an output where its table has it enabled."""
+    """Return a function that gives the settings an output depends on; None if not enabled."""
     enabled, those = attrgetter(f"{table}.enabled"), attrgetter(*concerns)
     return lambda settings: those(settings) if enabled(settings) else None
 
 
 _CONCERNS: dict[str, Callable[[Settings], object]] = {
     "stdout": _if_on("stdout", "stdout"),
-    # Home Assistant is told how often statistics come.
+    # The announcement tells Home Assistant how often statistics come.
     "mqtt": _if_on("mqtt", "device", "mqtt", "diffuser", "service.stats_interval"),
     "history": _if_on("history", "history"),
     "hooks": attrgetter("hooks"),
 }
-"""What of the settings concerns an output, by its name; the web page looks at the others, too."""
+"""The settings that each output depends on, by its name. The web page is not here: it also depends
+on the other outputs."""
 
 
 def make_outputs(
@@ -40,19 +41,19 @@ def make_outputs(
     history: Path | None = None,
     tap: Tap | None = None,
 ) -> list[Output]:
-    """Return the outputs that are turned on, not started yet but for those that run.
+    """Return the enabled outputs: those in `running` as they are, the others not started yet.
 
     Args:
         settings: The whole configuration.
-        commands: Called with `pause` or `resume`, from an output's thread, when somebody asks for
-            it, with `report` where the web page wants new statistics, and with `stats` where all
-            outputs are to be told them; must return at once.
-        running: Outputs by name that are taken as they are; see `unchanged_outputs`.
-        history: The database of the history; None for the one of this process's own state.
-        tap: Where frames branch off for the web page's live preview; without one there is none.
+        commands: Called from an output's thread, with `pause` or `resume` when somebody asks for
+            it, with `report` when the web page wants new statistics, and with `stats` to send
+            statistics to all outputs; must return at once.
+        running: Running outputs to reuse, by name; see `unchanged_outputs`.
+        history: The database of the history; None for the one in this process's state directory.
+        tap: Where the web page's live preview gets frames; None for no preview.
 
     Raises:
-        SettingsError: A topic's name is impossible, or the web page lacks a token or a package.
+        SettingsError: A topic's name is invalid, or the web page lacks a token or a package.
 
     """
     running = running or {}
@@ -84,16 +85,16 @@ def make_outputs(
 
 
 def told_alike(old: Settings, new: Settings) -> bool:
-    """Tell whether both mean the same outputs."""
-    # The name of the box stands in every message, and so does what the diffuser does.
+    """Return whether both settings result in the same outputs."""
+    # Messages contain the name of the box and what the diffuser does.
     alike = (old.web, old.device, old.diffuser) == (new.web, new.device, new.diffuser)
     return alike and all(of(old) == of(new) for of in _CONCERNS.values())
 
 
 def unchanged_outputs(outputs: Sequence[Output], old: Settings, new: Settings) -> dict[str, Output]:
-    """Return those that new settings do not concern, by name.
+    """Return the outputs that new settings do not affect, by name.
 
-    They may go on when others change: whoever listens over MQTT need not notice. Outputs that look
+    They keep running when others change, so that MQTT listeners notice nothing. Outputs that look
     at others, as the web page does, are not among them.
     """
     return {

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.outputs")
 
 _GONE = {errno.EPIPE, errno.EBADF, errno.EIO}
-"""Errors after which nobody will ever read: a closed pipe, a closed file, a terminal hung up."""
+"""Errors after which nobody will ever read: a closed pipe, a closed file, a lost terminal."""
 
 
 class StdoutOutput:
     """Prints one line per event, and per mood if asked to.
 
-    A slow reader fills the queue, a full disk loses lines until there is space again, and a closed
-    pipe ends this output alone; each is logged once.
+    If the reader is slow, the queue fills up; if the disk is full, lines are lost until there is
+    space again; a closed pipe ends only this output. Each problem is logged once.
 
     Args:
         moods: Also print the state between events.
@@ -48,7 +48,7 @@ class StdoutOutput:
         self._problem: str | None = None
 
     def start(self) -> None:
-        """Begin to print."""
+        """Start printing."""
         if self._descriptor is None:
             try:
                 self._descriptor = sys.stdout.fileno()
@@ -59,7 +59,7 @@ class StdoutOutput:
         self._thread.start()
 
     def mood(self, message: Mapping[str, Any]) -> None:
-        """Print the state, where that is wanted."""
+        """Print the state, if asked to."""
         if self._moods:
             self._mailbox.put("mood", message)
 
@@ -68,10 +68,10 @@ class StdoutOutput:
         self._mailbox.put("event", message)
 
     def stats(self, message: Mapping[str, Any]) -> None:
-        """Do nothing: lines are for moods."""
+        """Do nothing: statistics are not printed."""
 
     def close(self, timeout: float) -> None:
-        """Print what waits and stop.
+        """Print what is waiting and stop.
 
         Args:
             timeout: Seconds; what a reader has not taken by then is lost.
@@ -84,7 +84,7 @@ class StdoutOutput:
             self._thread.join(timeout)
 
     def health(self) -> dict[str, Any]:
-        """Return whether somebody reads, and how many lines were printed and dropped."""
+        """Return whether printing goes on, and how many lines were printed and dropped."""
         return {
             "connected": self._thread.is_alive(),
             "published": self._published,
@@ -106,7 +106,7 @@ class StdoutOutput:
                 self._wake.clear()
 
     def _print(self, kind: str, message: Mapping[str, Any]) -> bool:
-        """Write one line; return whether it makes sense to write another one later."""
+        """Write one line; return whether later ones are worth trying."""
         try:
             self._write(
                 json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
@@ -131,7 +131,7 @@ class StdoutOutput:
 
     def _write(self, line: bytes) -> None:
         assert self._descriptor is not None  # noqa: S101 - for the type checker
-        # What is left of a line that could not be finished must not spoil this one.
+        # A line that was cut short must not run into this one.
         rest = memoryview(b"\n" + line if self._torn else line)
         while rest:
             try:

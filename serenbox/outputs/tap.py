@@ -1,4 +1,4 @@
-"""Where frames branch off to whoever watches the camera live: nobody, unless somebody asks."""
+"""Passes frames on to whoever watches the camera live, if anybody does."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
 
 class Watcher(Protocol):
-    """Takes frames. Both calls come from the thread that senses and must return at once."""
+    """Takes frames. Both methods are called in the sensing thread and must return at once."""
 
     def show(self, image: Pixels) -> None:
         """Take a frame, (height, width, 3) BGR; it must not be changed."""
 
     def cut(self) -> None:
-        """Forget what was taken: the camera is being closed, and no frame comes any more."""
+        """Forget the last frame: the camera is being closed, and no more frames will come."""
 
 
 class Tap:
-    """Hands frames to one watcher, while there is one.
+    """Passes frames to one watcher, while there is one.
 
     Attributes:
-        watcher: It; None for as long as nobody watches, and then a frame costs one comparison.
+        watcher: The watcher; None while nobody watches, when a frame costs one comparison.
 
     """
 
@@ -33,12 +33,12 @@ class Tap:
 
     def pass_on(self, image: Pixels) -> None:
         """Let the watcher see a frame, (height, width, 3) BGR."""
-        watcher = self.watcher  # its thread may take it away at any moment
+        watcher = self.watcher  # its thread may remove it at any moment
         if watcher is not None:
             watcher.show(image)
 
     def cut(self) -> None:
-        """Send the watcher away: the camera is being closed."""
+        """Remove the watcher: the camera is being closed."""
         watcher, self.watcher = self.watcher, None
         if watcher is not None:
             watcher.cut()

@@ -1,4 +1,4 @@
-"""The names under which a box publishes over MQTT."""
+"""The MQTT topics of a box."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Topics:
     discovery: str
     """Where Home Assistant looks for devices."""
     birth: str = "homeassistant/status"
-    """Where Home Assistant says that it has started; its discovery prefix changes nothing there."""
+    """Where Home Assistant says that it has started; does not depend on the discovery prefix."""
 
     @property
     def client(self) -> str:
-        """The box's name as a client of the broker.
+        """The box's MQTT client ID.
 
-        Always the same, so that a box that comes back ends its own old connection at once, whose
-        last will would otherwise say offline later on.
+        Always the same, so that a box that reconnects ends its own old connection at once;
+        otherwise the last will of that connection would say offline later.
         """
         return self.own.replace("/", "-")
 
@@ -44,7 +44,7 @@ class Topics:
 
         Args:
             device: Its name.
-            settings: The prefixes; a slash at their ends does not matter.
+            settings: The prefixes; slashes at either end do not matter.
 
         Raises:
             SettingsError: A name cannot be part of a topic.
