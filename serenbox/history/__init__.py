@@ -1,1 +1,1 @@
-"""The history: a summary of the mood per minute, kept in a database on the box where that is on."""
+"""The history: a summary of the mood per minute, kept in a database on the box if enabled."""

@@ -1,7 +1,7 @@
 """The database: a row of whole numbers per minute in one SQLite file.
 
-Written in WAL mode and synced with every transaction (https://sqlite.org/wal.html), so that a loss
-of power costs what was not written yet, and nothing else.
+Written in WAL mode and synced with every transaction (https://sqlite.org/wal.html), so that a power
+cut loses only what was not written yet.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from serenbox.history.minutes import Summary
 
 _APPLICATION = 0x53426978
-"""`PRAGMA application_id`, by which `file` and others tell a history: SBix in ASCII."""
+"""`PRAGMA application_id`, by which `file` and others recognise a history: SBix in ASCII."""
 
 _PAGES = 256
-"""Pages of 4 KiB after which the log is written back, and free ones given back at a time."""
+"""Pages of 4 KiB after which the log is checkpointed, and free ones released at a time."""
 
-# Only names from above go into statements; values are bound.
+# Only column names are formatted into statements; values are bound.
 _CREATE = "CREATE TABLE minutes (minute INTEGER PRIMARY KEY, {})".format(
     ", ".join(f"{column} INTEGER NOT NULL" for column in VALUES)
 )
@@ -57,12 +57,12 @@ class Database:
     """The database, open for writing. To be used by one thread, and by one process at a time.
 
     Args:
-        path: The file; it and its folder are made where they are missing, for this user alone.
+        path: The file; it and its folder are created if missing, for this user alone.
 
     Raises:
-        HistoryDamagedError: It is damaged, or no history.
-        HistoryError: A newer SerenBox has made it.
-        OSError: It cannot be made.
+        HistoryDamagedError: It is damaged, or is not a history.
+        HistoryError: It was made by a newer SerenBox.
+        OSError: It cannot be created.
         sqlite3.Error: It cannot be opened.
 
     """
@@ -81,14 +81,14 @@ class Database:
 
     @property
     def in_place(self) -> bool:
-        """Whether the file is still the one under its name: somebody may have removed it."""
+        """Whether the path still leads to the open file: somebody may have removed it."""
         try:
             return _identity(self._path.stat()) == self._identity
         except OSError:
             return False
 
     def add(self, summaries: Iterable[Summary]) -> None:
-        """Write minutes, all or none; one that is there already becomes the sum of both.
+        """Write minutes, all or none; one that already exists becomes the sum of both.
 
         Raises:
             HistoryDamagedError: The file turns out to be damaged.
@@ -100,7 +100,7 @@ class Database:
             self._connection.executemany(_ADD, rows)
 
     def latest(self, until: int) -> int | None:
-        """Return the last minute that is kept, if there is one, but for those after `until`.
+        """Return the last minute kept that is not after `until`; None if there is none.
 
         Raises:
             HistoryDamagedError: The file turns out to be damaged.
@@ -113,18 +113,18 @@ class Database:
         return latest if latest is None else int(latest)
 
     def goes_beyond(self, minute: int) -> bool:
-        """Tell whether a later minute is kept; errors as above."""
+        """Return whether a later minute is kept; raises the same errors as `latest`."""
         with damage_told(self._path):
             query = "SELECT EXISTS (SELECT 1 FROM minutes WHERE minute > ?)"
             return bool(self._connection.execute(query, (minute,)).fetchone()[0])
 
     def prune(self, before: int, limit: int, after: int | None = None) -> bool:
-        """Remove minutes, the oldest first, and give their room back.
+        """Remove minutes, oldest first, and release their space.
 
         Args:
             before: The first minute to keep.
             limit: How many to remove at most, so that each step is short.
-            after: The last minute to keep; None keeps all that are later than the first.
+            after: The last minute to keep; None keeps all from the first one on.
 
         Returns:
             Whether there is more to do.
@@ -142,13 +142,13 @@ class Database:
                     removed += self._connection.execute(_PRUNE_AHEAD, ahead).rowcount
             free = left = self._ask("PRAGMA freelist_count")
             if free > _PAGES:
-                # Not `execute`: a page is freed with each step, and that takes the first one only.
+                # Not `execute`, which makes only the first step: each step frees one page.
                 self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
                 left = self._ask("PRAGMA freelist_count")
         return removed >= limit or _PAGES < left < free
 
     def close(self) -> None:
-        """Close it; what was written ahead is put in its place."""
+        """Close the database, which checkpoints the write-ahead log."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
 
@@ -205,10 +205,10 @@ class Database:
 
 
 def is_open_elsewhere(path: Path) -> bool:
-    """Tell whether another process has the database open. It must be there.
+    """Return whether another process has the database, which must exist, open.
 
-    A connection that leaves WAL mode must be alone (https://sqlite.org/wal.html), so one that
-    cannot is not; the database is left out of that mode. A damaged file nobody uses.
+    Only a connection that is alone can leave WAL mode (https://sqlite.org/wal.html), so this tries
+    to; the database then stays out of that mode. A damaged file counts as not open.
     """
     connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
     try:
@@ -226,7 +226,7 @@ def _row(summary: Summary) -> tuple[int, ...]:
 
 
 def _make_private(path: Path) -> tuple[int, int]:
-    """Make the file where it is missing, readable for its owner alone; return its identity."""
+    """Create the file if missing, make it readable for its owner alone, return its identity."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
     found = path.stat()

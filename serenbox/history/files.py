@@ -18,7 +18,7 @@ PRIVATE = 0o600
 """Only the service's user reads and writes them."""
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
-"""What SQLite puts beside a database; see https://sqlite.org/tempfiles.html."""
+"""Suffixes of what SQLite puts beside a database; see https://sqlite.org/tempfiles.html."""
 
 _ASIDE = ".damaged-"
 _MOMENT = "[0-9]" * 8 + "T" + "[0-9]" * 6 + "Z"
@@ -26,7 +26,7 @@ _CHUNK = 1 << 20
 
 
 def database_files(path: Path) -> list[Path]:
-    """Return the files of the database that are there, the database itself first."""
+    """Return the files of the database that exist, the database itself first."""
     candidates = [path, *(path.with_name(path.name + companion) for companion in _COMPANIONS)]
     return [candidate for candidate in candidates if os.path.lexists(candidate)]
 
@@ -37,7 +37,7 @@ def files_set_aside(path: Path) -> list[Path]:
 
 
 def set_aside(path: Path, wall: float) -> Path:
-    """Give a damaged database another name, and remove one that was set aside before.
+    """Rename a damaged database, and remove any that was set aside before.
 
     Args:
         path: The database; nobody may have it open.
@@ -53,7 +53,7 @@ def set_aside(path: Path, wall: float) -> Path:
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
     aside = path.with_name(f"{path.name}{_ASIDE}{moment}")
     earlier = files_set_aside(path)
-    # The database goes last: interrupted in between, it is still found damaged.
+    # The database goes last: after an interruption it is still found to be damaged.
     for file in reversed(database_files(path)):
         file.rename(aside.with_name(aside.name + file.name.removeprefix(path.name)))
     sync_folder(path.parent)
@@ -64,7 +64,7 @@ def set_aside(path: Path, wall: float) -> Path:
 
 
 def delete_files(path: Path) -> int:
-    """Remove the database and what was set aside; return how many bytes that were.
+    """Remove the database and what was set aside; return how many bytes they had.
 
     Raises:
         OSError: Something could not be removed.
@@ -82,8 +82,8 @@ def delete_files(path: Path) -> int:
 def erase(file: Path) -> None:
     """Overwrite a file with zeros and remove it.
 
-    Removing alone would leave what it held in free blocks, for anybody who reads the raw disk. What
-    the electronics of a memory card keep aside is beyond reach.
+    Removing alone would leave its content in free blocks, for anybody who reads the raw disk. What
+    the controller of a memory card keeps aside is out of reach.
 
     Raises:
         OSError: It could not be removed.
@@ -93,8 +93,7 @@ def erase(file: Path) -> None:
         try:
             _overwrite(file)
         except OSError as error:
-            # A link, a folder, or a disk that writes changes elsewhere and is full: remove it all
-            # the same.
+            # A link, a folder, or a full copy-on-write disk: remove it all the same.
             if error.errno not in {errno.ELOOP, errno.EISDIR, errno.ENOSPC, errno.EFBIG}:
                 raise
         file.unlink()

@@ -1,4 +1,4 @@
-"""Which moods a minute was made of, and how high the scores were. Pure: no clock, no I/O."""
+"""How long each mood lasted in a minute, and how high the scores were. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 MINUTE = 60.0
 
 SILENCE = 1.5 * HEARTBEAT
-"""Seconds after the last message for which its mood is taken to go on."""
+"""Seconds after the last message for which its mood is assumed to last."""
 
 SEEN = (*EMOTIONS, UNCERTAIN)
 """The moods that a face in view can have."""
 
 _JUMP = 60.0
-"""Seconds by which the wall clock must part from the other one to have been set."""
+"""Seconds by which the wall clock must deviate from the monotonic one to count as set."""
 
 _FIRST_SCORE = len(MOOD_LABELS)
 
@@ -32,11 +32,11 @@ class Summary:
     minute: int
     """The first one: whole minutes since 1970, UTC."""
     seconds: tuple[float, ...]
-    """Of each of `MOOD_LABELS`. Less than the whole where the service did not run; more where
-    somebody set the clock back, so that a minute came twice."""
+    """Of each of `MOOD_LABELS`. The sum is less than the whole if the service did not run all the
+    time, and more if somebody set the clock back, so that a minute came twice."""
     score_seconds: tuple[float, ...]
-    """Of each of `EMOTIONS`, the integral of its score over the time, seconds: what comes from two
-    parts of a minute may be added."""
+    """Of each of `EMOTIONS`, the integral of its score over time, in seconds, so that the parts of
+    a minute can be added."""
 
     @property
     def known(self) -> float:
@@ -50,7 +50,7 @@ class Summary:
 
     @property
     def mean_scores(self) -> tuple[float, ...] | None:
-        """The mean score of each of `EMOTIONS`, 0 to 1, while there was a face; None without."""
+        """The mean score of each of `EMOTIONS`, 0 to 1, while there was a face; None if never."""
         seen = self.seen
         return tuple(each / seen for each in self.score_seconds) if seen > 0 else None
 
@@ -58,15 +58,15 @@ class Summary:
 class MinuteSums:
     """Adds up moods and scores in minutes of the wall clock.
 
-    How long something lasted is told by a clock that never jumps, `now`; in which minute it was, by
-    the wall clock, `wall`, which somebody may set at any moment. Both are in seconds.
+    Durations come from a monotonic clock, `now`; minutes come from the wall clock, `wall`, which
+    somebody may set at any moment. Both are in seconds.
     """
 
     def __init__(self) -> None:
         self.jumped_ahead: float | None = None
-        """When the wall clock last jumped ahead by more than a minute, on the other clock."""
+        """When the wall clock last jumped ahead by more than a minute, on the monotonic clock."""
         self.jumped_back: float | None = None
-        """The same of jumps back."""
+        """The same for jumps back."""
         self._open: dict[int, list[float]] = {}
         self._label: int | None = None
         self._scores: tuple[float, ...] = ()
@@ -75,12 +75,12 @@ class MinuteSums:
         self._wall = 0.0
 
     def tell(self, now: float, wall: float, label: str, scores: Mapping[str, float | None]) -> None:
-        """Take what holds from now on.
+        """Take the mood and the scores that hold from now on.
 
         Args:
-            now: On the clock that never jumps.
+            now: On the monotonic clock.
             wall: The same moment, since 1970.
-            label: One of `MOOD_LABELS`; any other counts as nothing known.
+            label: One of `MOOD_LABELS`; any other counts as unknown.
             scores: The score of each emotion, 0 to 1.
 
         """
@@ -104,20 +104,20 @@ class MinuteSums:
         self._now, self._wall = now, wall
 
     def take_finished(self) -> list[Summary]:
-        """Return the minutes other than the one that runs, and forget them."""
+        """Return all minutes except the current one, and forget them."""
         running = int(self._wall // MINUTE)
         return self._take([minute for minute in self._open if minute != running])
 
     def take_all(self) -> list[Summary]:
-        """Return all minutes, also the one that runs, and forget them."""
+        """Return all minutes, including the current one, and forget them."""
         return self._take(list(self._open))
 
     def peek(self) -> list[Summary]:
-        """Return all minutes that were not taken."""
+        """Return all minutes, including the current one, without forgetting them."""
         return [_summary(minute, sums) for minute, sums in self._open.items()]
 
     def forget(self) -> None:
-        """Forget what was added up; the mood goes on."""
+        """Forget the sums; the current mood goes on."""
         self._open.clear()
 
     def _take(self, minutes: list[int]) -> list[Summary]:
@@ -132,7 +132,7 @@ class MinuteSums:
 
 
 def split_by_minute(begin: float, end: float) -> Iterator[tuple[int, float]]:
-    """Cut a stretch of time at the full minutes; yield each minute's number and its seconds."""
+    """Split a span of time at the full minutes; yield each minute's number and its seconds."""
     while begin < end:
         minute = int(begin // MINUTE)
         until = min(end, (minute + 1) * MINUTE)

@@ -26,37 +26,37 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.history")
 
 WAITING = MINUTES_PER_DAY
-"""Minutes that wait at most for a disk that is full or away, less than a megabyte."""
+"""Maximum minutes that wait for a full or missing disk, less than a megabyte."""
 
 PRUNED = MINUTES_PER_DAY
 """Minutes removed at a time."""
 
 _BREATH = 0.05
-"""Seconds between two such steps, so that a year's worth does not occupy the disk."""
+"""Seconds between two such steps, so that removing a year does not keep the disk busy."""
 
 AHEAD = 2.0
-"""Seconds before the end of a minute at which what is known of it is written, so that no minute
-that has ended is missing, whenever the service dies."""
+"""Seconds before the end of a minute when what is known of it is written, so that no finished
+minute is missing, whenever the service dies."""
 
 _MARGIN = 0.02
-"""Seconds after its end at which the rest is."""
+"""Seconds after the end of a minute when the rest of it is written."""
 
 _READING = 0.05
-"""Seconds to wait for the writer before the history is read: whoever reads has others waiting."""
+"""Maximum seconds that a reader waits for the writer: others wait for the reader."""
 
 
 class HistoryOutput:
     """Adds up moods in the caller's thread, and writes each minute from a thread of its own.
 
-    Whatever is wrong with the disk is said once; minutes wait in memory until it is mended. A
-    damaged file is set aside, and a new one begun.
+    A problem with the disk is logged once; minutes wait in memory until it is solved. A damaged
+    file is set aside, and a new one begun.
 
     Args:
         settings: How long minutes are kept.
         path: The database.
-        clock: Seconds; never jumps.
+        clock: Monotonic clock, in seconds.
         wall: Seconds since 1970; somebody may set it at any moment.
-        synchronized: The file that is there once the clock was set from the network.
+        synchronized: The file that exists once the clock has been set from the network.
 
     """
 
@@ -73,13 +73,13 @@ class HistoryOutput:
     ) -> None:
         self.days = settings.days
         """How long a minute is kept."""
-        # As SQLite does: its other files lie beside the real one. `resolve` fails on a link to
-        # itself, up to Python 3.12.
+        # As SQLite does, which puts its other files beside the real one. Up to Python 3.12
+        # `resolve` fails on a link to itself.
         self._path = Path(os.path.realpath(path))
         self._clock = clock
         self._wall = wall
         self._synchronized = synchronized
-        # Held for sums only, by whoever tells moods too: never while the disk is used.
+        # Held for the sums only: callers of `mood` take it too, so never while the disk is used.
         self._lock = threading.Lock()
         self._sums = MinuteSums()
         self._waiting: deque[Summary] = deque()
@@ -103,7 +103,7 @@ class HistoryOutput:
         self._thread.start()
 
     def mood(self, message: Mapping[str, Any]) -> None:
-        """Add up what held until now, and go on with what is told."""
+        """Add up the time until now, and go on with the new mood."""
         with self._lock:
             self._sums.tell(self._clock(), self._wall(), message["mood"], message["scores"])
             finished = self._gather(self._sums.take_finished())
@@ -118,7 +118,7 @@ class HistoryOutput:
         """Do nothing: only moods are kept."""
 
     def close(self, timeout: float) -> None:
-        """Write what there is, also of the minute that runs, and close the database.
+        """Write what there is, including the current minute, and close the database.
 
         Args:
             timeout: Seconds.
@@ -141,7 +141,7 @@ class HistoryOutput:
         }
 
     def delete(self) -> int:
-        """Have everything removed that is kept, also what was set aside; returns at once.
+        """Have everything kept removed, including what was set aside; returns at once.
 
         Returns:
             What `health` will show as `deletions` when it is done.
@@ -157,15 +157,15 @@ class HistoryOutput:
         return wanted
 
     def recent(self, minutes: int, step: int) -> tuple[int, list[Summary]] | None:
-        """Return the last minutes, also those that are not written yet.
+        """Return the last minutes, including those that are not written yet.
 
         Args:
-            minutes: How many, by the wall clock, the one that runs included.
+            minutes: How many, by the wall clock, including the current one.
             step: How many are taken together.
 
         Returns:
-            The first minute, and what is known of the steps from there on, in no order; a step may
-            come in parts. None where the database cannot be read, or not soon.
+            The first minute, and what is known of the steps from there on, in no particular order;
+            a step may come in parts. None if the database cannot be read, or not soon enough.
 
         """
         if not self._disk.acquire(timeout=_READING):
@@ -191,7 +191,7 @@ class HistoryOutput:
                 self._wake.wait(_BREATH if self._prunable else self._until_next_write())
                 self._wake.clear()
             self._turn()
-        except Exception as error:  # noqa: BLE001 - the history ends, and the box senses on
+        except Exception as error:  # noqa: BLE001 - the history ends, but sensing goes on
             self._report(
                 f"the history has failed ({type(error).__name__}: {error}): a mistake in SerenBox, "
                 "please report it; restart the service to have it go on"
@@ -202,7 +202,7 @@ class HistoryOutput:
                 self._close_database()
 
     def _turn(self) -> None:
-        """Remove, write and prune what is to be."""
+        """Remove, write and prune whatever is due."""
         closing = self._closing
         with self._lock:
             self._sums.count(self._clock(), self._wall())
@@ -220,7 +220,7 @@ class HistoryOutput:
             self._attempt(self._prune)
 
     def _attempt(self, action: Callable[[], None]) -> bool:
-        """Use the disk; say once what is wrong with it, and tell whether it worked."""
+        """Use the disk; log a problem once, and return whether it worked."""
         with self._disk:
             try:
                 try:
@@ -256,7 +256,7 @@ class HistoryOutput:
         self._written += len(minutes)
         self._latest = batch[-1].minute
         with self._lock:
-            for summary in batch:  # meanwhile there may be others
+            for summary in batch:  # the queue may have changed meanwhile
                 if self._waiting and self._waiting[0] is summary:
                     self._waiting.popleft()
 
@@ -295,7 +295,7 @@ class HistoryOutput:
             self._database = None
 
     def _gather(self, finished: list[Summary]) -> bool:
-        """Put minutes where they wait to be written; tell whether there were any."""
+        """Queue minutes to be written; return whether there were any."""
         self._waiting.extend(finished)
         while len(self._waiting) > WAITING:
             self._waiting.popleft()
@@ -303,7 +303,7 @@ class HistoryOutput:
         return bool(finished)
 
     def _ending(self) -> int | None:
-        """Return the minute that runs when it is time to write what is known of it."""
+        """Return the current minute if it is time to write what is known of it, else None."""
         minute, second = divmod(self._wall(), MINUTE)
         return int(minute) if second >= MINUTE - AHEAD and minute != self._begun else None
 

@@ -1,4 +1,4 @@
-"""Whose a history is, and root's way into a folder that is not its own."""
+"""Lets root use a history with the rights of its owner."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_owner(path: Path) -> Iterator[None]:
-    """Have root use a history with no more rights than those whose it is; others as themselves.
+    """Let root use a history with only the rights of its owner; other users keep their own rights.
 
-    SQLite does what it finds beside a database: it removes the file that a journal names. Links
-    lead anywhere. So who may write to that folder, such as a service that was broken into, must not
-    have root go there.
+    SQLite obeys what it finds beside a database: it removes the file that a journal names. Links
+    can lead anywhere. So if somebody else may write to that folder, such as a service that was
+    broken into, root must not act there as root.
 
     Args:
-        path: The database, there or not.
+        path: The database, which may be missing.
 
     Raises:
         HistoryError: Root may not act as its owner here.
@@ -51,7 +51,7 @@ def as_owner(path: Path) -> Iterator[None]:
 
 
 def _owner(path: Path) -> os.stat_result | None:
-    """Return who but root may decide what is in the folder, or in the file; None for nobody."""
+    """Return the `stat` of the first folder or file not owned by root; None if there is none."""
     real = Path(os.path.realpath(path))
     for place in (path.absolute().parent, real.parent, real):
         try:

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from serenbox.history.steps import Step
 
 _STATES = {"paused": "#5f6b67", "no_camera": "#2b2f2e"}
-"""Colours of what is no mood."""
+"""Colours of the states that are not moods."""
 
 _UNKNOWN: dict[str, Any] = {"facecolor": "white", "edgecolor": "#c0c0c0", "hatch": "////"}
-"""Not to be taken for an empty room, which is nearly white."""
+"""Not to be mistaken for an empty room, which is nearly white."""
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _LABELS = 13
-"""Written times below a panel at most."""
+"""Maximum time labels below a panel."""
 
 
 def draw_history(panels: Sequence[tuple[str, Sequence[Step]]]) -> bytes:
-    """Draw panels below each other; gives a PNG file. What is not known is hatched.
+    """Draw panels one below the other, as a PNG file. Unknown times are hatched.
 
     Args:
-        panels: A title and equally long steps each.
+        panels: For each panel its title and its steps, all equally long.
 
     """
     figure = Figure(figsize=(12, 1 + 2.6 * len(panels)), layout="constrained")
@@ -65,7 +65,7 @@ def _draw_panel(axes: Axes, steps: Sequence[Step], labels: Sequence[str]) -> Non
     lower = [0.0] * len(times)
     for label in labels:
         index = MOOD_LABELS.index(label)
-        # More than there is time for, where the clock was set back, is shown as shares.
+        # If the clock was set back, a step holds more seconds than its length: show shares.
         shares = [
             100 * step.seconds[index] / max(step.end - step.begin, step.known) for step in steps
         ]
@@ -78,7 +78,7 @@ def _draw_panel(axes: Axes, steps: Sequence[Step], labels: Sequence[str]) -> Non
 
 
 def _write_times(axes: Axes, begin: float, end: float) -> None:
-    """Write local times where every other hour or days begin."""
+    """Label every other hour, or the beginning of days, with local time."""
     first = time.localtime(begin)
     if end - begin > 2 * _DAY:
         form, days = "%a %d %b", round((end - begin) / _DAY)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _EVER = (1 << 63) - 1
 """SQLite's largest whole number."""
 
-# Only names of columns go into the statement; values are bound.
+# Only column names are formatted into the statement; values are bound.
 _READ = (
     f"SELECT :first + (minute - :first) / :step * :step, "  # noqa: S608
     f"{', '.join(f'sum({column})' for column in VALUES)} FROM minutes "
@@ -60,7 +60,7 @@ def read_summaries(path: Path, first: int, end: int, step: int = 1) -> Iterator[
 
 
 def read_extent(path: Path, until: int = _EVER) -> tuple[int, int, int]:
-    """Return the first and the last minute and how many there are; (0, -1, 0) of an empty one.
+    """Return the first and the last minute and how many there are; (0, -1, 0) if there are none.
 
     Args:
         path: As above.
@@ -81,12 +81,12 @@ def read_extent(path: Path, until: int = _EVER) -> tuple[int, int, int]:
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
-        # Looked at, not opened: that tells why not in better words than SQLite, and closing a file
-        # would take away the locks that this process has on it (https://sqlite.org/howtocorrupt.html).
+        # `stat`, not `open`: its errors are clearer than SQLite's, and closing a file would drop
+        # the locks that this process has on it (https://sqlite.org/howtocorrupt.html).
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
         raise HistoryError(f"{path}: the history cannot be read ({error.strerror})") from error
-    if is_folder:  # SQLite would speak of the disk
+    if is_folder:  # SQLite would blame the disk
         raise HistoryError(f"{path}: it is a folder: name a file in it")
     try:
         with damage_told(path), closing(_open_for_reading(path)) as connection:
@@ -100,9 +100,9 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open it for queries only; on a medium where nothing can be written, as it stands there.
+    """Open the database for queries only; on a read-only medium, as it is there.
 
-    Not with `mode=ro` at first: that would leave SQLite's files beside it behind.
+    `mode=ro` is not tried first because it would leave SQLite's files behind beside the database.
     """
     address = f"file:{quote(str(path.absolute()))}"
     try:

@@ -1,4 +1,4 @@
-"""How a person is rid of the history, whether the service runs or not."""
+"""Removes the history, whether or not the service is running."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PATIENCE = 60.0
-"""Seconds within which the service removes its history, also from a slow card."""
+"""Maximum seconds for the service to remove its history, even from a slow card."""
 
 _DOUBT = 5.0
-"""Seconds after which a problem of the history is one of its removal: it may be an old one, such as
-a full disk, which removing mends."""
+"""Seconds after which a problem of the history is taken for one of its removal. Before that, it may
+be an old one, such as a full disk, which the removal solves."""
 
 _INTERVAL = 0.05
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is anything of a history, also if only what was set aside."""
+    """Return whether there is anything of a history, even if only what was set aside."""
     return bool(database_files(path) or files_set_aside(path))
 
 
 def remove(path: Path) -> None:
     """Remove a history for good.
 
-    A service that writes to it does it itself: it also forgets what is not written yet, and begins
-    a new one with the next minute.
+    A service that writes to it removes it itself: it also forgets what is not written yet, and
+    begins a new one with the next minute.
 
     Args:
-        path: The database, there or not. A link is refused: who may make one in that folder must
-            not have root remove what it names.
+        path: The database, which may be missing. A link is refused: somebody who can create one in
+            that folder must not be able to make root remove its target.
 
     Raises:
-        HistoryError: It could not be removed, or somebody else uses it.
+        HistoryError: It could not be removed, or another process uses it.
         ServiceError: The service that writes to it does not answer.
 
     """
@@ -68,7 +68,7 @@ def remove(path: Path) -> None:
 
 
 def _served(path: Path) -> bool:
-    """Tell whether a service runs that writes to this file."""
+    """Return whether a running service writes to this file."""
     try:
         file = _history_of(ask_service("status")).get("file")
     except NoServiceError:

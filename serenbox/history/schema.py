@@ -1,4 +1,4 @@
-"""The form of the database, and what its errors mean."""
+"""The schema of the database, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
-"""`PRAGMA user_version`: grows when columns go or change their meaning."""
+"""`PRAGMA user_version`: grows when columns are removed or redefined."""
 
 MOOD_COLUMNS = tuple(f"{label}_ms" for label in MOOD_LABELS)
 SCORE_COLUMNS = tuple(f"{emotion}_score_ms" for emotion in EMOTIONS)
@@ -23,18 +23,18 @@ VALUES = (*MOOD_COLUMNS, *SCORE_COLUMNS)
 COLUMNS = ("minute", *VALUES)
 
 PATIENCE = 5.0
-"""Seconds to wait while another process has the database to itself."""
+"""Seconds to wait while another process has locked the database."""
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def is_blank(connection: sqlite3.Connection) -> bool:
-    """Tell whether nothing was ever made in a database, as in the empty file of a full disk."""
+    """Return whether a database has no tables yet, like an empty file left by a full disk."""
     return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
 def check_table(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise HistoryDamagedError where the table of minutes is missing or another one."""
+    """Raise HistoryDamagedError if the table of minutes is missing or has other columns."""
     found = connection.execute("SELECT name FROM pragma_table_info('minutes')").fetchall()
     if tuple(name for (name,) in found) != COLUMNS:
         raise HistoryDamagedError(f"{path}: it is no history of SerenBox")
@@ -42,7 +42,7 @@ def check_table(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextlib.contextmanager
 def damage_told(path: Path) -> Iterator[None]:
-    """Turn SQLite's error into ours where it means that the file is damaged."""
+    """Turn an SQLite error that means a damaged file into HistoryDamagedError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -58,7 +58,7 @@ def primary_code(error: sqlite3.Error) -> int | None:
 
 
 def newer(path: Path) -> HistoryError:
-    """Return the error that a database of a later version is."""
+    """Return the error for a database made by a newer version."""
     return HistoryError(
         f"{path}: a newer SerenBox has made this history: update SerenBox, or remove it with "
         "`serenbox history --delete`"

@@ -1,4 +1,4 @@
-"""From minutes to the hours and days of a person's calendar. Pure but for the local time zone."""
+"""From minutes to the hours and days of local time. Pure except for the local time zone."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 QUARTER = 15
-"""Minutes to read together: every time zone differs from UTC by a multiple of them."""
+"""Minutes to read together: the UTC offset of every time zone is a multiple of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A stretch of time and the moods in it."""
+    """A span of time and the moods in it."""
 
     begin: float
     """Seconds since 1970."""
     end: float
     seconds: tuple[float, ...]
-    """Of each of `MOOD_LABELS`; together less than the whole where something is not known, and more
-    where the clock was set back."""
+    """Of each of `MOOD_LABELS`; the sum is less than the whole if part of it is unknown, and more
+    if the clock was set back."""
 
     @property
     def known(self) -> float:
@@ -35,12 +35,13 @@ class Step:
 
 
 def boundaries(now: float, count: int, minutes: int) -> list[float]:
-    """Return where equal steps begin and the last one ends, which is the one that `now` is in.
+    """Return where equal steps begin and where the last one, which contains `now`, ends.
 
     Args:
         now: Seconds since 1970.
         count: How many steps.
-        minutes: The length of one, a divisor of an hour; they begin at full ones of local time.
+        minutes: The length of a step, a divisor of an hour; steps begin at its multiples in local
+            time.
 
     """
     length = minutes * MINUTE
@@ -50,9 +51,9 @@ def boundaries(now: float, count: int, minutes: int) -> list[float]:
 
 
 def midnights(now: float, days: int) -> list[float]:
-    """Return where so many days of local time begin and the last one, today, ends.
+    """Return where so many days of local time begin and where the last one, today, ends.
 
-    With summer time, days have 23 to 25 hours.
+    Because of summer time, days have 23 to 25 hours.
     """
     today = time.localtime(now)
     year, month, day = today[:3]
@@ -63,11 +64,11 @@ def midnights(now: float, days: int) -> list[float]:
 
 
 def gather(parts: Iterable[tuple[int, Sequence[float]]], edges: Sequence[float]) -> list[Step]:
-    """Add up parts of time in steps.
+    """Add up parts of time into steps.
 
     Args:
-        parts: The minute that each begins with, and the seconds of each mood.
-        edges: Where the steps begin, and the last one ends; what lies outside is left out.
+        parts: For each part the minute that it begins with, and the seconds of each mood.
+        edges: Where the steps begin, and where the last one ends; parts outside are left out.
 
     """
     sums = [[0.0] * len(MOOD_LABELS) for _ in edges[1:]]
@@ -80,7 +81,7 @@ def gather(parts: Iterable[tuple[int, Sequence[float]]], edges: Sequence[float])
 
 
 def present_labels(steps: Sequence[Step]) -> list[str]:
-    """Return the moods that there were, in the order of `MOOD_LABELS`."""
+    """Return the moods that occur in the steps, in the order of `MOOD_LABELS`."""
     return [
         label
         for index, label in enumerate(MOOD_LABELS)

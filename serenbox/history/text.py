@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 _HOUR = 3600.0
 _ROWS = 1440
-"""Rows of CSV in one piece."""
+"""Rows of CSV in one chunk."""
 
 CSV_HEAD = ("time", *MOOD_LABELS, *(f"{emotion}_score" for emotion in EMOTIONS))
 
 
 def as_table(steps: Sequence[Step], now: float) -> str:
-    """Return the steps as a person reads them, several lines.
+    """Return the steps as a table for people, several lines.
 
     Args:
-        steps: Hours, to be told in minutes, or days, to be told in hours.
+        steps: Hours, shown in minutes, or days, shown in hours.
         now: Seconds since 1970.
 
     """
@@ -55,7 +55,7 @@ def as_table(steps: Sequence[Step], now: float) -> str:
 
 
 def as_csv(summaries: Iterable[Summary]) -> Iterator[str]:
-    """Yield CSV with a head, in pieces of many lines, each without its last line break.
+    """Yield CSV with a header, in chunks of many lines, each without its last line break.
 
     Args:
         summaries: Of single minutes.
@@ -77,7 +77,7 @@ def _line(head: str, cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _row(summary: Summary) -> list[str]:
-    """Return seconds to the millisecond; no scores where no face was seen."""
+    """Return the cells of a row: seconds to the millisecond; no scores if no face was seen."""
     scores = summary.mean_scores
     means = [""] * len(EMOTIONS) if scores is None else [f"{score:.4f}" for score in scores]
     seconds = [f"{value:.3f}" for value in summary.seconds]

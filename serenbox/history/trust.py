@@ -1,4 +1,4 @@
-"""How far the wall clock is trusted to remove minutes by it: somebody may have set it wrong."""
+"""How far the wall clock is trusted when minutes are removed: somebody may have set it wrong."""
 
 from __future__ import annotations
 
@@ -14,30 +14,29 @@ if TYPE_CHECKING:
 MINUTES_PER_DAY = 24 * 60
 
 SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
-"""There once the clock was set from the network since the machine was started; see
-systemd-timesyncd.service(8). A Raspberry Pi has no clock of its own that would go on while it is
-off."""
+"""Exists once the clock has been set from the network since the machine started; see
+systemd-timesyncd.service(8). A Raspberry Pi has no battery-backed clock."""
 
 _REST = 3600.0
 """Seconds for which nothing is removed after the clock was set ahead: that may be a mistake."""
 
 _REST_AHEAD = 6 * _REST
-"""Seconds for which nothing that lies ahead is removed after the clock was set back, or where that
-is found at the start. Longer, as a clock need not be wrong by much for good minutes to lie a day
-ahead; less than a day, as there are boxes that are switched off at night. A clock that is behind
-makes every good minute lie ahead, so it must also have been set from the network."""
+"""Seconds for which no minute that lies ahead is removed after the clock was set back, or after
+that was found at the start. Longer than `_REST`, as a clock need not be wrong by much for good
+minutes to lie a day ahead; shorter than a day, as some boxes are switched off at night. For a clock
+that is behind, every good minute lies ahead, so it must also have been set from the network."""
 
 
 def compare_clock(database: Database, wall: float) -> tuple[bool, bool]:
-    """Tell whether the clock may have been set ahead, and back, since something was kept.
+    """Return whether the clock may have been set ahead, and back, since minutes were kept.
 
-    It may have been set ahead where it is well after what was kept. What was kept within the last
-    hour does not tell: the clock may have been ahead then, too. It may also be right, and the box
-    was off; then old minutes stay an hour longer. It may have been set back where minutes lie
-    ahead, or it was ahead when they were kept.
+    It may have been set ahead if it is well after the kept minutes. Those of the last hour prove
+    nothing: the clock may have been ahead then, too. It may also be right, and the box was off;
+    then old minutes stay an hour longer. The clock may have been set back if minutes lie ahead, or
+    it was ahead when they were kept.
 
     Args:
-        database: What was kept.
+        database: The kept minutes.
         wall: Seconds since 1970.
 
     """
@@ -49,17 +48,17 @@ def compare_clock(database: Database, wall: float) -> tuple[bool, bool]:
 def minutes_to_keep(
     days: int, sums: MinuteSums, now: float, wall: float, *, synchronized: bool
 ) -> tuple[int, int | None] | None:
-    """Return the first and the last minute to keep; None where nothing is to be removed.
+    """Return the first and the last minute to keep; None if nothing is to be removed.
 
     Args:
         days: For how many days minutes are kept.
         sums: When the clock was set.
-        now: Seconds on the clock that never jumps.
+        now: Seconds on the monotonic clock.
         wall: Seconds since 1970.
         synchronized: Whether the clock was set from the network, as far as is known.
 
     Returns:
-        The last one is None where what lies ahead may be right, and the clock wrong.
+        The last one is None if minutes that lie ahead may be right, and the clock wrong.
 
     """
     if sums.jumped_ahead is not None and now - sums.jumped_ahead < _REST:
@@ -70,5 +69,5 @@ def minutes_to_keep(
 
 
 def _last_to_keep(wall: float) -> int:
-    """Return the minute a day ahead: by a clock that is right, no later one can have been kept."""
+    """Return the minute a day ahead: with a correct clock, no later one can have been kept."""
     return int(wall // MINUTE) + MINUTES_PER_DAY
