@@ -1,1 +1,1 @@
-"""The web page: what the box senses, live, for whoever opens it in a browser."""
+"""The web page: what the box senses, live in a browser."""

@@ -1,4 +1,4 @@
-"""Who may use the web page. Pure but for reading the token and the machine's name."""
+"""Who may use the web page. Pure except for reading the token and the machine's name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import WebSettings
 
 CREDENTIAL = "web-token"
-"""Name of the file in `$CREDENTIALS_DIRECTORY`, where systemd puts what a unit may know."""
+"""Name of the file in `$CREDENTIALS_DIRECTORY`, where systemd puts a unit's credentials."""
 
 VARIABLE = "SERENBOX_WEB_TOKEN"
 
@@ -28,7 +28,7 @@ _PASSED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real
 """Headers that proxies add."""
 
 _SHORTEST = 16
-"""Characters of a token at least: nobody slows down whoever guesses, so it must be hopeless."""
+"""Minimum characters of a token: guesses are not slowed down, so they must be hopeless."""
 
 _REMEDY = (
     f"put one of {_SHORTEST} or more letters and digits (`openssl rand -hex 16` makes one) into "
@@ -40,10 +40,10 @@ _REMEDY = (
 def read_token() -> str | None:
     """Return the token, from the systemd credential or else the environment; None without one.
 
-    Blanks and line breaks around it do not count.
+    Blanks and line breaks around it are ignored.
 
     Raises:
-        SettingsError: It cannot be read, is too short, or holds what no header can.
+        SettingsError: It cannot be read, is too short, or has characters that no header can hold.
 
     """
     token = _stored_token()
@@ -72,12 +72,12 @@ def _stored_token() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Judges requests.
+    """Decides who may use the page.
 
     Attributes:
-        token: What a visitor must know; None lets everybody in who can connect.
-        names: What the page may be called in the address bar, beside addresses, in lower case.
-        addresses: Whether addresses other than those of the loopback may be used.
+        token: What a visitor must know; None admits everybody who can connect.
+        names: Host names, in lower case, that the page may be requested by, besides IP addresses.
+        addresses: Whether it may be requested by IP addresses other than loopback ones.
 
     """
 
@@ -87,10 +87,10 @@ class Access:
 
     @classmethod
     def of(cls, settings: WebSettings) -> Access:
-        """Return what the settings ask for.
+        """Return the access that the settings ask for.
 
         Raises:
-            SettingsError: The page would be open to others without a token.
+            SettingsError: The token is invalid, or the page would be open to others without one.
 
         """
         token, loopback = read_token(), is_loopback(settings.host)
@@ -106,10 +106,10 @@ class Access:
         return cls(token, frozenset(names), addresses=not loopback)
 
     def knows_host(self, header: str | None) -> bool:
-        """Tell whether a request means this box.
+        """Return whether a request is addressed to this box.
 
-        A page of another site can have its own name point to this address (DNS rebinding); its
-        requests still carry that name. A request whose address is an address cannot be one of them.
+        Another site can point its own name to this address (DNS rebinding), but its requests still
+        carry that name. A request to a bare IP address cannot be one of them.
         """
         name = _host_name(header or "")
         try:
@@ -119,7 +119,7 @@ class Access:
         return address.is_loopback or self.addresses
 
     def knows_token(self, authorization: str | None, cookie: str | None) -> bool:
-        """Tell whether the visitor has shown the token, in a header or when logging in."""
+        """Return whether the visitor has shown the token, in a header or when logging in."""
         if self.token is None:
             return True
         scheme, _, given = (authorization or "").partition(" ")
@@ -128,16 +128,17 @@ class Access:
         return hmac.compare_digest((cookie or "").encode(), self.session.encode())
 
     def is_token(self, given: str) -> bool:
-        """Tell whether that is the token, in a time that tells nothing about it."""
+        """Return whether that is the token; compares in constant time."""
         return self.token is not None and hmac.compare_digest(
             given.strip().encode(), self.token.encode()
         )
 
     def may_watch(self, address: str | None, headers: Headers) -> bool:
-        """Tell whether a visitor who may use the page may also watch the camera.
+        """Return whether a visitor who may use the page may also watch the camera.
 
-        That is who has the token. Without one it is who sits at this machine: a proxy on it may
-        bring others, so a request that came through one, or by another name, does not count.
+        If there is a token, everybody who may use the page may watch. Otherwise only who sits at
+        this machine may. A proxy on it may forward requests of others, so one that came through a
+        proxy, or by another name, is refused.
 
         Args:
             address: Where the request comes from.
@@ -152,24 +153,24 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """The name of that visitor's cookie.
+        """The name of the cookie that holds `session`.
 
-        Cookies do not know ports: two boxes that are reached as localhost, each through a tunnel,
-        need names of their own.
+        Cookies ignore ports: two boxes that are reached as localhost, each through a tunnel, need
+        different names.
         """
         return f"serenbox_{self.session[:8]}"
 
     @property
     def session(self) -> str:
-        """What the cookie of a visitor who has shown the token holds; not the token itself."""
+        """The content of the cookie of a visitor who has shown the token; not the token itself."""
         return hmac.new((self.token or "").encode(), b"serenbox page", hashlib.sha256).hexdigest()
 
 
 def same_site(headers: Headers, *, method: str) -> bool:
-    """Tell whether no other site is behind a request.
+    """Return whether no other site is behind a request.
 
-    Browsers say so in `Sec-Fetch-Site`, old ones and those that connect without encryption in
-    `Origin` only. Following a link to the page is fine. Programs that are no browsers send neither.
+    Browsers say so in `Sec-Fetch-Site`; old ones, and those that connect without encryption, only
+    in `Origin`. Following a link to the page is allowed. Programs other than browsers send neither.
 
     Args:
         headers: Of the request; case does not matter.

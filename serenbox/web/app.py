@@ -1,4 +1,4 @@
-"""The Flask application: the page, and what it and other programs ask for."""
+"""The Flask application: the page, and the API for it and for other programs."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.web")
 
 _RARELY = 60.0
-"""Seconds between two words on answers that failed."""
+"""Seconds between two log messages about failed answers."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Nothing from anywhere else, even if somebody found a way to put it into the page."""
+"""Nothing is loaded from anywhere else, even if somebody found a way to put it into the page."""
 
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # Not `no-referrer`: with it browsers would hide the origin of a form, too.
+    # Not `no-referrer`, with which browsers would also hide the origin of a form.
     "Referrer-Policy": "same-origin",
 }
 
@@ -54,11 +54,11 @@ _TYPES = {
 _MONTH = 30 * 24 * 3600
 
 _INTENT = "X-SerenBox-Preview"
-"""A header that whoever wants to watch the camera must send. A browser sends one of this kind for
-no other site's page without asking the box first, which never allows it."""
+"""A header that is required to watch the camera. Before a browser sends such a header for another
+site's page, it asks the box (CORS preflight), which never allows it."""
 
 _OPEN = ("/healthz", "/login", "/static/")
-"""Paths that need no token: they tell whether the box is well and whether it is paused, no more."""
+"""Paths that need no token: they reveal only whether the box is well and whether it is paused."""
 
 _NOT_ITS_NAME = (
     "the page does not go by this name: use localhost or, where web.host is no loopback address, "
@@ -68,12 +68,12 @@ _NOT_ITS_NAME = (
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What the page can have done.
+    """What the application can have done.
 
     Attributes:
-        command: Has the daemon pause or resume, soon.
-        refresh: Has the daemon report how the box is doing, soon.
-        expose: From an `Accept` header to the text for Prometheus and its type.
+        command: Makes the daemon pause or resume, soon.
+        refresh: Makes the daemon report how the box is doing, soon.
+        expose: Returns the text for Prometheus and its content type, given an `Accept` header.
 
     """
 
@@ -86,9 +86,9 @@ def make_app(board: Board, access: Access, actions: Actions) -> Flask:
     """Return the application. Call it from one thread only, the board's.
 
     Args:
-        board: What is known.
-        access: Who may.
-        actions: What can be done.
+        board: What the page shows.
+        access: Who may use the page.
+        actions: What the application can have done.
 
     """
     app = Flask("serenbox.web", static_folder=None)
@@ -116,7 +116,7 @@ def make_app(board: Board, access: Access, actions: Actions) -> Flask:
 
 
 class _Guard:
-    """Judges every request before it is answered, and confines every answer."""
+    """Checks every request before it is answered, and adds security headers to every answer."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -139,7 +139,7 @@ class _Guard:
         return response
 
     def explain(self, error: HTTPException) -> AnyResponse:
-        """Answer with a sentence; show a person without the token where to enter it."""
+        """Answer with a sentence; redirect a person without the token to the login page."""
         if error.code == 401 and request.method == "GET":
             kinds = ["application/json", "text/html"]
             if request.accept_mimetypes.best_match(kinds) == "text/html":
@@ -157,7 +157,7 @@ class _Guard:
         return response
 
     def explain_failure(self, error: Exception) -> AnyResponse:
-        """Answer where an answer failed, and log why, now and then."""
+        """Answer a request whose answer failed, and log why, at a limited rate."""
         if count := self._failures.pass_on():
             _log.debug("an answer failed", exc_info=error)
             _log.warning(
@@ -172,7 +172,7 @@ class _Guard:
 
 
 class _Api:
-    """What programs ask for, the page's own among them."""
+    """The API for programs, including the page's own script."""
 
     def __init__(self, board: Board, actions: Actions) -> None:
         self._board = board
@@ -255,7 +255,7 @@ class _Pages:
             return wrong
         response = redirect("/", 303)
         # Not `Strict`: a link to the page, such as one in Home Assistant, would ask for the token
-        # each time. What changes anything is a POST, which other sites get no cookie for.
+        # each time. Only a POST changes anything, and cross-site ones come without the cookie.
         response.set_cookie(
             self._access.cookie, self._access.session, max_age=_MONTH, httponly=True, samesite="Lax"
         )
@@ -263,9 +263,9 @@ class _Pages:
 
 
 def _stream(content_type: str) -> Response:
-    """Return the head of an answer that does not end by itself."""
+    """Return the head of an endless answer."""
     stream = Response(content_type=content_type)
-    stream.headers["X-Accel-Buffering"] = "no"  # a proxy would hold it back
+    stream.headers["X-Accel-Buffering"] = "no"  # a proxy would buffer it
     stream.automatically_set_content_length = False
     return stream
 
@@ -278,7 +278,7 @@ def _busy(reason: str) -> Response:
 
 
 def _read_files() -> dict[str, tuple[bytes, str]]:
-    """Return every file of the page with a tag that changes with it, by its name."""
+    """Return the content and the ETag of every file of the page, by its name."""
     folder = resources.files("serenbox.web") / "static"
     read = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
     return {

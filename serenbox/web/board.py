@@ -1,4 +1,4 @@
-"""What the page shows: the latest of everything. Belongs to the web page's thread alone."""
+"""What the page shows: the latest of everything. Used only in the web page's thread."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from serenbox.outputs.base import Output
 
 _NEWS = 180.0
-"""Seconds without a message, which comes every minute at least, after which the service hangs."""
+"""Seconds without a message after which the service hangs: one comes at least every minute."""
 
 _STALE = 2
-"""Minutes for which what the history said is shown again while its disk is busy."""
+"""Minutes for which the last answer of the history is shown again while its disk is busy."""
 
 _UNKNOWN: dict[str, Any] = {
     "state": "no_camera",
@@ -46,7 +46,7 @@ class Board:
         device: The name of the box.
         others: The other outputs, whose health is shown.
         preview_allowed: Whether the camera may be watched live.
-        clock: Seconds; never jumps.
+        clock: Monotonic clock, in seconds.
         wall: Seconds since 1970.
 
     """
@@ -77,13 +77,13 @@ class Board:
         self.mood: Mapping[str, Any] = mood_message(device, wall(), "no_camera", None, 0.0)
         """The latest mood message."""
         self.changes = Counter(dict.fromkeys(MOOD_LABELS, 0))
-        """How often the mood became each."""
+        """How often the mood changed to each of `MOOD_LABELS`."""
 
     def take(self, kind: str, message: Mapping[str, Any]) -> None:
-        """Take a message of the daemon: a `mood`, an `event`, or `stats`."""
+        """Take a message from the daemon: a `mood`, an `event`, or `stats`."""
         if kind == "stats":
             self._stats = {**_UNKNOWN, **message}
-            # Only a report that was asked for knows what is wrong with the camera by now.
+            # Only a requested report says what is wrong with the camera now.
             self._problem = message.get("problem", self._problem)
             return
         now = self._clock()
@@ -94,22 +94,22 @@ class Board:
             self._problem = problem
             self.changes[message["mood"]] += 1
         else:
-            # Of the same trouble, a report has told more by now.
+            # A report may have said more about the same problem by now.
             self._problem = (self._problem or problem) if problem else None
             self.mood = message
 
     @property
     def reported(self) -> bool:
-        """Whether there were statistics yet."""
+        """Whether any statistics have come yet."""
         return self._stats is not _UNKNOWN
 
     @property
     def hangs(self) -> bool:
-        """Whether the daemon should have said something long ago."""
+        """Whether the daemon has been silent for too long."""
         return self._told_at is not None and self._clock() - self._told_at > _NEWS
 
     def health(self) -> dict[str, Any]:
-        """Return how the box is doing, ready for JSON: the statistics, and what changes sooner."""
+        """Return how the box is doing, ready for JSON: the statistics, and what may be newer."""
         state = self.mood["state"]
         stats = {key: self._stats[key] for key in _UNKNOWN}
         stats["problem"] = self._problem if state != "sensing" else None
@@ -130,8 +130,8 @@ class Board:
     def history(self, period: str) -> dict[str, Any]:
         """Return the moods of one of `PERIODS`, ready for JSON.
 
-        They come from the database where the history is kept; otherwise, and where that cannot be
-        read for long, from what was told since the page began.
+        They come from the database if the history is kept. If it is not, or cannot be read for
+        some time, they come from the messages since the page started.
         """
         minutes, step = PERIODS[period]
         if (kept := self._read_kept(period)) is not None:
@@ -150,7 +150,7 @@ class Board:
         }
 
     def _read_kept(self, period: str) -> tuple[int, list[Summary]] | None:
-        """Return what `HistoryOutput.recent` does, or did a moment ago if its disk is busy."""
+        """Return what `HistoryOutput.recent` returns, or lately did if its disk is busy."""
         if self._kept is None:
             return None
         minutes, step = PERIODS[period]
@@ -162,7 +162,7 @@ class Board:
         return before if before is not None and first - before[0] <= _STALE else None
 
     def liveness(self) -> tuple[bool, str]:
-        """Tell whether all is well, and in a word what the box does."""
+        """Return whether all is well, and in a word what the box does."""
         if self.hangs:
             return False, "hangs"
         state = str(self.mood["state"])

@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 
 LARGEST_HEAD = 16384
 LARGEST_BODY = 4096
-"""Bytes of a request. The largest one that makes sense carries a token."""
+"""Maximum bytes of a request. The largest one that makes sense carries a token."""
 
 _BLOCK = 16384
 _STREAM_BUFFER = 32768
-"""Bytes that the system keeps for a viewer who does not read; it takes about twice as many."""
+"""Bytes that the system buffers for a viewer who does not read; it uses about twice as many."""
 
 _UNACKNOWLEDGED = 30_000
-"""Milliseconds after which a viewer whose machine does not answer any more has gone."""
+"""Milliseconds after which a viewer whose machine no longer answers is considered gone."""
 
 
 class Phase(enum.Enum):
-    """What a connection is at."""
+    """What a connection is doing."""
 
     IDLE = "idle"
     """Nothing has come since the last answer, if there was one."""
     READING = "reading"
-    """A part of a request has come."""
+    """Part of a request has come."""
     WRITING = "writing"
     """An answer is being sent."""
     STREAMING = "streaming"
     """Events or pictures are being sent."""
     LEAVING = "leaving"
-    """The last answer is sent. What still comes is thrown away until the visitor hangs up: closed
-    with something unread, the system would take back what the visitor has not read yet (RFC 9112,
-    9.6)."""
+    """The last answer is sent. What still comes is discarded until the visitor hangs up: if the
+    socket were closed with unread input, the system would reset the connection, and the visitor
+    could lose the end of the answer (RFC 9112, 9.6)."""
     CLOSED = "closed"
 
 
@@ -55,18 +55,18 @@ _PATIENCE = {
     Phase.LEAVING: 2.0,
     Phase.CLOSED: 0.0,
 }
-"""Seconds that each may take; of a stream, those in a row in which nothing can be sent."""
+"""Maximum seconds in each phase; for a stream, consecutive seconds in which nothing can be sent."""
 
 
 class Connection:
     """One connection.
 
     Args:
-        sock: It; does not block.
-        address: Where it comes from.
+        sock: Its socket, non-blocking.
+        address: The visitor's address.
         application: Answers the requests.
-        stream_opened: Called with the kind of stream that it asks for; returns False where there
-            are too many.
+        stream_opened: Called with this connection and the kind of stream that it asks for; returns
+            False if there are too many.
 
     """
 
@@ -80,11 +80,11 @@ class Connection:
         self.socket = sock
         self.phase = Phase.IDLE
         self.backlog = Backlog()
-        """What waits to be sent of a stream."""
+        """What waits to be sent on the stream."""
         self.address = address
-        """Where it comes from."""
+        """The visitor's address."""
         self.began = time.monotonic()
-        """When it came, or when its stream began."""
+        """When it was accepted, or when its stream began."""
         self._application = application
         self._stream_opened = stream_opened
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
@@ -98,7 +98,7 @@ class Connection:
 
     @property
     def open(self) -> bool:
-        """Whether it goes on."""
+        """Whether it is not closed."""
         return self.phase is not Phase.CLOSED
 
     @property
@@ -108,17 +108,17 @@ class Connection:
 
     @property
     def wants_to_read(self) -> bool:
-        """Whether it reads: not before its last answer is sent, so nobody fills the memory."""
+        """Whether it reads: not while an answer is being sent, so that nobody fills the memory."""
         return self.phase is not Phase.WRITING
 
     def overdue(self, now: float) -> bool:
-        """Tell whether what it is at takes too long."""
+        """Return whether its phase takes too long."""
         if self.phase is Phase.STREAMING and not self.backlog:
             return False
         return now - self._since > _PATIENCE[self.phase]
 
     def readable(self) -> None:
-        """Take what came."""
+        """Read what came and handle it."""
         try:
             data = self.socket.recv(_BLOCK)
         except BlockingIOError:
@@ -136,7 +136,7 @@ class Connection:
         self._go_on()
 
     def writable(self) -> None:
-        """Send what waits, then go on with what was said meanwhile."""
+        """Send what waits, then handle what was received meanwhile."""
         self._flush()
         self._go_on()
 
@@ -145,8 +145,8 @@ class Connection:
 
         Args:
             kind: Only the latest of a kind waits.
-            event: It.
-            chunked: The same as a chunk: made once for all viewers.
+            event: The event.
+            chunked: The same as an HTTP chunk, made once for all viewers.
 
         """
         if not self.backlog:
@@ -156,7 +156,7 @@ class Connection:
             self._flush()
 
     def finish(self) -> None:
-        """End the stream, where all of it is sent in a way that tells the end from a failure."""
+        """End the stream; if all of it was sent, mark the end to distinguish it from a failure."""
         if self.phase is Phase.STREAMING and self._chunked and not self.backlog:
             with contextlib.suppress(OSError):
                 self.socket.send(LAST_CHUNK)
@@ -187,13 +187,13 @@ class Connection:
         self._since = time.monotonic()
 
     def _go_on(self) -> None:
-        """Answer what is complete, one request after the other."""
+        """Answer complete requests, one after the other."""
         while self.phase is Phase.READING:
             try:
                 event = self._http.next_event()
                 if event is h11.NEED_DATA:
                     if self._http.they_are_waiting_for_100_continue:
-                        self._refuse(417)  # nobody has anything long to say here
+                        self._refuse(417)  # no request needs a long body here
                     return
                 if event is h11.PAUSED:  # nothing here switches protocols
                     self.close()
@@ -225,7 +225,7 @@ class Connection:
         return self._wants_stream
 
     def _refuse(self, status: int) -> None:
-        """Say that the request is none, and hang up."""
+        """Reject what is not a valid request, and hang up."""
         self._hang_up = True
         if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             headers = [("Content-Length", "0"), ("Connection", "close")]
@@ -247,7 +247,7 @@ class Connection:
         self._flush()
 
     def _answered(self) -> None:
-        """Do what comes after an answer."""
+        """Go on after an answer has been sent."""
         if self._wants_stream:
             self._begin_stream()
         elif self._hang_up or self._http.our_state is not h11.DONE:
@@ -262,7 +262,7 @@ class Connection:
         self._enter(Phase.LEAVING)
         try:
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:  # the visitor has gone first
+        except OSError:  # the visitor hung up first
             self.close()
 
     def _begin_stream(self) -> None:
@@ -275,4 +275,4 @@ class Connection:
         )
         for level, option, value in options:
             self.socket.setsockopt(level, option, value)
-        self._flush()  # what was said meanwhile
+        self._flush()  # what was pushed meanwhile

@@ -1,4 +1,4 @@
-"""What Prometheus is told; names as its conventions want them."""
+"""The metrics for Prometheus, named by its conventions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
 
 
 class BoxCollector(Collector):
-    """Makes the figures when somebody asks for them.
+    """Creates the metrics when somebody asks for them.
 
     Args:
         board: Where they come from.
@@ -81,7 +81,7 @@ class BoxCollector(Collector):
 
 
 def exposition(board: Board, server: Callable[[], Server]) -> Callable[[str], tuple[bytes, str]]:
-    """Return a function from an `Accept` header to the text for Prometheus and its type."""
+    """Return a function from an `Accept` header to the text for Prometheus and its content type."""
     registry = CollectorRegistry()
     registry.register(BoxCollector(board, server))
     ProcessCollector(registry=registry)
@@ -109,7 +109,7 @@ def _frames(health: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def _box(health: Mapping[str, Any]) -> Iterator[Metric]:
-    """Yield what is known of the machine; what nobody tells is left out."""
+    """Yield the metrics of the machine; those that are unknown are left out."""
     if health["temperature_c"] is not None:
         yield _gauge("serenbox_temperature_celsius", "The processor's.", health["temperature_c"])
     if health["throttled"] is not None:
@@ -136,7 +136,7 @@ def _outputs(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
 def _one_of(
     name: str, meaning: str, label: str, present: str, possible: tuple[str, ...]
 ) -> GaugeMetricFamily:
-    """Return a gauge that is 1 for the present and 0 for everything else that is possible."""
+    """Return a gauge that is 1 for the present value and 0 for all other possible ones."""
     family = GaugeMetricFamily(name, f"{meaning} 1 for it, else 0.", labels=[label])
     for value in possible:
         family.add_metric([value], float(value == present))

@@ -1,4 +1,4 @@
-"""The output that is a web page. Light to import: Flask and h11 come when it starts."""
+"""The output that is a web page. Light to import: Flask and h11 are imported when it starts."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.web")
 
 PACKAGES = ("flask", "h11", "prometheus_client")
-"""What the page needs that SerenBox itself does not."""
+"""Packages that the page needs but SerenBox itself does not."""
 
 _FIRST = 10.0
-"""Seconds to wait for a first message before the page begins: sensing comes first."""
+"""Maximum seconds to wait for a first message before the page starts: sensing comes first."""
 
 _WAITING = 64
-"""Connections that the system holds until they are accepted."""
+"""Maximum connections that the system queues until they are accepted."""
 
 _AGAIN = 5.0
-"""Seconds between attempts to listen where the port is taken."""
+"""Seconds between attempts to listen, for example while the port is taken."""
 
 
 class WebOutput:
@@ -45,13 +45,14 @@ class WebOutput:
 
     Args:
         settings: The whole configuration.
-        commands: Called with `pause` or `resume`, with `report` to be told `stats` soon, and with
-            `stats` to have everybody told.
+        commands: Called with `pause` or `resume`, with `report` to receive statistics soon, and
+            with `stats` to have them sent to all outputs.
         others: The other outputs, whose health the page shows.
-        tap: Where frames branch off for a live preview; without one there is none.
+        tap: Where the live preview gets frames; None for no preview.
 
     Raises:
-        SettingsError: The page would be open to others without a token, or a package is missing.
+        SettingsError: The token is invalid, the page would be open to others without one, or a
+            package is missing.
 
     """
 
@@ -115,7 +116,7 @@ class WebOutput:
             self._waker.close()
 
     def health(self) -> dict[str, Any]:
-        """Return whether the page is up, how many messages it took, and how many watch what."""
+        """Return whether the page is up, how many messages it took, and how many viewers it has."""
         site = self._site
         return {
             "connected": site is not None,
@@ -132,7 +133,7 @@ class WebOutput:
             listener = self._listen()
             if listener is not None:
                 self._serve(listener)
-        except Exception as error:  # noqa: BLE001 - the page ends, and the box senses on
+        except Exception as error:  # noqa: BLE001 - the page ends, but sensing goes on
             self._report(
                 f"the web page has failed ({type(error).__name__}: {error}): a mistake in "
                 "SerenBox, please report it; restart the service to have it back"
@@ -141,7 +142,7 @@ class WebOutput:
             self._mailbox.shut()
 
     def _wait_for_message(self) -> None:
-        """Leave the processor to whatever has to be done until the box senses."""
+        """Wait, to leave the processor to what has to be done until the box senses."""
         import select
 
         poll = select.poll()
@@ -149,7 +150,7 @@ class WebOutput:
         poll.poll(_FIRST * 1e3)
 
     def _listen(self) -> socket.socket | None:
-        """Return where visitors come; None where the output is closed before it can be had."""
+        """Return the listening socket; None if the output is closed before it can be opened."""
         web = self._settings.web
         while not self._closing:
             try:
@@ -196,11 +197,11 @@ class WebOutput:
 
 
 def _open(host: str, port: int) -> socket.socket:
-    """Return a socket on which visitors come.
+    """Return a listening socket.
 
     Raises:
-        OSError: The address is none of this machine, or the port is taken.
-        UnicodeError: No machine can have such a name.
+        OSError: The address is not one of this machine, or the port is taken.
+        UnicodeError: The host name is impossible.
 
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
@@ -211,7 +212,7 @@ def _open(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(_WAITING)
-        listener.setblocking(False)  # noqa: FBT003 - a name is not taken
+        listener.setblocking(False)  # noqa: FBT003 - takes no keyword
     except OSError:
         listener.close()
         raise

@@ -1,4 +1,4 @@
-"""The live preview: small pictures, a few a second, for those who watch and while they do."""
+"""The live preview: small pictures, a few a second, made only while somebody watches."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ VIEWERS = 2
 """Visitors who may watch at a time."""
 
 LIMIT = 300.0
-"""Seconds after which a preview ends by itself: nobody is watched because somebody forgot."""
+"""Seconds after which a preview ends by itself, so that nobody is watched by oversight."""
 
 BOUNDARY = "picture"
 
 _INTERVAL = 0.2
-"""Seconds between two pictures, on average at least."""
+"""Minimum seconds between two pictures, on average."""
 
 _LONGEST = 320
-"""Pixels of a picture's longer side at most: enough to see where the camera looks."""
+"""Maximum pixels of a picture's longer side: enough to see where the camera looks."""
 
 _QUALITY = 70
-"""Of a JPEG, 0 to 100. At this size a picture has about ten kilobytes."""
+"""JPEG quality, 0 to 100. At this size a picture has about ten kilobytes."""
 
 
 class Preview:
-    """Takes frames from the tap while it is on, and keeps only the newest, as it came.
+    """Takes frames from the tap while it is on, and keeps only the newest, not yet encoded.
 
-    `show` and `cut` are called in the thread that senses; all else belongs to the page's thread.
+    `show` and `cut` are called in the sensing thread; all else belongs to the page's thread.
 
     Args:
-        tap: Where frames branch off.
-        wake: Called in the thread that senses, and without waiting, when there is a frame.
-        clock: Seconds; never jumps.
+        tap: Where the frames come from.
+        wake: Called in the sensing thread when there is a frame; must not block.
+        clock: Monotonic clock, in seconds.
 
     """
 
@@ -62,30 +62,30 @@ class Preview:
         self._tap.watcher = self
 
     def turn_off(self) -> None:
-        """Take none any more, and forget the last."""
+        """Take no more frames, and forget the last one."""
         if self.on:
             self._tap.watcher = None
         self._newest = None
 
     def show(self, image: Pixels) -> None:
-        """Take a frame if one is due; of two that wait the newer one stays."""
+        """Take a frame if one is due; it replaces one that still waits."""
         now = self._clock()
         if now < self._due:
             return
         late = now - self._due
         self._due = (self._due if late < _INTERVAL else now) + _INTERVAL
         self._newest = image
-        if not self.on:  # it was turned off meanwhile: nothing is to stay behind
+        if not self.on:  # it was turned off meanwhile: keep nothing
             self._newest = None
         self._wake()
 
     def cut(self) -> None:
-        """Forget the last frame, and notice that no other will come."""
+        """Forget the last frame, and wake the page's thread, as no other will come."""
         self._newest = None
         self._wake()
 
     def picture(self) -> bytes | None:
-        """Return the newest frame as a part of a multipart answer, once; None without one."""
+        """Return the newest frame as a part of a multipart answer, once; None if there is none."""
         image, self._newest = self._newest, None
         if image is None:
             return None
@@ -94,7 +94,7 @@ class Preview:
 
 
 def as_jpeg(image: Pixels) -> bytes:
-    """Return the image, (height, width, 3) BGR, as a JPEG, made smaller where it is large."""
+    """Return the image, (height, width, 3) BGR, as a JPEG, scaled down if it is large."""
     import cv2
 
     height, width = image.shape[:2]

@@ -1,9 +1,9 @@
-"""A small HTTP server in one thread, for answers that come from memory and streams of events.
+"""A small HTTP server in one thread, for answers from memory and streams of events.
 
-Servers with a pool of threads give a thread to every connection that has not said its request yet,
-and to every stream: a few silent ones hold up all others. Here h11 reads the requests, a selector
-tells which connection goes on, and the application, whose answers take no longer than a millisecond
-or two, is called in between. So any number of slow visitors costs memory only, and that is limited.
+Servers with a thread pool give a thread to every connection that has not sent its request yet, and
+to every stream: a few silent ones block all others. Here h11 parses the requests, a selector picks
+the connections that can go on, and the application, which answers within a millisecond or two, is
+called in between. So any number of slow visitors costs only memory, and that is limited.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.web")
 
 CONNECTIONS = 64
-"""Connections at a time, beside streams; for another one the oldest is closed."""
+"""Maximum connections at a time, not counting streams; a further one closes the oldest."""
 
 _REST = 0.5
-"""Seconds for which nobody is let in where the system has no room."""
+"""Seconds for which no connection is accepted after the system ran out of resources."""
 
 
 class Server:
-    """Serves until told otherwise.
+    """Serves visitors whenever `serve` is called.
 
     Args:
-        listener: Where visitors come; does not block.
-        application: Answers their requests, in the thread that calls `serve`.
-        limits: Viewers at a time, by the kind of stream.
-        welcome: Called for a new viewer and its kind; pushes to it what it should know at once.
+        listener: The listening socket, non-blocking.
+        application: Answers requests, in the thread that calls `serve`.
+        limits: Maximum viewers at a time, by kind of stream.
+        welcome: Called with a new viewer and its kind; pushes to it what it should know at once.
 
     """
 
@@ -61,19 +61,19 @@ class Server:
         self._viewers: dict[Connection, str] = {}
         self._rest_until: float | None = None
         self.streams = Counter(dict.fromkeys(limits, 0))
-        """Viewers there are, by kind."""
+        """Number of current viewers, by kind."""
         self.refused = Counter(dict.fromkeys(limits, 0))
-        """Viewers who were too many, by kind."""
+        """Number of viewers turned away, by kind."""
         self.dropped = 0
-        """Visitors and viewers who were too slow."""
+        """Number of visitors and viewers who were too slow."""
 
     def viewers(self, kind: str) -> list[Connection]:
-        """Return who watches that kind of stream."""
+        """Return the viewers of that kind of stream."""
         return [viewer for viewer, watched in self._viewers.items() if watched == kind]
 
     @property
     def visited(self) -> bool:
-        """Whether anybody is connected, or nobody can be let in at the moment."""
+        """Whether anybody is connected, or nobody can be accepted at the moment."""
         return bool(self._visitors or self._viewers or self._rest_until is not None)
 
     def watch(self, file: object) -> None:
@@ -81,7 +81,7 @@ class Server:
         self._selector.register(file, selectors.EVENT_READ)  # type: ignore[arg-type]
 
     def serve(self, timeout: float | None) -> None:
-        """Do what there is to do, waiting for it so many seconds at most; None for any time."""
+        """Handle what is ready, waiting for it at most `timeout` seconds; None waits forever."""
         for key, events in self._selector.select(timeout):
             if key.fileobj is self._listener:
                 self._accept()
@@ -89,7 +89,7 @@ class Server:
                 self._go_on(key.data, events)
 
     def push(self, stream: str, kind: str, data: bytes) -> None:
-        """Send something to every viewer of a kind of stream; see `Connection.push`."""
+        """Send data to every viewer of a kind of stream; see `Connection.push`."""
         chunked = chunk(data)
         for viewer in self.viewers(stream):
             viewer.push(kind, data, chunked)
@@ -101,7 +101,7 @@ class Server:
         self._dismiss(viewer)
 
     def tidy(self) -> None:
-        """Drop who is too slow; to be called about once a second."""
+        """Drop connections that are too slow; to be called about once a second."""
         now = time.monotonic()
         if self._rest_until is not None and now >= self._rest_until:
             self._rest_until = None
@@ -128,7 +128,7 @@ class Server:
             self._selector.unregister(self._listener)
             self._rest_until = time.monotonic() + _REST
             return
-        sock.setblocking(False)  # noqa: FBT003 - a name is not taken
+        sock.setblocking(False)  # noqa: FBT003 - takes no keyword
         if len(self._visitors) >= CONNECTIONS:
             self._dismiss(next(iter(self._visitors)))
         connection = Connection(sock, str(address[0]), self._application, self._open_stream)
@@ -136,7 +136,7 @@ class Server:
         self._selector.register(sock, selectors.EVENT_READ, connection)
 
     def _go_on(self, connection: Connection, events: int) -> None:
-        if not connection.open:  # by what was done for another one
+        if not connection.open:  # closed while another one was handled
             return
         if events & selectors.EVENT_WRITE:
             connection.writable()
@@ -155,7 +155,7 @@ class Server:
         return True
 
     def _follow(self, connection: Connection) -> None:
-        """Wait for what the connection waits for."""
+        """Select the events that the connection waits for."""
         if not connection.open:
             self._dismiss(connection)
             return

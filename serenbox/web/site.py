@@ -1,4 +1,4 @@
-"""The page while it is up: messages go in, events go out to whoever watches."""
+"""The page while it is up: messages go in, events go out to its viewers."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.web")
 
 _TICK = 1.0
-"""Seconds between two looks at what is due, while there are visitors."""
+"""Seconds between two checks of what is due, while there are visitors."""
 
 _REPORT = 2.0
 """Seconds between reports of the box's health while somebody watches."""
 
 _SELDOM = 10.0
-"""Seconds between those while nobody does: somebody may ask once."""
+"""Seconds between reports while nobody watches: somebody may ask just once."""
 
 _LIFE = 15.0
 """Seconds between signs of life to viewers."""
 
 
 class Site:
-    """Everything of the page; belongs to one thread.
+    """The whole page; to be used by one thread.
 
     Args:
         settings: The whole configuration.
-        access: Who may.
-        listener: Where visitors come.
-        mailbox: Where messages come.
-        waker: Readable when one has.
-        commands: Has the daemon `pause`, `resume`, `report`, or tell its `stats` to all.
+        access: Who may use the page.
+        listener: The listening socket.
+        mailbox: Where messages come from.
+        waker: Readable when there is one.
+        commands: As for `WebOutput`.
         others: The other outputs.
-        tap: Where frames branch off for a live preview; None where nobody may watch.
+        tap: Where the live preview gets frames; None if nobody may watch.
 
     """
 
@@ -87,14 +87,14 @@ class Site:
         )
         self.server.watch(waker)
         self.published = 0
-        """Messages taken."""
+        """Number of messages taken."""
         self._tick_at = 0.0
         self._reported = -math.inf
         self._life_at = 0.0
         self._request_report()  # after a reload the next statistics may be far away
 
     def turn(self) -> None:
-        """Do once what there is to do, waiting for it if need be."""
+        """Do once what there is to do, waiting for it if necessary."""
         self.server.serve(_TICK if self.server.visited else None)
         self._waker.clear()
         self._take_messages()
@@ -121,7 +121,7 @@ class Site:
         if self._board.mood["state"] != "sensing":
             self._end_previews()
         if "event" in told:
-            self._request_report()  # a lost camera has a reason
+            self._request_report()  # it says why a camera was lost
         elif "mood" in told:
             self._request_report(_SELDOM)
         if not self.server.streams[EVENTS]:
@@ -142,7 +142,7 @@ class Site:
             self.server.push(EVENTS, "life", SIGN_OF_LIFE)
 
     def _request_report(self, rest: float = 0.0) -> None:
-        """Ask the daemon how the box is doing, unless that was done within so many seconds."""
+        """Ask the daemon how the box is doing, unless that was done in the last `rest` seconds."""
         now = time.monotonic()
         if now - self._reported >= rest:
             self._reported = now
@@ -152,7 +152,7 @@ class Site:
         self.server.push(EVENTS, "health", event("health", self._board.health()))
 
     def _follow(self, preview: Preview) -> None:
-        """Have frames taken for as long as somebody watches, show them, and tell how many do."""
+        """Take frames while somebody watches, show them, and report how many watch."""
         if self._board.previews and not preview.on:  # the camera is being closed
             self._end_previews()
         watching = self.server.streams[PICTURES]

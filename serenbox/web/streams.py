@@ -1,4 +1,4 @@
-"""Streams: how server-sent events are written, and what waits for one viewer."""
+"""How server-sent events are encoded, and what waits for one viewer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SIGN_OF_LIFE = b": still here\n\n"
-"""A comment, by which both sides notice that the other has gone."""
+"""A comment that lets each side notice if the other has gone."""
 
 LAST_CHUNK = b"0\r\n\r\n"
-"""What ends an answer in chunks."""
+"""The end of a chunked answer."""
 
 
 def event(name: str, message: Mapping[str, Any]) -> bytes:
@@ -27,9 +27,9 @@ def chunk(data: bytes) -> bytes:
 
 
 class Backlog:
-    """What waits for one viewer: the rest of what was begun, and of every kind the latest only.
+    """What waits for one viewer: the rest of what was partly sent, and the latest of each kind.
 
-    So a viewer who does not read costs a few kilobytes, and gets the present when reading again.
+    So a viewer who does not read costs a few kilobytes, and gets the latest when reading again.
     """
 
     def __init__(self) -> None:
@@ -37,18 +37,18 @@ class Backlog:
         self._waiting: dict[str, bytes] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether anything waits."""
+        """Return whether anything waits."""
         return bool(self._rest or self._waiting)
 
     def add(self, kind: str, data: bytes) -> None:
-        """Add what is to be sent; it replaces what waits of the same kind."""
+        """Add data to be sent; it replaces waiting data of the same kind."""
         self._waiting[kind] = data
 
     def send(self, send: Callable[[bytes], int]) -> int:
-        """Send what goes; return the number of bytes.
+        """Send as much as possible; return the number of bytes.
 
         Args:
-            send: Like `socket.send` of a socket that does not block.
+            send: Like `socket.send` of a non-blocking socket.
 
         Raises:
             OSError: The viewer has gone.

@@ -1,4 +1,4 @@
-"""Which moods the last day was made of, by minutes. Pure: no clock; its memory does not grow."""
+"""The moods of the last day, by minute. Pure: no clock. Its memory is limited."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MINUTES = 24 * 60
 """Minutes that are remembered."""
 
 PERIODS = {"hour": (60, 1), "day": (MINUTES, 15)}
-"""How many minutes each period has, and how many of them are taken together."""
+"""How many minutes each period has, and how many of them make up one step."""
 
 
 class Timeline:
     """Adds up the seconds of each mood in each minute.
 
-    Times are seconds on a clock that never jumps. Wall clock times come in only when the result is
-    asked for, so somebody may set that clock by a day: what was five minutes ago stays so.
+    Times are seconds on a monotonic clock. The wall clock matters only when the result is asked
+    for: even if it is set by a day, what was five minutes ago stays five minutes ago.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Timeline:
         self._counted_until = 0.0
 
     def add(self, now: float, label: str) -> None:
-        """Take a mood that was just told, one of `MOOD_LABELS`; it holds from now on."""
+        """Take a new mood, one of `MOOD_LABELS`, that holds from now on."""
         self._count(now)
         self._label = label if label in MOOD_LABELS else None
         self._known_until = now + SILENCE
@@ -51,7 +51,7 @@ class Timeline:
 
         Returns:
             For each step its beginning as `time`, and `seconds` by mood: only those above 0, so
-            none for a time of which nothing is known.
+            none for a step of which nothing is known.
 
         """
         self._count(now)
@@ -65,7 +65,7 @@ class Timeline:
         end = min(now, self._known_until)
         if self._label is not None:
             index = MOOD_LABELS.index(self._label)
-            # What is older than the memory is not worth going through.
+            # Skip what is older than the memory.
             begin = max(self._counted_until, end - MINUTES * MINUTE)
             for minute, seconds in split_by_minute(begin, end):
                 if not self._minutes or self._minutes[-1][0] != minute:
@@ -80,10 +80,10 @@ def steps_of(
     """Return what is kept in the database in the form of `Timeline.history`.
 
     Args:
-        summaries: What is known, in any order and in as many parts as it comes.
+        summaries: What is known, in any order and in any number of parts.
         first: The minute that the first step begins with.
         minutes: How many there are.
-        step: How many of them are taken together.
+        step: How many of them make up one step.
 
     """
     parts = ((summary.minute - first, summary.seconds) for summary in summaries)
@@ -93,7 +93,7 @@ def steps_of(
 def _steps(
     parts: Iterable[tuple[int, Sequence[float]]], minutes: int, step: int, began: float
 ) -> list[dict[str, Any]]:
-    """Return the steps of `Timeline.history`; the first one begins at that time, since 1970."""
+    """Return the steps of `Timeline.history`; `began` is in seconds since 1970."""
     sums = [[0.0] * len(MOOD_LABELS) for _ in range(minutes // step)]
     for minute, seconds in parts:
         total = sums[minute // step]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.web")
 
 OPEN_STREAM = "serenbox.open_stream"
-"""Key in the environment of a function that makes the answer an endless stream, `EVENTS` or
-`PICTURES`. It returns False where there are too many of that kind."""
+"""Key in the WSGI environment of a function that makes the answer an endless stream, `EVENTS` or
+`PICTURES`. It returns False if there are too many of that kind."""
 
 EVENTS = "events"
 PICTURES = "pictures"
@@ -27,7 +27,7 @@ PICTURES = "pictures"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the application said."""
+    """What the application answered."""
 
     status: int
     reason: str
@@ -36,7 +36,7 @@ class Answer:
 
 
 class BadTargetError(ValueError):
-    """The request asks for something that is no path."""
+    """The request's target is not a path."""
 
 
 def make_environment(
@@ -46,12 +46,12 @@ def make_environment(
 
     Args:
         request: Its first line and headers.
-        body: All of it.
+        body: Its whole body.
         client: The address it came from.
         open_stream: What the application calls to answer with a stream.
 
     Raises:
-        BadTargetError: The target is neither a path nor an address with one.
+        BadTargetError: The target is neither a path nor an HTTP URL.
 
     """
     path, query = _split_target(request.target.decode("latin-1"))
@@ -77,7 +77,7 @@ def make_environment(
     for raw_name, raw_value in request.headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         if name in {"content-length", "transfer-encoding"} or "_" in name:
-            continue  # the first are known; with _ one header could pass for another
+            continue  # the first two are known; with _ one header could pass for another
         key = name.upper().replace("-", "_")
         key = key if key == "CONTENT_TYPE" else f"HTTP_{key}"
         joint = "; " if name == "cookie" else ", "
@@ -86,7 +86,7 @@ def make_environment(
 
 
 def call(application: WSGIApplication, environment: dict[str, Any]) -> Answer:
-    """Return the application's whole answer; 500 where it fails."""
+    """Return the application's whole answer; 500 if it fails."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
 
@@ -101,7 +101,7 @@ def call(application: WSGIApplication, environment: dict[str, Any]) -> Answer:
         result = application(environment, start_response)
         body = b"".join(written) + _read_all(result)
         status, headers = started[-1]
-    except Exception as error:  # noqa: BLE001 - a mistake in one answer must not end the page
+    except Exception as error:  # noqa: BLE001 - a bug in one answer must not end the page
         _log.warning(
             "a request could not be answered (%s: %s): a mistake in SerenBox, please report it",
             type(error).__name__,
@@ -122,7 +122,7 @@ def _read_all(result: Iterable[bytes]) -> bytes:
 
 
 def _split_target(target: str) -> tuple[str, str]:
-    """Return path and query of what a request's first line asks for."""
+    """Return the path and the query of a request's target."""
     if not target.startswith("/"):
         if not target.lower().startswith(("http://", "https://")):
             raise BadTargetError(target)
