@@ -1,1 +1,1 @@
-"""The service: everything together, for months."""
+"""The service, which ties everything together and runs for months."""

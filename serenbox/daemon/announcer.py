@@ -1,4 +1,4 @@
-"""What is told to the outputs, and when."""
+"""What the outputs are told, and when."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from serenbox.outputs.base import Output
 
 _SHORTEST = 1.0
-"""Seconds between two messages about the same mood, whose scores change with every frame."""
+"""Minimum seconds between two messages about the same mood; its scores change with every frame."""
 
 _JUMP = 0.5
-"""Seconds by which the two clocks must disagree for the wall clock to have been set."""
+"""If the two clocks drift apart by more than this many seconds, the wall clock has been set."""
 
 
 class Announcer:
-    """Hands every output the mood: changes at once, new scores once a second, else a heartbeat.
+    """Sends every output the mood: changes at once, new scores once a second, else a heartbeat.
 
     Args:
         device: The name of the box.
-        outputs: Who is told.
-        rule: What the diffuser does, where there is one.
-        clock: Seconds; never jumps.
-        wall: Seconds since 1970; somebody may set it at any moment.
+        outputs: The outputs to send to.
+        rule: Decides what the diffuser does; None without a diffuser.
+        clock: Returns seconds; never jumps.
+        wall: Returns seconds since 1970; may be set at any moment.
 
     """
 
@@ -48,9 +48,9 @@ class Announcer:
         self._clock = clock
         self._wall = wall
         self.state: State = "no_camera"
-        """What the box does. It begins without a camera; a change to anything else is an event."""
+        """What the box is doing. Starts without a camera; a change to anything else is an event."""
         self.label = "no_camera"
-        """What the last message gave as `mood`."""
+        """The `mood` of the last message."""
         self._mood: Mood | None = None
         self._faces: Sequence[TrackedFace] = ()
         self._problem: str | None = None
@@ -61,9 +61,10 @@ class Announcer:
 
     @property
     def due(self) -> float:
-        """When the present is to be told again, seconds on the clock; infinity before a first time.
+        """When to send the mood again, seconds on the clock; infinity before the first message.
 
-        That is when it was last told long ago, or when the diffuser changes by the mere time.
+        That is one heartbeat after the last message, or earlier if only the passing of time
+        changes the diffuser's slot.
         """
         if self._told_at is None:
             return float("inf")
@@ -72,15 +73,15 @@ class Announcer:
 
     @property
     def confidence(self) -> float:
-        """How sure the mood is, 0 to 1; 0 where there is none."""
+        """Confidence of the mood, 0 to 1; 0 without a mood."""
         return self._mood.confidence if self._mood else 0.0
 
     def sensed(self, mood: Mood, faces: Sequence[TrackedFace], age: float) -> None:
-        """Tell what a frame showed.
+        """Announce what a frame showed.
 
         Args:
             mood: The mood after it.
-            faces: Everybody in it.
+            faces: All faces in it.
             age: Seconds since the mood began, on the frames' clock.
 
         """
@@ -91,13 +92,13 @@ class Announcer:
             self.repeat()
 
     def became(self, state: State, problem: str | None = None) -> None:
-        """Tell that nothing is sensed.
+        """Announce that nothing is being sensed.
 
         Args:
             state: Why.
-            problem: A sentence about the camera, where it has failed, or about a pause that is not
-                remembered; what is said about the same later is not told. None where all is well,
-                or the camera is another one now.
+            problem: One sentence on why the camera failed, or why a pause is not remembered; a
+                later wording of the same problem is not sent. None if all is well, or if the
+                camera is now a different one.
 
         """
         self._mood, self._faces = None, ()
@@ -110,17 +111,17 @@ class Announcer:
             self.repeat()
 
     def repeat(self) -> None:
-        """Tell the present once more."""
+        """Send the current mood again."""
         self._tell_mood(self._message())
 
     def tell(self, stats: dict[str, Any], to: str | None = None) -> None:
-        """Tell how the box is doing: every output, or the one of that name only."""
+        """Send the statistics to every output, or only to the one named `to`."""
         for output in self._outputs:
             if to in {None, output.name}:
                 output.stats(stats)
 
     def renew(self, device: str, outputs: Sequence[Output], rule: SlotRule | None = None) -> None:
-        """Tell others from now on, and them what was told last."""
+        """Replace name, outputs and rule, and repeat the mood if it has been sent before."""
         self._device, self._outputs, self._rule = device, outputs, rule
         if self._told_at is not None:
             self.repeat()

@@ -1,4 +1,4 @@
-"""The thread that has the camera: opens it, keeps its newest frame, and opens it again."""
+"""The thread that owns the camera: opens it, keeps its newest frame, and reopens it on failure."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.capture")
 
 _OPENING = 60.0
-"""Seconds after which an opening counts as hung, beyond the waits for a first frame."""
+"""Seconds after which opening a camera counts as hung, on top of the waits for a first frame."""
 
 _WAYS = 3
-"""Cameras that `auto` may wait for, one after the other."""
+"""How many cameras `auto` may wait for, one after the other."""
 
 _GRACE = 5.0
-"""Seconds that any other step may take longer than it should before it counts as hung."""
+"""Seconds by which any other step may overrun before it counts as hung."""
 
 
 _TOLD = 3
-"""Losses of the camera, soon one after the other, that are told one by one."""
+"""Losses of the camera in quick succession that are logged one by one."""
 
 _SOON = 0.25
-"""Seconds within which the thread mostly ends by itself, with the next frame."""
+"""Seconds within which the thread usually ends by itself, with the next frame."""
 
 
 class CameraState(enum.Enum):
-    """What the capture thread is at."""
+    """What the capture thread is doing."""
 
     OPENING = "opening"
     """The camera is being opened and has given no frame yet."""
@@ -46,11 +46,11 @@ class CameraState(enum.Enum):
     LOST = "lost"
     """The camera failed and is being opened again."""
     PAUSED = "paused"
-    """The camera is closed because that was asked for."""
+    """The camera is closed on request."""
     ENDED = "ended"
-    """The recording is over; its last frame may still wait to be taken."""
+    """The recording is over; its last frame may not have been taken yet."""
     FAILED = "failed"
-    """The camera was given up."""
+    """The camera has been given up."""
 
 
 class Captured(NamedTuple):
@@ -60,20 +60,20 @@ class Captured(NamedTuple):
     arrived: float
     """When the camera handed it over, `time.monotonic`."""
     opening: int
-    """Counts the openings of the camera: what was known before does not hold after another one."""
+    """Counts the openings of the camera: after a new one, nothing known before still holds."""
 
 
 class Capture:
-    """Reads a camera in a thread of its own and keeps only the newest frame.
+    """Reads a camera in its own thread and keeps only the newest frame.
 
-    Of a recording that plays as fast as possible no frame is skipped: the next is read when the
-    last was taken.
+    A recording that plays as fast as possible loses no frame: each waits until the one before it
+    has been taken.
 
     Args:
-        settings: The camera and how much failing is put up with.
+        settings: The camera, and how many failures to tolerate.
         open_camera: Opens it; called in the thread.
-        wake: Called, in the thread, whenever there is a frame or another state.
-        paused: Whether to begin paused.
+        wake: Called, in the thread, whenever there is a new frame or state.
+        paused: Whether to start paused.
 
     """
 
@@ -94,11 +94,11 @@ class Capture:
         self._stopping = False
         self._renewed = False
         self._lost_at = 0.0
-        self._losses = 0  # since frames came for a while
+        self._losses = 0  # since frames last came steadily
         self._alive_until = time.monotonic() + _OPENING
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self.state = CameraState.OPENING
-        """What the thread is at."""
+        """What the thread is doing."""
         self.camera: str | None = None
         """The open camera's name."""
         self.problem: str | None = None
@@ -108,11 +108,11 @@ class Capture:
         """How often the camera was opened."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def take(self) -> tuple[Captured | None, CameraState]:
-        """Return the newest frame, if it was not taken yet, and the state after it."""
+        """Return the newest frame, None if there is no new one, and the state after it."""
         with self._condition:
             captured, self._captured = self._captured, None
             if captured is not None:
@@ -120,41 +120,41 @@ class Capture:
             return captured, self.state
 
     def pause(self) -> None:
-        """Have the camera closed; the state becomes `PAUSED` when it is."""
+        """Ask for the camera to be closed; the state becomes `PAUSED` once it is."""
         self._tell(paused=True)
 
     def resume(self) -> None:
-        """Have the camera opened again."""
+        """Ask for the camera to be reopened."""
         self._tell(paused=False)
 
     def renew(self, settings: CameraSettings) -> None:
-        """Have the camera closed and opened with other settings."""
+        """Ask for the camera to be closed and reopened with other settings."""
         with self._condition:
             self._settings = settings
             self._renewed = True
-            self.problem = None  # which was that of the camera before
+            self.problem = None  # it was the previous camera's
             if self.state is CameraState.LOST:
                 self.state = CameraState.OPENING
             self._condition.notify_all()
 
     def stop(self) -> None:
-        """Have the camera closed and the thread ended; `join` waits for it."""
+        """Ask for the camera to be closed and the thread to end; `join` waits for it."""
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread to end, `timeout` seconds at most; tell whether it did."""
+        """Wait about `timeout` seconds at most for the thread to end; return whether it did."""
         self._thread.join(min(timeout, _SOON))
         device = self._device
         if device is not None and self._thread.is_alive():
-            # Closing it ends what it waits for; it must not hang this thread, too.
+            # Closing the camera ends the thread's wait; if closing hangs, this thread must not.
             threading.Thread(target=device.close, name="close", daemon=True).start()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def alive(self) -> bool:
-        """Tell whether no step of the thread takes longer than it may."""
+        """Return whether the thread's current step is still within its time limit."""
         return time.monotonic() < self._alive_until
 
     def _tell(self, *, paused: bool) -> None:
@@ -162,14 +162,14 @@ class Capture:
             self._paused = paused
             if paused:
                 self._captured = None
-                self._renewed = True  # what was put up with until now is forgotten
+                self._renewed = True  # forget the failures so far
                 self.problem = None
             self._condition.notify_all()
 
     def _run(self) -> None:
         try:
             self._work()
-        except Exception as error:  # noqa: BLE001 - a mistake here must end the service, not hang it
+        except Exception as error:  # noqa: BLE001 - a bug here must end the service, not hang it
             self.problem = (
                 f"unexpected {type(error).__name__} in the capture thread: {error}: this is a "
                 "mistake in SerenBox or in the camera's driver, please report it"
@@ -187,7 +187,7 @@ class Capture:
                 self._open_and_read(recovery)
             except CameraError as error:
                 with self._condition:
-                    # Who asked for another camera, or for none, need not hear of this one.
+                    # After a request for another camera, or for none, this one does not matter.
                     if not self._interrupted:
                         self._lose(str(error), recovery)
             if self.state in {CameraState.ENDED, CameraState.FAILED}:
@@ -238,7 +238,7 @@ class Capture:
                 self._hand_over(frame, skip=camera.live)
 
     def _hand_over(self, frame: Frame, *, skip: bool) -> None:
-        """Put the frame where the main thread takes it; `skip` the one that still waits there."""
+        """Leave the frame for the main thread; with `skip`, replace one still waiting there."""
         if not skip:
             self._wait(None, lambda: self._captured is None or self._interrupted)
         with self._condition:
@@ -248,7 +248,7 @@ class Capture:
         self._wake()
 
     def _welcome(self, camera: Camera) -> None:
-        """Take note of a first good frame."""
+        """Note the first good frame."""
         if self.state is CameraState.OPEN:
             return
         if self.state is CameraState.LOST:
@@ -261,7 +261,7 @@ class Capture:
         self._become(CameraState.OPEN)
 
     def _lose(self, problem: str, recovery: Recovery) -> None:
-        """Say so once; give the camera up where that was too often."""
+        """Report the loss once; give the camera up after too many failures."""
         if recovery.hopeless:
             self.problem = (
                 f"the camera did not come back in {recovery.reopens} attempts ({problem})"
@@ -289,7 +289,7 @@ class Capture:
         return self._stopping or self._paused or self._renewed
 
     def _wait_while_paused(self) -> bool:
-        """Wait until the camera may be opened; tell whether the thread is to go on."""
+        """Wait until the camera may be opened; return whether the thread should go on."""
         if self._paused and not self._stopping:
             self._become(CameraState.PAUSED)
             self._wait(None, lambda: self._stopping or not self._paused)
@@ -302,7 +302,7 @@ class Capture:
             self._condition.wait_for(condition, timeout)
 
     def _allow(self, seconds: float) -> None:
-        """Say how long the next step may take."""
+        """Set how long the next step may take."""
         self._alive_until = time.monotonic() + seconds
 
     def _become(self, state: CameraState) -> None:

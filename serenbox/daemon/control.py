@@ -1,7 +1,7 @@
-"""The Unix socket over which `serenbox pause`, `resume` and `status` talk to the service.
+"""The Unix socket over which commands such as `serenbox pause` and `status` talk to the service.
 
-A client sends a word and gets one JSON object: sockets of the kind SEQPACKET keep messages whole,
-so neither side ever waits for the rest of one.
+A client sends a short text and gets one JSON object. SEQPACKET sockets keep messages whole, so
+neither side ever waits for the rest of one.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _log = logging.getLogger("serenbox.control")
 _LONGEST_REQUEST = 64
 _LONGEST_ANSWER = 65536
 _CLIENTS = 8
-"""Clients at a time; when another comes, the one that has been silent longest is sent away."""
+"""Maximum number of clients; one more displaces the one that has been silent longest."""
 
 _QUEUEING = 0.02
-"""Seconds between two attempts to get in."""
+"""Seconds between two attempts to connect."""
 
 _START = "start it with `sudo systemctl start serenbox` or `serenbox run`"
 
 
 class ControlServer:
-    """Answers requests in the thread that runs the selector; waits for nobody.
+    """Answers requests in the thread that runs the selector; never blocks.
 
-    The socket's owner and group may talk to it.
+    The socket's owner and group may connect.
 
     Args:
         path: Where to listen. A socket that a killed service left behind is replaced.
@@ -60,7 +60,7 @@ class ControlServer:
         self._listener: socket.socket | None = None
 
     def open(self) -> None:
-        """Listen; where that is impossible, warn and go on without."""
+        """Start listening; if that is impossible, log a warning and go on without."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
             self._path.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ class ControlServer:
         assert self._listener is not None  # noqa: S101 - for the type checker
         try:
             client, _ = self._listener.accept()
-        except OSError:  # it has gone again, or there are too many files open
+        except OSError:  # the client is gone already, or too many files are open
             return
         client.settimeout(0)
         if len(self._clients) >= _CLIENTS:
@@ -104,7 +104,7 @@ class ControlServer:
         self._selector.register(client, selectors.EVENT_READ, lambda: self._serve(client))
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # it has gone
+        with contextlib.suppress(OSError):  # the client is gone
             request = client.recv(_LONGEST_REQUEST).decode(errors="replace").strip()
             if request:
                 client.send(json.dumps(self._answer(request)).encode())
@@ -120,17 +120,17 @@ class ControlServer:
 def ask_service(
     request: str, paths: Sequence[Path] | None = None, timeout: float = 5.0
 ) -> dict[str, Any]:
-    """Send a request to the service that runs and return its answer.
+    """Send a request to the running service and return its answer.
 
     Args:
-        request: A word that the service knows.
-        paths: Where it may listen, in place of `socket_candidates`; the first that answers is
-            taken.
+        request: A request that the service knows, such as `status`.
+        paths: Where it may listen, instead of `socket_candidates`; the first that answers is
+            used.
         timeout: Seconds to wait for the answer.
 
     Raises:
         NoServiceError: No service runs.
-        ServiceError: It may not be talked to, does not answer, or refuses.
+        ServiceError: Access is denied, or the service does not answer, or refuses.
 
     """
     paths = socket_candidates() if paths is None else paths
@@ -159,10 +159,10 @@ def ask_service(
 
 
 def _connect(connection: socket.socket, path: Path, timeout: float) -> None:
-    """Connect, also where others wait to be let in: Linux refuses that at once instead of waiting.
+    """Connect, retrying while the queue is full: Linux then refuses at once instead of waiting.
 
     Raises:
-        OSError: There is nobody, or no room for too long.
+        OSError: Nobody listens, or the queue stays full for too long.
 
     """
     deadline = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""Notices a picture that has gone black. Pure: the time comes with the frame."""
+"""Detects a picture that has gone black. Pure: the time comes with the frame."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
     from serenbox.cameras.base import Frame
 
 _STEP = 32
-"""Rows and columns from one pixel that is looked at to the next: these tell enough."""
+"""Rows and columns from one checked pixel to the next: these pixels are enough."""
 
 _BLACK = 16
-"""The brightest level of black, as in video, where black is 16 of 255."""
+"""The brightest level that counts as black: in video, black is 16 of 255."""
 
 _SECONDS = 2.0
-"""How long it must last: a camera that has just been opened is black for some frames."""
+"""How long it must last: a camera that has just been opened gives some black frames."""
 
 _PAUSE = 0.5
-"""Seconds between two looks: nothing here is urgent, and a look at every frame would cost more than
-the whole way from scores to a mood."""
+"""Seconds between two checks: nothing here is urgent, and checking every frame would cost more than
+all the steps from scores to a mood."""
 
 
 class Darkness:
-    """Tells once when the picture has gone black, and once when it has come back."""
+    """Reports once that the picture has gone black, and once that it is back."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -31,11 +31,11 @@ class Darkness:
         self._looked = -math.inf
 
     def change(self, frame: Frame) -> bool | None:
-        """Take a frame; return True where the picture has gone black, False where it is back."""
+        """Check a frame; return True if the picture goes black, False if it is back, else None."""
         if 0 <= frame.time - self._looked < _PAUSE:
             return None
         self._looked = frame.time
-        # One row in the middle settles it nearly always.
+        # The middle row alone nearly always settles it.
         rows = frame.image[len(frame.image) // 2, ::_STEP], frame.image[::_STEP, ::_STEP]
         if any(int(pixels.max()) > _BLACK for pixels in rows):
             self._since = None

@@ -1,4 +1,4 @@
-"""How the box itself is doing, as far as Linux tells: heat, throttling, memory."""
+"""How the box itself is doing, as reported by Linux: temperature, throttling, memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 _MEMORY = Path("/proc/self/statm")
 
 _SLOWED_NOW = 0b1111
-"""The Raspberry Pi firmware's bits for what holds now: low voltage, frequency capped, throttled,
-soft temperature limit. The upper half tells what happened since it started."""
+"""The Raspberry Pi firmware's bits for the present: low voltage, frequency capped, throttled, soft
+temperature limit. The upper half shows what has happened since it started."""
 
 
 def temperature_c(path: Path = _TEMPERATURE) -> float | None:
-    """Return the processor's temperature, degrees Celsius; None where nobody tells."""
+    """Return the processor's temperature, degrees Celsius; None if unknown."""
     try:
         return int(text_of(path)) / 1000
     except ValueError:
@@ -25,7 +25,7 @@ def temperature_c(path: Path = _TEMPERATURE) -> float | None:
 
 
 def throttled(path: Path = _THROTTLED) -> bool | None:
-    """Tell whether heat or low voltage slows the processor now; None where nobody tells."""
+    """Return whether heat or low voltage slows the processor now; None if unknown."""
     try:
         return bool(int(text_of(path), 16) & _SLOWED_NOW)
     except ValueError:
@@ -33,7 +33,7 @@ def throttled(path: Path = _THROTTLED) -> bool | None:
 
 
 def memory_mb(path: Path = _MEMORY) -> float:
-    """Return the resident memory of this process, millions of bytes; 0 where nobody tells."""
+    """Return the resident memory of this process, millions of bytes; 0 if unknown."""
     fields = text_of(path).split()
     if len(fields) < 2 or not fields[1].isdecimal():
         return 0.0

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class ServiceLock:
-    """A lock on a file, held until `release` or the end of the process, however that comes.
+    """A lock on a file, held until `release` or the end of the process, however it ends.
 
     Args:
-        path: The file; made where it is missing, and left behind, for removing it would let two
-            services in at once. It names the process that holds it and since when.
+        path: The file; created if missing, and never removed, because that could let two services
+            run at once. It names the process that holds it and since when.
 
     Raises:
         ServiceError: Another service holds it, or the file cannot be opened.
@@ -42,13 +42,13 @@ class ServiceLock:
                 f"another serenbox{holder} runs already: end it first, the installed service with "
                 "`sudo systemctl stop serenbox`"
             ) from error
-        with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+        with contextlib.suppress(OSError):  # the lock holds even on a full disk
             os.ftruncate(self._file, 0)
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             os.pwrite(self._file, f"process {os.getpid()}, since {since}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let go of it; further calls do nothing."""
+        """Release the lock; further calls do nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -58,12 +58,12 @@ class ServiceLock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of it."""
+        """Release the lock."""
         self.release()
 
 
 def _holder(file: int) -> str:
-    """Return what the lock says of its holder, in brackets, or nothing."""
+    """Return what the lock says about its holder, in parentheses, or an empty string."""
     with contextlib.suppress(OSError):
         text = os.pread(file, 100, 0).decode(errors="replace").strip()
         if text.isprintable() and text:

@@ -26,7 +26,7 @@ _STANDARD_ERROR = 2
 
 
 class JournalFormatter(logging.Formatter):
-    """Lines whose beginning tells the journal how urgent they are; it knows the time itself."""
+    """Formats lines with a priority prefix for the journal, which adds the time itself."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
@@ -35,7 +35,7 @@ class JournalFormatter(logging.Formatter):
 
 
 class TerminalFormatter(logging.Formatter):
-    """Lines for a person or a file."""
+    """Formats lines for a person or a file."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
@@ -45,13 +45,13 @@ class TerminalFormatter(logging.Formatter):
 
 
 def set_up_logging(*, debug: bool = False) -> None:
-    """Write the project's log to standard error, and nothing else there.
+    """Write the project's log, and nothing else, to standard error.
 
     Decoders and drivers write what they please to file descriptor 2, some of them a line for every
-    damaged frame. SerenBox says what is wrong in its own words, so theirs are sent nowhere.
+    damaged frame. SerenBox reports problems in its own words, so theirs are discarded.
 
     Args:
-        debug: Leave theirs as they are, and log everything.
+        debug: Keep theirs, and log everything.
 
     """
     if not debug:
@@ -67,9 +67,9 @@ def set_up_logging(*, debug: bool = False) -> None:
 
 
 def fill_standard_descriptors() -> None:
-    """Open what is closed of standard input, output and error to nowhere.
+    """Open /dev/null in place of any closed standard input, output or error.
 
-    Else the next file or pipe would be given its number, and be taken for it.
+    Otherwise the next file or pipe would get its number, and be mistaken for it.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
         pass
@@ -90,7 +90,7 @@ def _keep_standard_error_to_ourselves() -> None:
 
 
 def _is_journal(environment: Mapping[str, str], stream: TextIO | None) -> bool:
-    """Tell whether the stream is the one that systemd connected to its journal."""
+    """Return whether the stream is the one that systemd connected to its journal."""
     try:
         found = os.fstat(-1 if stream is None else stream.fileno())
     except (OSError, ValueError):  # it is closed

@@ -1,4 +1,4 @@
-"""Telling systemd how the service does: sd_notify's protocol, in a few lines."""
+"""Tells systemd how the service is doing: the sd_notify protocol in a few lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Notifier:
     See sd_notify(3) for the states and sd_watchdog_enabled(3) for the watchdog.
 
     Args:
-        environment: In place of the process's own.
+        environment: Variables to use instead of the process's own.
 
     """
 
@@ -27,11 +27,11 @@ class Notifier:
         self._socket: socket.socket | None = None
         self._status = ""
         self.watchdog_interval = _watchdog_interval(environment)
-        """Seconds between signs of life, half of what systemd waits; None where it does not."""
+        """Seconds between signs of life, half of systemd's timeout; None without a watchdog."""
         address = environment.get("NOTIFY_SOCKET", "")
         if address.startswith(("/", "@")):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.settimeout(0)  # the service waits for nobody
+            self._socket.settimeout(0)  # never block the service
             # A leading @ stands for the zero byte of an abstract address.
             self._address = f"\0{address[1:]}" if address.startswith("@") else address
 
@@ -44,7 +44,7 @@ class Notifier:
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that the service ends."""
+        """Say that the service is stopping."""
         self._send("STOPPING=1")
 
     def alive(self) -> None:
@@ -52,20 +52,20 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """Say in one line what the service does; a repetition is not sent."""
+        """Say in one line what the service is doing; a repeated line is not sent."""
         if text != self._status:
             self._status = text
             self._send("STATUS=" + text.replace("\n", " "))
 
     def close(self) -> None:
-        """Give the socket back; nothing is sent any more."""
+        """Close the socket; nothing is sent after that."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def _send(self, state: str) -> None:
         if self._socket is not None:
-            with contextlib.suppress(OSError):  # who does not listen need not be told
+            with contextlib.suppress(OSError):  # if systemd does not listen, so be it
                 self._socket.sendto(state.encode(), self._address)
 
 

@@ -1,4 +1,4 @@
-"""What is done with each frame."""
+"""What the service does with each frame."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.observer")
 
 _BAD_FRAMES = 10
-"""Frames in a row that the models may fail on before the service ends, to be restarted."""
+"""Frames in a row that the models must fail on for the service to end, to be restarted."""
 
 
 class Observer:
     """Looks at frames and announces what they show.
 
     Args:
-        pipeline: From a frame to a mood; may be replaced between two frames.
-        announcer: Who is told.
-        tap: Where frames branch off to whoever watches the camera live.
+        pipeline: Turns frames into moods; may be replaced between two frames.
+        announcer: Announces the moods.
+        tap: Where frames branch off for the live preview.
 
     """
 
     def __init__(self, pipeline: Pipeline, announcer: Announcer, tap: Tap | None = None) -> None:
         self.pipeline = pipeline
         self.stats = FrameStats()
-        """Of the frames that were looked at."""
+        """Statistics of the frames looked at."""
         self.last_frame = time.monotonic()
-        """When a frame came last; in the beginning, when the observer was made."""
+        """When the last frame came; before the first one, when the observer was created."""
         self._announcer = announcer
         self._tap = tap or Tap()
         self._darkness = Darkness()
@@ -46,10 +46,10 @@ class Observer:
         self._bad_frames = 0
 
     def take(self, captured: Captured) -> bool:
-        """Look at a frame; tell whether it went through the models.
+        """Look at a frame; return False if the models failed on it, else True.
 
         Raises:
-            ServiceError: That failed too often in a row.
+            ServiceError: The models failed too often in a row.
 
         """
         frame, taken = captured.frame, time.monotonic()

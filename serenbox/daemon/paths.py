@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SYSTEM_RUNTIME = Path("/run/serenbox")
-"""The runtime directory of the system's service, `RuntimeDirectory=serenbox`."""
+"""The runtime directory of the system service, `RuntimeDirectory=serenbox`."""
 
 SYSTEM_STATE = Path("/var/lib/serenbox")
-"""The state directory of the system's service, `StateDirectory=serenbox`."""
+"""The state directory of the system service, `StateDirectory=serenbox`."""
 
 _PRIVATE = 0o700
 
@@ -25,13 +25,13 @@ class Paths(NamedTuple):
     """The files of one service."""
 
     runtime: Path
-    """The folder of what is gone after a restart of the machine."""
+    """The folder for files that are gone after a reboot."""
     state: Path
-    """The folder of what is kept."""
+    """The folder for files that are kept."""
 
     @property
     def lock(self) -> Path:
-        """Held by the running service; says which process that is."""
+        """The lock file, held by the running service; names its process."""
         return self.runtime / "lock"
 
     @property
@@ -41,20 +41,20 @@ class Paths(NamedTuple):
 
     @property
     def paused(self) -> Path:
-        """There while the service is paused, so that it stays so after a restart."""
+        """Exists while the service is paused, so that it stays paused after a restart."""
         return self.state / "paused"
 
     @property
     def history(self) -> Path:
-        """The database of the history, there where it is or was turned on."""
+        """The database of the history; exists if that is or was turned on."""
         return self.state / "history.db"
 
 
 def service_paths(environment: Mapping[str, str] | None = None) -> Paths:
-    """Return where this process would keep its files as a service; nothing is made.
+    """Return where this process would keep its files as a service; creates nothing.
 
     Args:
-        environment: In place of the process's own.
+        environment: Variables to use instead of the process's own.
 
     """
     environment = os.environ if environment is None else environment
@@ -64,7 +64,7 @@ def service_paths(environment: Mapping[str, str] | None = None) -> Paths:
 def socket_candidates(environment: Mapping[str, str] | None = None) -> list[Path]:
     """Return where a running service may listen: this user's first, then the system's.
 
-    A folder that another user has made is left out: who listens there may be anybody.
+    A folder of another user is left out: anybody might be listening there.
     """
     environment = os.environ if environment is None else environment
     own = _runtime(environment)
@@ -78,11 +78,11 @@ def state_candidates() -> list[Path]:
 
 
 def make_runtime_folder(folder: Path) -> None:
-    """Make the folder, for this user alone, where it is missing.
+    """Create the folder, for this user alone, if it is missing.
 
     Raises:
-        ServiceError: It cannot be made, or it is somebody else's, who could then pretend to be the
-            service.
+        ServiceError: It cannot be created, is not a folder, or belongs to another user, who could
+            then pose as the service.
 
     """
     try:
@@ -101,7 +101,7 @@ def make_runtime_folder(folder: Path) -> None:
 
 
 def _may_be_ours(folder: Path) -> bool:
-    """Tell whether a folder is missing, or of this user or root."""
+    """Return whether a folder is missing, or belongs to this user or root."""
     try:
         return _is_ours(folder.lstat())
     except OSError:

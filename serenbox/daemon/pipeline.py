@@ -1,4 +1,4 @@
-"""From a frame to a mood: everything of a service that the models are needed for."""
+"""From a frame to a mood: everything in the service that needs the models."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Look(NamedTuple):
     mood: Mood
     faces: tuple[TrackedFace, ...]
     seconds: Mapping[str, float]
-    """How long `find` and `classify` took; empty where nothing moved and no model ran."""
+    """How long `find` and `classify` took; empty if nothing moved and no model ran."""
 
 
 class Pipeline:
-    """The way from a frame to a mood. Use it from one thread at a time.
+    """Turns frames into moods. Use it from one thread at a time.
 
     Args:
-        settings: Which models, and how single frames become a mood.
+        settings: Which models to use, and how single frames become a mood.
 
     Raises:
-        ModelError: A model cannot be read, is damaged, or is of another kind.
+        ModelError: A model cannot be read, is damaged, or is of the wrong kind.
         RuntimeUnavailableError: The runtime is not installed or cannot run here.
 
     """
@@ -50,11 +50,11 @@ class Pipeline:
         # OpenCV's own threads would gain nothing on pictures this small.
         cv2.setNumThreads(settings.sensing.threads)
         self._detector = make_detector(settings)
-        _ = self._detector.finder  # loaded now, so that what is wrong with it shows now
+        _ = self._detector.finder  # loaded now, so that any fault in it shows now
         self.forget()
 
     def forget(self) -> None:
-        """Forget everybody: what comes next is another scene, or later."""
+        """Forget everybody: the next frame shows another scene, or comes after a break."""
         settings = self._settings
         self._sensor = Sensor(self._detector, settings.sensing, settings.mood)
         thresholds = self._detector.classifier.metadata.scores.thresholds
@@ -63,7 +63,7 @@ class Pipeline:
         self._somebody = False
 
     def go_on(self, other: Pipeline) -> None:
-        """Follow whom another pipeline follows, with its mood, where both would do so alike."""
+        """Take over the faces and the mood of another pipeline, if both work the same way."""
         if self._manner != other._manner:
             return
         self._sensor, self._filter, self._gate = other._sensor, other._filter, other._gate
@@ -72,26 +72,26 @@ class Pipeline:
 
     @property
     def _manner(self) -> tuple[object, ...]:
-        """What decides how people are followed and what their mood is, but for the weights."""
+        """All that decides how people are followed and what their mood is, except the weights."""
         settings = self._settings
         return settings.sensing, settings.mood, self._detector.classifier.metadata.scores
 
     def look(self, frame: Frame) -> Look:
-        """Take the next frame.
+        """Return what the next frame shows.
 
         Raises:
-            ModelError: A model fails or answers with something impossible.
+            ModelError: A model fails or returns something impossible.
 
         """
         if not self._gate.wants(frame, somebody=self._somebody):
-            # Nothing moved since nobody was there, so still nobody is.
+            # Nobody was there and nothing has moved since, so still nobody is.
             return Look(self._filter.update(Reading(frame.time, ())), (), {})
-        self._somebody = True  # until the models have said otherwise, which they may fail to do
+        self._somebody = True  # until the models say otherwise; they may fail before that
         reading = self._sensor.read(frame)
         for tracked in reading.faces:
             _check(tracked.face.scores)
         mood = self._filter.update(reading)
-        # Who was not found in one frame is looked for in the next, until they count as gone.
+        # People missed in one frame are looked for in the next, until they count as gone.
         self._somebody = self._filter.somebody
         seconds = {"find": self._sensor.find_seconds}
         if reading.faces:
@@ -99,7 +99,7 @@ class Pipeline:
         return Look(mood, reading.faces, seconds)
 
     def rehearse(self) -> None:
-        """Run both models on an empty picture, to see that they can; raises like `look`."""
+        """Run both models on an empty picture, to check that they work; raises like `look`."""
         empty: npt.NDArray[np.uint8] = np.zeros((128, 128, 3), np.uint8)
         self._detector.finder.find(empty)
         _check(self._detector.classify_cropped(empty).scores)

@@ -1,4 +1,4 @@
-"""How long a camera that fails is put up with. Pure: no clock, no camera."""
+"""How long a failing camera is tolerated. Pure: no clock, no camera."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import CameraSettings
 
 _MOST_DAMAGED = 100
-"""Damaged pictures of a recording in a row."""
+"""Damaged pictures in a row after which a recording is reopened."""
 
 _LONGEST = 10
-"""The pause between reopenings doubles up to this many times the first one."""
+"""The pause between reopenings doubles until it is this many times the first one."""
 
 STEADY = 10.0
-"""Seconds for which frames must come before a failure counts as the first one again."""
+"""Seconds for which frames must come before a failure counts as a first one again."""
 
 
 class Recovery:
-    """Counts what went wrong since the last good frame, and since frames came for a while.
+    """Counts failures since the last good frame, and since frames last came steadily.
 
     Args:
-        settings: How much of it is too much.
+        settings: How many of them are too many.
 
     """
 
@@ -33,12 +33,12 @@ class Recovery:
         self.failures = 0
         """Openings in a row that failed or gave no frame."""
         self.relapses = 0
-        """Openings in a row that failed or gave frames for less than `STEADY` seconds only."""
+        """Openings in a row that failed or gave frames for less than `STEADY` seconds."""
         self._well_since: float | None = None
 
     @property
     def hopeless(self) -> bool:
-        """Whether as many reopenings failed as may: the first opening is not one of them."""
+        """Whether the limit of failed reopenings is reached; the first opening does not count."""
         return self.failures > self.reopens
 
     @property
@@ -48,7 +48,7 @@ class Recovery:
         return self._settings.reopen_pause * min(1 << doublings, _LONGEST)
 
     def frame_came(self, now: float) -> None:
-        """Take a good frame at that time, seconds: all is well again, if it lasts."""
+        """Record a good frame at time `now`, seconds: all is well again, if it lasts."""
         self._misses = self.failures = 0
         if self._well_since is None:
             self._well_since = now
@@ -56,11 +56,11 @@ class Recovery:
             self.relapses = 0
 
     def frame_missed(self, *, damaged: bool = False) -> bool:
-        """Take a read without a good frame; tell whether the camera must be opened again.
+        """Record a read without a good frame; return whether the camera must be reopened.
 
         Args:
-            damaged: It is a picture of a recording, which would begin again when opened again: more
-                of these are put up with.
+            damaged: It gave a damaged picture of a recording, which would start over if reopened:
+                more of these are tolerated.
 
         """
         self._misses += 1
@@ -70,7 +70,7 @@ class Recovery:
         return True
 
     def opening_failed(self) -> None:
-        """Take a camera that cannot be opened, or gives nothing after it was."""
+        """Record that the camera cannot be opened, or gives nothing once it is open."""
         self._misses = 0
         self.failures += 1
         self.relapses += 1
@@ -78,7 +78,7 @@ class Recovery:
 
 
 class Pacer:
-    """Picks frames of a camera that gives more than are looked at.
+    """Picks frames from a camera that gives more than are looked at.
 
     Args:
         fps: Frames to look at per second.
@@ -90,10 +90,10 @@ class Pacer:
         self._due: float | None = None
 
     def wants(self, time: float) -> bool:
-        """Tell whether the frame of that time (seconds) is due.
+        """Return whether the frame taken at `time` (seconds) is due.
 
-        A frame a quarter of the period early is, so that a camera of just the wanted rate whose
-        frames come a little unevenly loses none.
+        A frame may be a quarter of the period early, so that a camera that runs at just the wanted
+        rate, if a little unevenly, loses none.
         """
         due = time if self._due is None else self._due
         if time < due - self._period / 4:

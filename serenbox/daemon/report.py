@@ -1,4 +1,4 @@
-"""What the service says of itself: statistics, and one line for systemd."""
+"""What the service says about itself: statistics, and one line for systemd."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def make_stats(
 
     Args:
         device: The name of the box.
-        announcer: What is told.
-        capture: The camera.
-        stats: The frames.
+        announcer: Knows the state of the box and the health of its outputs.
+        capture: Knows the camera.
+        stats: Statistics of the frames.
         started: When the service started, on the clock of `now`.
         now: Seconds on a clock that never jumps.
         wall: Seconds since 1970.
@@ -54,7 +54,7 @@ def make_stats(
 
 
 def status_line(announcer: Announcer, capture: Capture) -> str:
-    """Return what the service does, for `systemctl status`."""
+    """Return what the service is doing, for `systemctl status`."""
     if announcer.state == "paused":
         return "Paused, the camera is closed"
     if announcer.state == "no_camera":

@@ -23,12 +23,12 @@ class RunningOutputs:
 
     Args:
         settings: The whole configuration.
-        command: See `serenbox.outputs.select.make_outputs`, as of the next two.
+        command: See `serenbox.outputs.select.make_outputs`, also for the next two.
         history: The database of the history.
         tap: Where frames branch off for the live preview.
 
     Raises:
-        SettingsError: The outputs cannot be what the settings say.
+        SettingsError: The outputs cannot be made as the settings say.
 
     """
 
@@ -39,7 +39,7 @@ class RunningOutputs:
         self._history = history
         self._tap = tap
         self.all = self._make(settings)
-        """In the order in which they are told."""
+        """In the order in which they get messages."""
 
     def start(self) -> None:
         """Start them all."""
@@ -47,10 +47,10 @@ class RunningOutputs:
             output.start()
 
     def prepare(self, old: Settings, new: Settings) -> list[Output]:
-        """Return the outputs of new settings, for `exchange`; those that need not change stay.
+        """Return the outputs for new settings, for `exchange`; those that need not change stay.
 
         Raises:
-            SettingsError: They cannot be what the settings say; those that run go on.
+            SettingsError: They cannot be made as the settings say; the running ones go on.
 
         """
         if told_alike(old, new):
@@ -58,11 +58,11 @@ class RunningOutputs:
         return self._make(new, unchanged_outputs(self.all, old, new))
 
     def exchange(self, outputs: list[Output], timeout: float) -> None:
-        """Close those that are none any more, and start the new ones.
+        """Close the outputs that are no longer wanted, and start the new ones.
 
         Args:
             outputs: What `prepare` returned.
-            timeout: Seconds that each gets to say goodbye.
+            timeout: Seconds that each one gets to close.
 
         """
         before, self.all = self.all, outputs
@@ -76,15 +76,15 @@ class RunningOutputs:
                 output.start()
 
     def close(self, timeout: float) -> None:
-        """Close them all; each gets `timeout` seconds to say goodbye."""
+        """Close them all; each gets `timeout` seconds for that."""
         _close(self.all, timeout)
 
     def delete_history(self) -> dict[str, Any]:
-        """Have the history removed.
+        """Start deleting the history.
 
         Returns:
-            `file`, the database, or None where no history is kept; and what its output will show
-            as `deletions` when it is done.
+            `file`, the database, or None if no history is kept; and `deletions`, what the health
+            of the history's output will show under that name once it is deleted.
 
         """
         for output in self.all:

@@ -1,4 +1,4 @@
-"""The service: takes frames, tells moods, obeys signals and commands, until it is ended."""
+"""The service: takes frames, announces moods, obeys signals and commands, until it is ended."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.service")
 
 _CLOSING = 3.0
-"""Seconds that an output gets to say goodbye, and the capture thread beyond its timeout."""
+"""Seconds that an output gets to close, and the capture thread on top of its timeout."""
 
 _SILENCE = 10.0
-"""Seconds without a frame, beyond what the camera may miss, after which something hangs."""
+"""Seconds without a frame, beyond what the camera may miss, after which something must hang."""
 
 _NEVER = float("inf")
 
 
 class Service:
-    """Everything together. Runs in the main thread.
+    """Ties everything together. Runs in the main thread.
 
     Args:
-        settings: What to begin with.
+        settings: The settings to start with.
         load: Reads the settings again, for SIGHUP; raises SettingsError.
         paths: Where the control socket and the state are.
         waker: What the main thread sleeps on.
-        signals: The signals that come.
-        adopted: Called with settings that were read again and are right.
-        seconds: How long to run; None for as long as nobody ends it.
+        signals: The signals that have come.
+        adopted: Called with reloaded settings once they are in use.
+        seconds: How long to run; None to run until ended.
 
     Raises:
-        SettingsError: The outputs cannot be what the settings say.
+        SettingsError: The outputs cannot be made as the settings say.
 
     """
 
@@ -91,19 +91,19 @@ class Service:
         self._capture = Capture(settings.camera, open_camera, waker.wake, paused=self._paused)
         self._selector = selectors.DefaultSelector()
         self._control = ControlServer(paths.socket, self._selector, self._answer)
-        self._observer: Observer  # made when everything else has begun
+        self._observer: Observer  # created once everything else has started
         self._ready = False
         self._over = False
         self._stats_at = self._started + settings.service.stats_interval
         self._sign_at = self._started if self._notifier.watchdog_interval else _NEVER
         self.hangs = False
-        """Whether a thread could not be ended, so that the process must be."""
+        """Whether the capture thread could not be ended, so that the whole process must be."""
 
     def command(self, name: str) -> None:
-        """Obey `pause`, `resume`, `report` or `stats` soon; from any thread, and returns at once.
+        """Ask for `pause`, `resume`, `report` or `stats`, from any thread; returns at once.
 
-        `report` gives the web page new statistics, which it wants sooner than the others.
-        `stats` gives them to every output.
+        `report` sends new statistics to the web page, which wants them sooner than the other
+        outputs; `stats` sends them to every output.
         """
         if name == "report":
             self._report_wanted = True
@@ -119,7 +119,7 @@ class Service:
         Raises:
             ServiceError: The camera was given up, or the models fail on every frame.
             ModelError: The models cannot be loaded.
-            RuntimeUnavailableError: There is nothing to run them with.
+            RuntimeUnavailableError: The runtime is not installed or cannot run here.
 
         """
         try:
@@ -134,9 +134,9 @@ class Service:
             self._close()
 
     def _start(self) -> None:
-        """Begin everything; what takes long in threads of their own comes first."""
+        """Start everything; slow parts that run in their own threads come first."""
         self._capture.start()
-        # Before anybody connects: what a broker keeps of another time must not pass for now.
+        # Before any output connects: what a broker retained earlier must not pass for current.
         self._announcer.repeat()
         self._outputs.start()
         if self._paused:
@@ -146,7 +146,7 @@ class Service:
         self._notifier.status("Loading the models")
         self._observer = _make_observer(self._settings, self._announcer, self._tap)
         self._control.open()
-        # What is there by now stays: it need not be looked through again and again.
+        # What exists by now stays: the garbage collector need not scan it again and again.
         gc.freeze()
         gc.enable()
         self._waker.wake()  # much may have happened meanwhile
@@ -171,9 +171,9 @@ class Service:
             self._announcer.tell(self._report(), to="web")
 
     def _set_paused(self, *, paused: bool) -> bool:
-        """Close the camera or open it; tell whether that outlasts a restart."""
+        """Close or open the camera; return whether that will survive a restart."""
         if paused == self._paused:
-            return self._flag.write(paused=paused)  # it may not have been possible before
+            return self._flag.write(paused=paused)  # it may have failed before
         self._paused = paused
         if paused:
             _log.info("paused: the camera is being closed")
@@ -185,7 +185,7 @@ class Service:
         return self._flag.write(paused=paused)
 
     def _follow_camera(self) -> None:
-        """Take the newest frame, and notice what else the camera does."""
+        """Take the newest frame, and react to the camera's state."""
         captured, state = self._capture.take()
         if captured is not None and self._observer.take(captured):
             self._become_ready()
@@ -205,12 +205,12 @@ class Service:
 
     @property
     def _stale_at(self) -> float:
-        """When a camera is too long in opening for the mood before it to hold, seconds."""
+        """When the mood expires because the camera is still opening; infinity if it is not."""
         opening = self._capture.state is CameraState.OPENING and self._announcer.state == "sensing"
         return self._observer.last_frame + self._settings.camera.timeout if opening else _NEVER
 
     def _be_blind(self, *, lost: bool) -> None:
-        """Tell that nothing is seen, and be ready all the same."""
+        """Announce that nothing is seen, and become ready all the same."""
         if lost:
             self._announcer.became("no_camera", self._capture.problem)
         else:
@@ -222,8 +222,8 @@ class Service:
     def _become_ready(self) -> None:
         """Tell systemd, once, that the models work.
 
-        That is when a frame went through them. Without a camera or paused it is when an empty
-        picture did: else systemd would kill a box that waits for its camera.
+        A frame that went through them shows that. Without a camera or while paused, an empty
+        picture serves instead: otherwise systemd would kill a box that waits for its camera.
         """
         if not self._ready:
             self._ready = True
@@ -244,7 +244,7 @@ class Service:
                 self._notifier.alive()
 
     def _alive(self, now: float) -> bool:
-        """Tell whether frames come, or it is known why not. The loop lives: it asks."""
+        """Return whether frames come, or it is known why not. The loop is alive, since it asks."""
         if not self._capture.alive():
             return False
         camera = self._settings.camera
@@ -271,7 +271,7 @@ class Service:
         """Answer a request over the control socket."""
         if request in {"pause", "resume"}:
             remembered = self._set_paused(paused=request == "pause")
-            # What was true a moment ago may not be any more.
+            # The announced state lags behind: the camera may not be closed yet.
             waiting = request == "pause" and self._capture.state is not CameraState.PAUSED
             return {
                 "state": "pausing" if waiting else self._announcer.state,
@@ -289,7 +289,7 @@ class Service:
         return {"error": f"the service knows no '{request}': it may be of another version"}
 
     def _reload(self) -> None:
-        """Read the configuration and the models again; keep the old ones if the new are bad."""
+        """Reload the configuration and the models; keep the old ones if the new ones are bad."""
         if self._ready:
             self._notifier.reloading()
         old = self._settings
@@ -298,7 +298,7 @@ class Service:
             pipeline = _load_pipeline(new)
             pipeline.rehearse()
             outputs = self._outputs.prepare(old, new)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one works
+        except Exception as error:  # noqa: BLE001 - whatever is wrong, the old one works
             reason = str(error) if isinstance(error, SerenBoxError) else repr(error)
             _log.error("the old configuration stays, for the new one is bad: %s", reason)
             _log.debug("what was wrong with it", exc_info=error)
@@ -322,10 +322,10 @@ class Service:
     def _change_camera(self, settings: CameraSettings) -> None:
         self._capture.renew(settings)
         if self._announcer.state == "no_camera":
-            self._announcer.became("no_camera")  # nothing is known of this one yet
+            self._announcer.became("no_camera")  # nothing is known about this one yet
 
     def _close(self) -> None:
-        """End everything, the slowest first, each within its time."""
+        """Stop everything, the slowest first, each within its time."""
         self._notifier.stopping()
         self._capture.stop()
         self._control.close()
@@ -348,7 +348,7 @@ def _make_observer(settings: Settings, announcer: Announcer, tap: Tap) -> Observ
 
 
 def _load_pipeline(settings: Settings) -> Pipeline:
-    # Imported here: meanwhile the camera is being opened, and the broker called.
+    # Imported late: meanwhile the camera is opening, and the broker is being connected to.
     from serenbox.daemon.pipeline import Pipeline
 
     return Pipeline(settings)

@@ -15,13 +15,13 @@ _log = logging.getLogger("serenbox.state")
 
 
 class PausedFlag:
-    """An empty file that is there while the service is paused.
+    """An empty file that exists while the service is paused.
 
-    A box that was paused stays so after a restart: whoever closed its eye wants it closed. Where
-    the file cannot be written, the service goes on, and tells so.
+    A paused box stays paused after a restart: whoever closed its eye wants it closed. If the file
+    cannot be written, the service goes on and says so.
 
     Args:
-        path: The file; its folder is made when it is first needed.
+        path: The file; its folder is created when first needed.
 
     """
 
@@ -29,10 +29,10 @@ class PausedFlag:
         self._path = path
         self._told: bool | None = None
         self.problem: str | None = None
-        """Why it is not remembered, a sentence; None where it is."""
+        """One sentence on why the state is not remembered; None if it is."""
 
     def read(self) -> bool:
-        """Tell whether the service was paused; where nobody knows, it was."""
+        """Return whether the service was paused; True if that cannot be read."""
         try:
             self._path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -46,7 +46,7 @@ class PausedFlag:
         return True
 
     def write(self, *, paused: bool) -> bool:
-        """Remember it, also through a loss of power; tell whether that worked."""
+        """Remember the state, even through a loss of power; return whether that worked."""
         try:
             self._write(paused=paused)
         except OSError as error:

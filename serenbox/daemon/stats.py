@@ -1,4 +1,4 @@
-"""How fast frames go through, over a limited time. Pure: no clock."""
+"""How fast frames are handled, over a limited time. Pure: no clock."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _SAMPLES = 512
-"""Frames of which the latencies are kept."""
+"""Number of frames whose latencies are kept."""
 
 _MOMENTS = 4096
-"""Frames of which the time is kept, to count them per second."""
+"""Number of frames whose times are kept, to count frames per second."""
 
 _OF_LATE = 10.0
 """Seconds over which frames per second are counted."""
@@ -21,7 +21,7 @@ PERCENTILES = (50, 95, 99)
 
 
 class FrameStats:
-    """Counts frames and remembers the latest latencies; its memory is limited."""
+    """Counts frames and keeps the latest latencies, in limited memory."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -30,11 +30,11 @@ class FrameStats:
         self._moments: deque[float] = deque(maxlen=_MOMENTS)
 
     def add(self, now: float, seconds: Mapping[str, float]) -> None:
-        """Take one frame.
+        """Record one frame.
 
         Args:
             now: Seconds on a clock that never goes back.
-            seconds: How long each stage took, by name; a stage left out was not gone through.
+            seconds: How long each stage took, by name, without the stages that did not run.
 
         """
         self.frames += 1
@@ -43,7 +43,7 @@ class FrameStats:
             self._latencies.setdefault(stage, deque(maxlen=_SAMPLES)).append(latency)
 
     def fps(self, now: float) -> float:
-        """Return frames per second over the last ten seconds, or of slower ones the last two."""
+        """Return frames per second over the last ten seconds; if slow, over the last two frames."""
         moments = self._moments
         recent = [moment for moment in moments if moment > now - _OF_LATE]
         if len(recent) < 2 <= len(moments) and now - moments[-1] < 3 * (moments[-1] - moments[-2]):
@@ -65,9 +65,9 @@ class FrameStats:
 
 
 def percentiles(values: Iterable[float]) -> dict[int, float]:
-    """Return the 50th, 95th and 99th percentile, by nearest rank; of no values, nothing."""
+    """Return the 50th, 95th and 99th percentile, by nearest rank; empty without values."""
     ordered = sorted(values)
     if not ordered:
         return {}
-    # Nearest rank: the smallest value that at least so many percent do not exceed.
+    # Nearest rank: the smallest value that at least `rank` percent do not exceed.
     return {rank: ordered[-(-rank * len(ordered) // 100) - 1] for rank in PERCENTILES}
