@@ -1,4 +1,4 @@
 """Where frames come from: one interface over every kind of camera.
 
-`open_camera` in `select` opens what the settings name; `listing` tells which cameras there are.
+`open_camera` in `select` opens what the settings name; `listing` finds the cameras there are.
 """

@@ -1,4 +1,4 @@
-"""What every source of frames offers."""
+"""The interface of every source of frames, and what all of them share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from serenbox.pixels import Pixels
 
 _PATIENCE = 5.0  # seconds that closing waits for a read to end
-_OLDEST = 10.0  # seconds; a picture said to be older was stamped by another clock
+_OLDEST = 10.0  # seconds; a picture with an older stamp was stamped by another clock
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # whether pictures are equal has no single answer
@@ -31,29 +31,29 @@ class Frame:
 
 
 class Camera(Protocol):
-    """A source of frames that is open. Used from one thread, but `close` may come from another."""
+    """An open source of frames. Use it from one thread; `close` may be called from another."""
 
     @property
     def name(self) -> str:
-        """What a person would call it, such as `USB camera /dev/video0`."""
+        """Its human-readable name, such as `USB camera /dev/video0`."""
 
     @property
     def live(self) -> bool:
         """Whether frames come by themselves.
 
-        False for a recording that plays as fast as possible: of it, none may be skipped for lack
-        of time.
+        False for a recording that plays as fast as possible: none of its frames may be skipped for
+        lack of time.
         """
 
     def read(self, timeout: float) -> Frame | None:
-        """Return the next frame, or None at the end of a recording that is not to be repeated.
+        """Return the next frame, or None at the end of a recording that does not loop.
 
         Args:
-            timeout: Seconds to wait for it at most.
+            timeout: Maximum seconds to wait for it.
 
         Raises:
-            CameraTimeoutError: None came in time.
-            CameraError: The camera has gone or what it gives is no picture.
+            CameraTimeoutError: No frame came in time.
+            CameraError: The camera is gone, or what it gives is not a picture.
 
         """
 
@@ -62,13 +62,13 @@ class Camera(Protocol):
 
 
 class CameraBase(ABC):
-    """What all cameras have in common, so that each of them says only where pictures come from.
+    """What all cameras share, so that each subclass only says where pictures come from.
 
-    Whatever a device hands over is checked and turned upright here, frames are in the order of
-    their times, and nothing is released while it is being read.
+    Here every picture is checked and turned upright, the times of frames are kept in order, and
+    nothing is released while it is being read.
 
     Args:
-        name: What a person would call it.
+        name: Its human-readable name.
         live: Whether frames come by themselves.
         rotate: Degrees to turn pictures clockwise: 0, 90, 180 or 270.
 
@@ -85,7 +85,7 @@ class CameraBase(ABC):
 
     @property
     def name(self) -> str:
-        """What a person would call it."""
+        """Its human-readable name."""
         return self._name
 
     @property
@@ -109,9 +109,9 @@ class CameraBase(ABC):
         return Frame(upright, self._latest)
 
     def close(self) -> None:
-        """Release the camera, as soon as a read that is under way ends; further calls do nothing.
+        """Release the camera once any read in progress ends; further calls do nothing.
 
-        Waits for that, but for no driver that hangs: then whoever reads releases the camera.
+        Waits for that read, but not for a driver that hangs: then the reader releases the camera.
         """
         self._closing.set()
         if self._reading.acquire(timeout=_PATIENCE):
@@ -132,22 +132,22 @@ class CameraBase(ABC):
 
     @abstractmethod
     def _take(self, timeout: float) -> tuple[object, float] | None:
-        """Return what the device gives next and its time; raises and returns like `read`."""
+        """Return what the device gives next and its time; None at the end, errors as in `read`."""
 
     @abstractmethod
     def _release(self) -> None:
-        """Give the device back; called once."""
+        """Release the device; called once."""
 
 
 def checked(image: object, name: str) -> Pixels:
-    """Return the picture if it is one.
+    """Return the image if it is a picture.
 
     Args:
         image: What a device gave.
-        name: What messages call the device.
+        name: The device's name in messages.
 
     Raises:
-        CameraError: It is no array (height, width, 3) of uint8, or an empty one.
+        CameraError: It is not an array (height, width, 3) of uint8, or is empty.
 
     """
     if not isinstance(image, np.ndarray):
@@ -179,7 +179,7 @@ def turned(image: Pixels, degrees: int) -> Pixels:
 
 
 def time_taken(stamp: float, now: float) -> float:
-    """Return a device's own time of a picture where it can be true, else `now`.
+    """Return a device's own time of a picture if it can be true, else `now`.
 
     Drivers stamp pictures on the clock of `time.monotonic`, but some leave 0 or use another clock.
 

@@ -21,21 +21,21 @@ _FASTEST = 240.0  # frames per second; files that say more do not know their rat
 
 
 class Film(Protocol):
-    """Pictures one after another."""
+    """A sequence of pictures."""
 
     name: str
     fps: float
     pictures: float
-    """How many there are to be; 0 where nobody knows."""
+    """How many there should be; 0 if unknown."""
 
     def advance(self) -> bool:
-        """Go on to the next picture, the first one at the beginning; False at the end."""
+        """Go on to the next picture, at the beginning to the first; return False at the end."""
 
     def image(self) -> object:
-        """Return the picture that it is at."""
+        """Return the current picture."""
 
     def position(self) -> float | None:
-        """Return its time in the film, seconds; None where pictures are 1 / fps apart."""
+        """Return its time in the film, seconds; None if pictures are 1 / fps apart."""
 
     def rewind(self) -> None:
         """Go back to the beginning."""
@@ -68,7 +68,7 @@ class VideoFile:
 
     Args:
         path: The file.
-        fps: Frames per second where the file does not know.
+        fps: Frames per second if the file does not know.
 
     Raises:
         CameraError: It is no video that OpenCV can read.
@@ -91,7 +91,7 @@ class VideoFile:
         return self._capture.grab()
 
     def position(self) -> float | None:
-        """Return the time of the picture that it is at, seconds after that of the first one."""
+        """Return the time of the current picture, seconds after that of the first one."""
         import cv2
 
         said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -102,11 +102,11 @@ class VideoFile:
         return max(0.0, said - self._first)
 
     def image(self) -> object:
-        """Return the picture that it is at, or None if it is damaged."""
+        """Return the current picture, or None if it is damaged."""
         return self._capture.retrieve()[1]
 
     def rewind(self) -> None:
-        """Go back to the beginning; opened anew, for not every format can be sought in."""
+        """Go back to the beginning, by reopening the file: not every format is seekable."""
         self._capture.release()
         self._capture = self._open()
 
@@ -117,10 +117,10 @@ class VideoFile:
     def _open(self) -> cv2.VideoCapture:
         import cv2
 
-        # An absolute path, so that FFmpeg takes no name for a protocol.
+        # An absolute path, so that FFmpeg mistakes no name for a protocol.
         path = str(self._path.absolute())
         capture = open_capture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        if capture is None and not os.access(path, os.R_OK):  # OpenCV does not tell why
+        if capture is None and not os.access(path, os.R_OK):  # OpenCV does not say why
             raise CameraError(
                 f"{self._path}: it cannot be read ({os.strerror(errno.EACCES)}): check its "
                 "permissions"
@@ -134,7 +134,7 @@ class VideoFile:
 
 
 class PictureFolder:
-    """The pictures right in a folder, each shown for 1 / fps seconds.
+    """The pictures directly in a folder, each shown for 1 / fps seconds.
 
     Args:
         path: The folder.
@@ -166,7 +166,7 @@ class PictureFolder:
         return self._next <= len(self._paths)
 
     def image(self) -> object:
-        """Read the picture that it is at.
+        """Read the current picture.
 
         Raises:
             DamagedPictureError: It is damaged.
@@ -180,7 +180,7 @@ class PictureFolder:
             raise DamagedPictureError(str(error)) from error
 
     def position(self) -> None:
-        """Return nothing: each picture is shown for as long as the others."""
+        """Return None: all pictures are shown equally long."""
 
     def rewind(self) -> None:
         """Go back to the beginning."""
@@ -195,6 +195,6 @@ def _is_picture(path: Path) -> bool:
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Return what to sort by so that numbers in names count as numbers: 2.png before 10.png."""
+    """Return a sort key in which numbers in names count as numbers: 2.png before 10.png."""
     parts = re.split(r"([0-9]+)", name.casefold())
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)

@@ -1,4 +1,4 @@
-"""Which cameras there are, found without opening any."""
+"""Finds the cameras there are, without opening any."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class CameraInfo:
     source: str
     """What to write as `camera.source`, such as `pi:0` or `/dev/video0`."""
     name: str
-    """The model, as the camera says."""
+    """The model, as the camera reports it."""
 
 
 def pi_cameras() -> list[CameraInfo]:
-    """Return the cameras that libcamera knows, without the USB cameras among them.
+    """Return the cameras that libcamera knows, except USB cameras.
 
     Raises:
         CameraError: picamera2 is not installed, or does not work.
@@ -40,7 +40,7 @@ def pi_cameras() -> list[CameraInfo]:
         cameras = import_picamera2().Picamera2.global_camera_info()
     except CameraError:
         raise
-    except Exception as error:  # libcamera's can be of any kind
+    except Exception as error:  # libcamera raises errors of any kind
         raise CameraError(
             f"libcamera cannot list its cameras ({error}): check that this user is in the groups "
             "video and render, and that no other program has the camera"
@@ -53,9 +53,9 @@ def pi_cameras() -> list[CameraInfo]:
 
 
 def usb_cameras(sysfs: Path = _SYSFS) -> list[CameraInfo]:
-    """Return the first node of every USB camera, and virtual cameras such as v4l2loopback's.
+    """Return the first node of every USB camera, and of virtual ones such as v4l2loopback's.
 
-    A Pi has a dozen more nodes, of its codecs and of the raw sensor; none of them gives pictures
+    A Pi has a dozen more nodes, for its codecs and for the raw sensor; none of them gives pictures
     that can be used as they are.
 
     Args:
@@ -75,10 +75,10 @@ def import_picamera2() -> ModuleType:
     """Import picamera2, which is large and comes from the system's packages.
 
     Raises:
-        CameraError: It is not there, or does not fit what else is installed.
+        CameraError: It is not installed, or is incompatible with what else is.
 
     """
-    # What fails is told in SerenBox's words; the variable is read at the import.
+    # SerenBox reports failures in its own words; the variable is read at the import.
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:FATAL")
     logging.getLogger("picamera2").setLevel(logging.CRITICAL)
     try:

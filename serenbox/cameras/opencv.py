@@ -1,4 +1,4 @@
-"""OpenCV's captures, opened in one place: quiet, and with time limits of our own."""
+"""Opens OpenCV's captures in one place: quiet, and with our own time limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def open_capture(
     target: str, backend: int, options: Sequence[int] = (), *, wait: float = 10.0
 ) -> cv2.VideoCapture | None:
-    """Open a capture; None where OpenCV cannot.
+    """Open a capture; return None if OpenCV cannot.
 
     Args:
         target: A file, a device node or an address.
@@ -23,9 +23,9 @@ def open_capture(
         wait: Seconds that a device may take for a frame.
 
     """
-    # OpenCV and FFmpeg would write their own lines to standard error for what is told in ours.
+    # OpenCV and FFmpeg would write to standard error what SerenBox reports in its own words.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    # Read when OpenCV first waits for a V4L2 device, whole seconds; it has no property for that.
+    # In whole seconds, read when OpenCV first waits for a V4L2 device; no property sets it.
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(max(1, round(wait))))
     import cv2
 

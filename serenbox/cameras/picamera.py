@@ -31,28 +31,28 @@ _PLANAR = {
     "NV12": "COLOR_YUV2BGR_NV12",
     "NV21": "COLOR_YUV2BGR_NV21",
 }
-"""OpenCV's names for what turns each into BGR: itself it is imported late."""
+"""OpenCV's names for the conversions to BGR; only names, since OpenCV is imported late."""
 
 
 class Request(Protocol):
-    """What is used of picamera2's `CompletedRequest`: a picture in the camera's own memory."""
+    """The part used of picamera2's `CompletedRequest`: a picture in the camera's own memory."""
 
     def get_metadata(self) -> dict[str, Any]:
-        """Return what the camera says about it."""
+        """Return what the camera reports about it."""
 
     def release(self) -> None:
         """Give the memory back to the camera."""
 
 
 class Job(Protocol):
-    """What is used of picamera2's `Job`."""
+    """The part used of picamera2's `Job`."""
 
     def get_result(self, timeout: float) -> Request:
-        """Wait for it; TimeoutError or CancelledError if it does not come."""
+        """Wait for it; raise TimeoutError or CancelledError if it does not come."""
 
 
 class Device(Protocol):
-    """What is used of `Picamera2`."""
+    """The part used of `Picamera2`."""
 
     sensor_resolution: tuple[int, int]
     camera_controls: Mapping[str, Any]
@@ -64,7 +64,7 @@ class Device(Protocol):
         """Ask for a picture."""
 
     def cancel_all_and_flush(self) -> None:
-        """Forget whatever was asked for."""
+        """Cancel all requests."""
 
     def close(self) -> None:
         """Stop and release the camera."""
@@ -73,7 +73,7 @@ class Device(Protocol):
 if TYPE_CHECKING:
 
     class Mapped(Protocol):
-        """What is used of a `MappedArray`."""
+        """The part used of a `MappedArray`."""
 
         array: Pixels
 
@@ -85,10 +85,10 @@ def open_pi(number: int, settings: CameraSettings) -> PiCamera:
 
     Args:
         number: Which of those connected, from 0.
-        settings: `width`, `height`, `fps` and `rotate` are heeded.
+        settings: `width`, `height`, `fps` and `rotate` are used.
 
     Raises:
-        CameraError: picamera2 is not installed, the camera is missing or taken, or it cannot do
+        CameraError: picamera2 is not installed, the camera is missing or in use, or it cannot do
             what is asked.
 
     """
@@ -107,9 +107,9 @@ def open_pi(number: int, settings: CameraSettings) -> PiCamera:
         device.configure(_configuration(device, settings))
         device.start()
         stream = device.camera_configuration()["main"]
-    except Exception as error:  # picamera2 raises whatever libcamera makes of it
+    except Exception as error:  # picamera2 passes on whatever libcamera raises
         if device is not None:
-            with contextlib.suppress(Exception):  # what went wrong before is what matters
+            with contextlib.suppress(Exception):  # the first error is the one that matters
                 device.close()
         raise CameraError(
             f"{title} does not start ({error.__cause__ or error}): stop other programs that use "
@@ -122,9 +122,9 @@ class PiCamera(CameraBase):
     """A started camera.
 
     Args:
-        name: What a person would call it.
+        name: Its human-readable name.
         device: The `Picamera2`; closed with the camera.
-        stream: What it really gives: `format`, `size` and `stride` of its configuration.
+        stream: What it really delivers: `format`, `size` and `stride` of its configuration.
         mapped: picamera2's `MappedArray`.
         rotate: Degrees to turn pictures clockwise.
 
@@ -145,7 +145,7 @@ class PiCamera(CameraBase):
             return self._capture(timeout)
         except CameraError:
             raise
-        except Exception as error:  # picamera2 raises whatever libcamera makes of it
+        except Exception as error:  # picamera2 passes on whatever libcamera raises
             raise CameraError(
                 f"{self._name}: it failed ({error}): check the ribbon cable"
             ) from error
@@ -166,10 +166,10 @@ class PiCamera(CameraBase):
         try:
             return job.get_result(timeout=timeout)
         except TimeoutError:
-            # Or it would take one of the few buffers later, and nobody would give that back.
+            # Otherwise it would take one of the few buffers later, and nobody would release it.
             self._device.cancel_all_and_flush()
         try:
-            return job.get_result(timeout=timeout)  # it was done at the last moment
+            return job.get_result(timeout=timeout)  # it may have finished at the last moment
         except (CancelledError, TimeoutError):
             raise CameraTimeoutError(
                 f"{self._name}: no picture came within {timeout:g} s: "
@@ -180,24 +180,24 @@ class PiCamera(CameraBase):
         with contextlib.suppress(Exception):  # a camera that has died cannot be closed properly
             self._device.close()
         del self._device
-        gc.collect()  # it holds itself in cycles, and with it the camera's scarce memory
+        gc.collect()  # reference cycles keep it alive, and with it the camera's scarce memory
 
 
 def to_bgr(buffer: Pixels, pixel_format: str, size: tuple[int, int], stride: int) -> Pixels:
-    """Turn a buffer of libcamera into a picture of its own.
+    """Convert a libcamera buffer into a picture with its own memory.
 
     Args:
-        buffer: Its bytes in order, uint8; more than are needed do no harm.
+        buffer: Its bytes in order, uint8; bytes beyond those needed are ignored.
         pixel_format: RGB888, BGR888, XRGB8888, XBGR8888, YUV420, YVU420, NV12 or NV21, as libcamera
             means them. YUV is BT.601 in video range, as libcamera makes it for small videos.
         size: Width and height, pixels; even for YUV.
-        stride: Bytes from one row to the next, of the first plane; rows may be padded.
+        stride: Bytes from one row of the first plane to the next; rows may be padded.
 
     Returns:
         (height, width, 3) BGR.
 
     Raises:
-        CameraError: The format is another one, or the buffer is too small.
+        CameraError: The format is none of these, or the buffer is too small.
 
     """
     width, height = size
@@ -221,7 +221,7 @@ def to_bgr(buffer: Pixels, pixel_format: str, size: tuple[int, int], stride: int
         return np.array(blue_first, order="C")
     import cv2
 
-    # The padding is converted, too, and then cut off: the planes of colour are padded likewise.
+    # The padding is converted, too, and then cut off: the chroma planes are padded likewise.
     picture = cv2.cvtColor(plane, getattr(cv2, _PLANAR[pixel_format]))
     return np.ascontiguousarray(picture[:, :width], np.uint8)
 
@@ -232,12 +232,12 @@ def _configuration(device: Device, settings: CameraSettings) -> dict[str, Any]:
     wide, high = device.sensor_resolution
     return device.create_video_configuration(
         main={"size": (settings.width // 2 * 2, settings.height // 2 * 2), "format": "RGB888"},
-        # Without a wish libcamera takes the sensor's mode nearest in size, and the small ones see
-        # only the middle of the scene; half the resolution is the whole scene, binned.
+        # By default libcamera takes the sensor mode nearest in size, and the small modes see only
+        # the middle of the scene; half the resolution is the whole scene, binned.
         raw={"size": (wide // 4 * 2, high // 4 * 2)},
         buffer_count=_BUFFERS,
         controls={name: limits[name] for name in limits if name in device.camera_controls},
         display=None,
         encode=None,
-        queue=False,  # pictures of now, none kept from before
+        queue=False,  # current pictures, none kept from before
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import CameraSettings
 
 _ENOUGH = 0.9
-"""The part of its length that a whole film has at least: some formats only guess it."""
+"""The part of its stated length that a whole film has at least: some formats only guess that."""
 
 
 def open_recording(path: Path, settings: CameraSettings) -> Recording:
@@ -45,14 +45,14 @@ def open_recording(path: Path, settings: CameraSettings) -> Recording:
 class Recording(CameraBase):
     """A camera that plays a film.
 
-    In real time, frame n is due n / fps seconds after the first was read; frames that come too late
-    are skipped. As fast as possible, every frame comes, at its time in the film, which need not be
-    n / fps: telephones record as many frames as the light allows. Both go on counting when the film
-    begins again. A film slower than the reader's patience shows a picture again.
+    In real time, frame n is due n / fps seconds after the first was read; late frames are skipped.
+    As fast as possible, every frame comes, with its time in the film, which need not be n / fps:
+    phones record as many frames as the light allows. Both go on counting when the film starts over.
+    If the next frame is due only after the timeout of a read, that read repeats the last picture.
 
     Args:
         film: What to play; closed with the recording.
-        settings: `loop`, `real_time` and `rotate` are heeded.
+        settings: `loop`, `real_time` and `rotate` are used.
 
     """
 
@@ -61,16 +61,16 @@ class Recording(CameraBase):
         self._film = film
         self._loop = settings.loop
         self._count = 0  # frames passed
-        self._time = 0.0  # of the last one, where the film is not played in real time
-        self._began = 0.0  # the time of the film's beginning, this time round
-        self._reached = 0.0  # how far into the film the last one was
+        self._time = 0.0  # of the last frame, if the film is not played in real time
+        self._began = 0.0  # the time at which the film started, in this round of the loop
+        self._reached = 0.0  # how far into the film the last frame was
         self._start: float | None = None  # when frame 0 was due
         self._shown: object = None
         self._whole = True
 
     @property
     def step(self) -> float:
-        """How long a picture is shown, seconds; of a film of changing rate, mostly."""
+        """How long a picture is shown, seconds; if the film's rate varies, its typical value."""
         return 1 / self._film.fps
 
     def _take(self, timeout: float) -> tuple[object, float] | None:
@@ -88,7 +88,7 @@ class Recording(CameraBase):
         return self._shown
 
     def _wait_until_due(self, timeout: float) -> bool:
-        """Wait for the next frame's time; False if it does not come, and a frame was shown."""
+        """Wait until the next frame is due; return False if it is not in time (never the first)."""
         now = time.monotonic()
         if self._start is None:
             self._start = now
@@ -101,7 +101,7 @@ class Recording(CameraBase):
         return True
 
     def _catch_up(self, deadline: float) -> None:
-        """Skip frames whose successors are due; a machine too slow for that plays more slowly."""
+        """Skip frames whose successors are due; if even that is too slow, play more slowly."""
         while self._late() >= 1 and time.monotonic() < deadline:
             if not self._advance():
                 return
@@ -127,7 +127,7 @@ class Recording(CameraBase):
         return more
 
     def _note_time(self) -> None:
-        """Take note of the time of the picture that the film is at: always after the last one."""
+        """Note the time of the film's current picture: always after that of the last one."""
         self._count += 1
         position = self._film.position()
         if position is None:

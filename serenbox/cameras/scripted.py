@@ -1,7 +1,7 @@
 """A camera that follows a script, so that tests can make it fail in every way that real ones do.
 
-The script is JSON: `{"fps": 10, "loop": false, "steps": […]}`, where `fps` is that of the settings
-unless given, and a step is one of these:
+The script is JSON: `{"fps": 10, "loop": false, "steps": […]}`, where `fps` defaults to that of the
+settings, and each step is one of these:
 
     {"frames": "face.png", "count": 50}     show a picture, found beside the script, 50 times
     {"black": 10}                           10 black frames
@@ -11,8 +11,7 @@ unless given, and a step is one of these:
     {"open_error": "not there", "count": 2} the camera dies, and 2 attempts to open it fail
     {"end": true}                           the recording ends here
 
-A camera that is opened again goes on in the script where it was: the position lasts as long as the
-process.
+A reopened camera goes on in the script where it was: the position lasts as long as the process.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from serenbox.pixels import Pixels
     from serenbox.settings.schema import CameraSettings
 
-# What each step must hold, and what it may hold besides.
+# What each step must hold, and what else it may hold.
 _STEPS: dict[str, tuple[type | tuple[type, ...], frozenset[str]]] = {
     "frames": (str, frozenset({"count"})),
     "black": (int, frozenset()),
@@ -53,7 +52,7 @@ _GARBAGE: tuple[object, ...] = (
 
 @dataclass(slots=True)
 class _Position:
-    """How far a script is."""
+    """How far a script has run."""
 
     step: int = 0
     done: int = 0  # times that the step was done
@@ -65,15 +64,15 @@ _positions: dict[Path, _Position] = {}
 
 
 def open_scripted(script: Path, settings: CameraSettings) -> ScriptedCamera:
-    """Open a scripted camera where its script is at.
+    """Open a scripted camera at the current position of its script.
 
     Args:
         script: The JSON file.
         settings: As for a recording: `loop`, `real_time` and `fps`, `width` and `height` (of black
-            frames) and `rotate` are heeded.
+            frames) and `rotate` are used.
 
     Raises:
-        CameraError: The script says so, or it cannot be read or holds something unknown.
+        CameraError: The script says so, cannot be read, or holds something unknown.
 
     """
     path = script.absolute()
@@ -84,13 +83,13 @@ def open_scripted(script: Path, settings: CameraSettings) -> ScriptedCamera:
 
 
 class ScriptedCamera(CameraBase):
-    """The camera of one opening.
+    """A scripted camera, from one opening to its closing.
 
     Args:
         script: The file, absolute.
-        steps: What it says, checked.
+        steps: Its steps, checked.
         fps: Frames per second.
-        loop: Begin again at the end.
+        loop: Start over at the end.
         settings: Those of the camera.
 
     """
@@ -116,7 +115,7 @@ class ScriptedCamera(CameraBase):
         self._death = ""
 
     def check_opening(self) -> None:
-        """Raise CameraError if the script is where the camera cannot be opened."""
+        """Raise CameraError if the script is at a step where the camera cannot be opened."""
         step = self._step()
         if step and "open_error" in step:
             self._count(step.get("count", 1))

@@ -21,14 +21,14 @@ _FIRST_PICTURE = 5.0  # seconds; a camera that `auto` tries may take that long t
 def open_camera(settings: CameraSettings) -> Camera:
     """Open the camera that the settings name; the caller closes it.
 
-    `auto` takes the first Raspberry Pi camera that gives a picture, else the first such USB camera.
+    `auto` takes Raspberry Pi camera 0 if it gives a picture, else the first USB camera that does.
     `scripted:FILE.json` is a fake for tests; see `serenbox.cameras.scripted`.
 
     Args:
         settings: `source` names it.
 
     Raises:
-        CameraError: It is missing, taken, or gives no pictures; or no source is called so.
+        CameraError: It is missing, in use, or gives no pictures; or no source has that name.
 
     """
     source = settings.source
@@ -57,7 +57,7 @@ def open_camera(settings: CameraSettings) -> Camera:
 
 
 def _holds_pictures(path: Path) -> bool:
-    """Tell whether what is in `/dev` is no device: `/dev/shm` holds files in memory."""
+    """Return whether a path in `/dev` is not a device: `/dev/shm` holds files in memory."""
     return path.is_file() or path.is_dir()
 
 
@@ -108,7 +108,7 @@ def _first_that_works(settings: CameraSettings) -> Camera:
 
 
 def _first(openers: list[Callable[[], Camera]]) -> Camera:
-    """Return the first camera that opens; CameraError with all the reasons if none does."""
+    """Return the first camera that opens; raise CameraError with all reasons if none does."""
     reasons = []
     for opener in openers:
         try:

@@ -22,12 +22,13 @@ def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
     """Connect to a network camera.
 
     Args:
-        address: Such as `http://camera.local:8080/video`. No message and no name repeats more of it
-            than the host: some cameras take the login in the path.
-        settings: `timeout` limits the connecting, and after that every wait for the network.
+        address: Such as `http://camera.local:8080/video`. Messages and names repeat no more of it
+            than scheme, host and port: some cameras take the login in the path.
+        settings: `timeout` limits every wait for the network, and connecting, which gets at least
+            5 seconds; `rotate` is used, too.
 
     Raises:
-        CameraError: The address is wrong, nobody answers, or what answers is no video.
+        CameraError: The address is wrong, nobody answers, or the answer is not a video.
 
     """
     shown = site(address)
@@ -40,7 +41,7 @@ def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
 
     limit = round(settings.timeout * 1000)
     options = (
-        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, max(limit, 5000)),  # connecting takes several questions
+        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, max(limit, 5000)),  # connecting takes several round trips
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit),
         *(cv2.CAP_PROP_N_THREADS, 1),
     )
@@ -57,13 +58,13 @@ def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
 class StreamCamera(CameraBase):
     """An open stream.
 
-    A thread of its own reads it, for OpenCV waits as long as it likes and what is not read at once
-    piles up on the way; only the newest picture is kept. It ends, at the latest after the time
-    limit that the stream was opened with, when the camera is closed.
+    It is read in its own thread, because OpenCV blocks and pictures that are not read at once pile
+    up on the way; only the newest one is kept. Once the camera is closed, the thread ends within
+    the time limit that the stream was opened with.
 
     Args:
-        name: What a person would call it.
-        capture: Open, with a limit to its waiting; released with the camera.
+        name: Its human-readable name.
+        capture: Open, with a limit on its waiting; released with the camera.
         limit: That limit, seconds.
         rotate: Degrees to turn pictures clockwise.
 

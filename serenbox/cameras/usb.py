@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import CameraSettings
 
 SLOWEST = 5.0
-"""Frames per second below which no camera is asked to go: exposures would smear, reads time out."""
+"""No camera is asked for fewer frames per second: exposures would smear, and reads time out."""
 
 _VIDEO4LINUX = 81
-"""The major number of its devices (Linux's `admin-guide/devices.txt`)."""
+"""The major number of Video4Linux devices (Linux's `admin-guide/devices.txt`)."""
 
 
 class Capture(Protocol):
-    """What is used of `cv2.VideoCapture`."""
+    """The part used of `cv2.VideoCapture`."""
 
     def read(self) -> tuple[bool, object]:
         """Return whether a picture came, and the picture."""
@@ -41,17 +41,17 @@ class Capture(Protocol):
 
 
 def open_usb(device: Path, settings: CameraSettings) -> UsbCamera:
-    """Open a camera and wait for its first picture, `timeout` and a second at most.
+    """Open a camera and wait for its first picture, at most `timeout` plus a second.
 
     It is asked for MJPEG, which fits through USB 2 at any rate, for the size and rate in the
     settings, and to keep no more than one picture; cameras do what comes nearest.
 
     Args:
         device: Its node, such as `/dev/video0`.
-        settings: `width`, `height`, `fps`, `timeout` and `rotate` are heeded.
+        settings: `width`, `height`, `fps`, `timeout` and `rotate` are used.
 
     Raises:
-        CameraError: It is missing, may not be opened, is taken, or gives no picture.
+        CameraError: It is missing, may not be opened, is in use, or gives no picture.
 
     """
     _check_node(device)
@@ -62,7 +62,7 @@ def open_usb(device: Path, settings: CameraSettings) -> UsbCamera:
         raise CameraError(_unusable(device))
     _adjust(capture, settings)
     descriptor = _descriptor(device)
-    # Only with the first read the camera starts, or the kernel says that somebody else has it.
+    # Only the first read starts the camera, or makes the kernel say that it is in use.
     if descriptor is None or not capture.read()[0]:
         capture.release()
         raise CameraError(_unusable(device))
@@ -70,12 +70,12 @@ def open_usb(device: Path, settings: CameraSettings) -> UsbCamera:
 
 
 class UsbCamera(CameraBase):
-    """A camera that has begun to give pictures.
+    """A camera that has started to give pictures.
 
     Args:
-        name: What a person would call it.
+        name: Its human-readable name.
         capture: Open and running; released with the camera.
-        descriptor: The file descriptor under which the capture has the device.
+        descriptor: The file descriptor under which the capture has the device open.
         rotate: Degrees to turn pictures clockwise.
 
     """
@@ -83,7 +83,7 @@ class UsbCamera(CameraBase):
     def __init__(self, name: str, capture: Capture, descriptor: int, rotate: int) -> None:
         super().__init__(name, rotate=rotate)
         self._capture = capture
-        # OpenCV waits whole seconds for a frame, the same for every camera; this waits as asked.
+        # OpenCV waits whole seconds for a frame, as many for every camera; this waits as asked.
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
@@ -168,7 +168,7 @@ def _unusable(device: Path) -> str:
 
 
 def _descriptor(device: Path) -> int | None:
-    """Find under which descriptor OpenCV, which does not tell, has the device open."""
+    """Find the descriptor under which OpenCV, which does not reveal it, has the device open."""
     target = os.path.realpath(device)
     for link in Path("/proc/self/fd").iterdir():
         if os.path.realpath(link) == target:
