@@ -1,4 +1,4 @@
-"""Whether a scene without faces is worth a look: cheap, so that an idle box idles."""
+"""Whether a scene without faces is worth a look: cheap, so that an idle box stays idle."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import SensingSettings
 
 _TINY = (32, 24)
-"""Width and height of the picture that is compared: averages so many pixels that a camera's noise
-is gone, and a person who comes in still changes many of its own."""
+"""Width and height of the pictures compared: each pixel averages enough to remove camera noise, and
+a person who comes in still changes many of them."""
 
 
 class MotionGate:
-    """Lets frames pass while somebody is there, when something moves, and now and then anyhow.
+    """Lets frames pass while somebody is there, when something moves, and now and then anyway.
 
     A frame is compared with the last one that passed, so slow changes add up. Use it from one
     thread at a time.
@@ -30,10 +30,10 @@ class MotionGate:
         self._passed = 0.0
 
     def wants(self, frame: Frame, *, somebody: bool) -> bool:
-        """Tell whether to look for faces in a frame.
+        """Return whether to look for faces in a frame.
 
         Args:
-            frame: Passes where its picture has another size than the last one that passed.
+            frame: The frame; passes if its size differs from that of the last one that passed.
             somebody: Whether somebody is there, as far as is known: then every frame passes.
 
         """

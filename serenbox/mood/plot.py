@@ -1,4 +1,4 @@
-"""The picture of a timeline: smoothed scores as lines, moods as a coloured band below them."""
+"""Draws a timeline: smoothed scores as lines, moods as a coloured band below them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from serenbox.mood.timeline import Span
 
 _GREYS = {"neutral": "#808080", UNCERTAIN: "#c8c8c8", NO_FACE: "#f4f4f4"}
-"""What has no colour, dark enough for lines on white."""
+"""Moods without a colour; the grey of `neutral` is dark enough for a line on white."""
 
 
 def draw_timeline(
     title: str, times: Sequence[float], scores: Sequence[Sequence[float]], spans: Sequence[Span]
 ) -> bytes:
-    """Draw a timeline; gives a PNG file.
+    """Draw a timeline and return it as a PNG file.
 
     Args:
         title: Written above it.
@@ -53,7 +53,7 @@ def as_png(figure: Figure) -> bytes:
 
 
 def mood_color(mood: str) -> str:
-    """Return the colour of a mood as matplotlib writes it; but for greys as in annotated photos."""
+    """Return the colour of a mood for matplotlib: as in annotated photos, except for the greys."""
     if mood in _GREYS:
         return _GREYS[mood]
     blue, green, red = COLORS[mood]

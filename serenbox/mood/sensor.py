@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 class Sensor:
     """Reads the faces of one frame after another. Use it from one thread at a time.
 
-    A known face costs one look of the face finder around its last place. The whole picture is
-    searched for others when there is no known face, every `search_interval` seconds, and when one
-    has got out of sight: until it is found again, or `memory` or one such interval is over.
+    A known face costs one run of the face finder around its last place. The whole picture is
+    searched for others when there is no known face, every `search_interval` seconds, and when a
+    face is lost: until it is found again, or `memory` or `search_interval` seconds have passed.
 
     Args:
         detector: Its face finder and its classifier are used.
-        settings: How to look.
-        mood: Who makes the mood: `primary_lead`, and `no_face_after`, for who is gone for so long
-            must not keep another from it.
+        settings: How to look for faces.
+        mood: Which face makes the mood: `primary_lead`, and `no_face_after`, because a face that
+            has been gone for that long must not keep another from making it.
 
     """
 
@@ -49,9 +49,9 @@ class Sensor:
         self._known: list[FaceLocation] = []
         self._searched = 0.0
         self.find_seconds = 0.0
-        """How long the last reading looked for faces."""
+        """How long the last reading took to find the faces."""
         self.classify_seconds = 0.0
-        """How long the last reading took to read them all."""
+        """How long the last reading took to classify them all."""
 
     def replace_detector(self, detector: EmotionDetector) -> None:
         """Read the same faces with another detector from now on."""
@@ -93,7 +93,7 @@ class Sensor:
 
 
 def _distinct(locations: Iterable[FaceLocation]) -> list[FaceLocation]:
-    """Return each face once, where two followed ones have become one."""
+    """Return each face once, even if two followed ones have become one."""
     kept: dict[Quad, FaceLocation] = {}
     for location in locations:
         place = corners(location.box)

@@ -1,4 +1,4 @@
-"""Which of a diffuser's two oils is on, from the moods over time. Pure: time comes in."""
+"""Which of a diffuser's two oils is on, from the moods over time. Pure: no clock."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class SlotRule:
-    """Follows the mood slowly enough for a thing that is heard and smelt.
+    """Follows the mood, slowly enough for a device that people hear and smell.
 
-    Each mood wishes for `A`, `B` or `off`, or to `keep` what is. A wish is granted when moods have
-    had it without a break for `dwell` seconds, or `off_after` for `off`, and the oil that is on has
-    been so for `minimum_on` seconds. Off because of `paused` is granted at once: somebody asked for
-    it. It begins with `off`.
+    Each mood wishes for `A`, `B` or `off`, or to `keep` the slot as it is. A wish is granted when
+    moods have had it without a break for `dwell` seconds, or `off_after` for `off`, and the oil
+    that is on has been on for `minimum_on` seconds. `off` because of `paused` is granted at once:
+    somebody asked for it. The slot starts as `off`.
 
     Args:
         settings: What each mood wishes for, and the times.
@@ -33,7 +33,7 @@ class SlotRule:
 
     @property
     def due(self) -> float:
-        """When the slot changes if the mood stays as it is, seconds; infinity where it does not."""
+        """When the slot changes if the mood stays as it is, seconds; infinity if it does not."""
         if self._wish == self.slot:
             return math.inf
         if self._at_once:
@@ -46,9 +46,9 @@ class SlotRule:
         """Return what is on.
 
         Args:
-            time: Seconds on a clock that never jumps, never less than before. To be called with
-                every change of mood, and at `due`; between the two nothing changes.
-            mood: What it is from now on: a label out of `serenbox.outputs.messages.MOOD_LABELS`.
+            time: Seconds on a clock that never jumps, never less than before. Call this at every
+                change of mood, and at `due`; nothing changes in between.
+            mood: The mood from now on, one of `serenbox.outputs.messages.MOOD_LABELS`.
 
         """
         asked = cast("Wish", getattr(self._settings, mood))
@@ -58,5 +58,5 @@ class SlotRule:
             self._wish, self._wished, self._at_once = wish, time, at_once
         if self.due <= time:
             self.slot = self._wish
-            self._changed = time  # not `due`: nobody heard of it before
+            self._changed = time  # not `due`: nobody was told before now
         return self.slot

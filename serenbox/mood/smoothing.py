@@ -1,7 +1,7 @@
 """From single readings to a mood that neither flickers nor lags. Pure: time comes with the frames.
 
 Scores are averaged as logarithms (a weighted geometric mean): independent looks at one face are
-evidence that multiplies, so the emotion that fits all of them wins over the one that is loudest in
+evidence that multiplies, so an emotion that fits all of them beats one that scores highest in only
 some. `python -m tests.benchmarks.flicker` measures what the settings do.
 """
 
@@ -20,22 +20,26 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import MoodSettings
 
 _EARLY = 1e-6
-"""Seconds: frames come at sums of floats, and 0.1 + 0.2 must not miss 0.3."""
+"""Tolerance, seconds: the times of frames are sums of floats, and 0.1 + 0.2 must not miss 0.3."""
 
 _NOTHING = dict.fromkeys(EMOTIONS, 0.0)
 
 
 class MoodFilter:
-    """Makes a mood of the primary face's readings.
+    """Turns the readings of the primary face into a mood.
 
-    The first reading decides at once. Later, an emotion replaces the mood when its smoothed score
-    reaches its threshold and leads the mood's by `margin`, for `dwell` seconds; `uncertain` when no
-    score has reached its threshold for `uncertain_after` seconds (`dwell` for somebody who has just
-    come), or when others than the mood have led by turns for both times together, none of them for
-    long enough; `no_face` after `no_face_after` seconds without a face. Frames that miss the face
-    for less than that say nothing: they are left out of `dwell` and `uncertain_after`. No mood is
-    replaced before it is `minimum` seconds old. When another face becomes the primary one, the
-    average begins again, and so does every wait.
+    The first reading decides at once. Later, the mood is replaced by
+
+    - an emotion, when its smoothed score reaches its threshold and leads the mood's by `margin`,
+      for `dwell` seconds;
+    - `uncertain`, when neither the highest score nor the mood's reaches its threshold, for
+      `uncertain_after` seconds (`dwell` for somebody who has just come), or when other candidates
+      have taken turns for both times together, none of them for long enough;
+    - `no_face`, after `no_face_after` seconds without a face.
+
+    Frames that miss the face for less than that say nothing: they do not count towards `dwell` and
+    `uncertain_after`. No mood is replaced before it is `minimum` seconds old. When another face
+    becomes the primary one, the average and every wait start over.
 
     Args:
         settings: The constants.
@@ -48,19 +52,19 @@ class MoodFilter:
         self._thresholds = dict(thresholds)
         self._average = ScoreAverage(settings.smoothing, settings.floor)
         self._face: int | None = None
-        self._seen = -math.inf  # any face
+        self._seen = -math.inf  # when any face was last seen
         self._mood: Mood | None = None
         self._wish: str | None = None
-        # When the wish began, and the first of wishes that took turns: moved on by frames that
-        # missed the face.
+        # When the wish began, and when the first of the wishes that take turns did; frames that
+        # miss the face move both forward.
         self._wished = self._doubted = 0.0
         self._time = 0.0
 
     @property
     def somebody(self) -> bool:
-        """Whether somebody is there, as far as is known: missed frames alone do not make them gone.
+        """Whether somebody is there, as far as is known: a few missed frames do not mean gone.
 
-        True for who has just come and has no mood yet, too.
+        Also true for somebody who has just come and has no mood yet.
         """
         has_mood = self._mood is not None and self._mood.label != NO_FACE
         return has_mood or self._time - self._seen <= self._settings.no_face_after
@@ -119,18 +123,18 @@ class MoodFilter:
         return mood if mood.label == NO_FACE else _mood(mood.label, scores, mood.since)
 
     def _successor(self, current: str, time: float) -> str | None:
-        """Return what the mood becomes as soon as it is old enough; None where it is to stay."""
+        """Return what replaces the mood as soon as it is old enough; None if it is to stay."""
         if self._wish is None:
             return None
         if time - self._wished >= self._patience(current, self._wish) - _EARLY:
-            self._doubted = time  # something is clear
+            self._doubted = time  # the doubt is over
             return self._wish
         patience = self._settings.dwell + self._settings.uncertain_after
         doubtful = current != UNCERTAIN and time - self._doubted >= patience - _EARLY
         return UNCERTAIN if doubtful else None
 
     def _best(self, current: str, scores: dict[str, float]) -> str:
-        """Return what the mood should be, were it not for patience."""
+        """Return what the mood would be without any waiting."""
         leader = max(scores, key=scores.__getitem__)
         if scores[leader] >= self._thresholds[leader]:
             lead = scores[leader] - scores.get(current, 0.0)
@@ -139,7 +143,7 @@ class MoodFilter:
         return current if sure else UNCERTAIN
 
     def _patience(self, current: str, wish: str) -> float:
-        """Return for how many seconds a wish must last."""
+        """Return how many seconds a wish must last."""
         waits = wish == UNCERTAIN and current != NO_FACE
         return self._settings.uncertain_after if waits else self._settings.dwell
 
@@ -151,8 +155,8 @@ class ScoreAverage:
     """Averages the logarithms of scores over time: exponentially, with a time constant.
 
     Args:
-        smoothing: The time constant, seconds; 0 takes the newest scores alone.
-        floor: Lower scores count as this one; above 0.
+        smoothing: The time constant, seconds; 0 uses the newest scores alone.
+        floor: Scores below it count as this value; above 0.
 
     """
 
@@ -167,12 +171,12 @@ class ScoreAverage:
         self._logs = []
 
     def update(self, time: float, scores: Mapping[str, float]) -> dict[str, float]:
-        """Take in the scores of one moment and return the average's, which sum to 1.
+        """Add the scores of one moment and return the averaged scores, which sum to 1.
 
         Args:
-            time: Seconds, not before the last one. The scores count as what was to be seen since
+            time: Seconds, not before that of the last call. The scores stand for all the time since
                 then, so the average does not depend on the frame rate.
-            scores: Of each of `EMOTIONS`, 0 to 1.
+            scores: The score of each of `EMOTIONS`, 0 to 1.
 
         """
         logs = [math.log(max(scores[label], self._floor)) for label in EMOTIONS]
@@ -186,7 +190,7 @@ class ScoreAverage:
         return {label: power / total for label, power in zip(EMOTIONS, powers, strict=True)}
 
     def _part(self, time: float) -> float:
-        """Return how much the newest scores count, 0 to 1."""
+        """Return the weight of the newest scores, 0 to 1."""
         if not self._logs or not self._smoothing:
             return 1.0
         return -math.expm1((self._time - time) / self._smoothing)

@@ -1,4 +1,4 @@
-"""From the moods of a recording's frames to a timeline: what lasted from when to when. Pure."""
+"""From the moods of a recording's frames to a timeline: when each mood began and ended. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A mood from its beginning to the next one's; times in seconds of the recording."""
+    """A mood from its start to the start of the next; times in seconds of the recording."""
 
     start: float
     end: float
@@ -34,7 +34,7 @@ class Timeline:
     """Collects moods, one per frame.
 
     Args:
-        step: How long a frame lasts where there is no other to tell, seconds.
+        step: How long a frame lasts if it is the only one, seconds.
 
     """
 
@@ -76,7 +76,7 @@ class Timeline:
 
 
 def totals(spans: Sequence[Span]) -> dict[str, float]:
-    """Return the seconds of each mood that there was, in the order of `MOODS`."""
+    """Return the total seconds of each mood that occurred, in the order of `MOODS`."""
     present = {span.mood for span in spans}
     return {
         mood: sum(span.seconds for span in spans if span.mood == mood)

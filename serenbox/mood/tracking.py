@@ -1,4 +1,4 @@
-"""Which face is whose from frame to frame, and which one makes the mood. Pure."""
+"""Matches faces from frame to frame, and picks the one that makes the mood. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from serenbox.results import Box
 
 _REACH = 2.0
-"""Faces are compared as boxes so many times as large: between two frames a quick head moves by
-more than its own width."""
+"""Boxes of faces are enlarged this many times before they are compared: between two frames a quick
+head moves by more than its own width."""
 
 _SAME_PERSON = 0.2
-"""Intersection over union of those boxes from which two faces can be one person's: a face may have
-moved by its width and a third."""
+"""Two faces can be one person's if the enlarged boxes' intersection over union exceeds this: a face
+may move by its width and a third."""
 
 
 class Track(NamedTuple):
@@ -32,28 +32,28 @@ class Track(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """Whose face one of the boxes is."""
+    """Which tracked face a box belongs to."""
 
     place: int
-    """Of the box among those given."""
+    """The index of the box among those given."""
     id: int
     primary: bool
 
 
 class Tracker:
-    """Gives faces their numbers and keeps the primary one as long as that makes sense.
+    """Numbers faces and keeps the primary one as long as that makes sense.
 
     The primary face is the largest one. Another takes its place once it is `primary_lead` times
-    larger, or once the primary one has been lost for `primary_memory` seconds; until then there may
-    be frames that have faces and no primary one. A face that is in one frame and the next was not
-    lost, however long after one another these come.
+    as large, or once the primary one has been lost for `primary_memory` seconds; until then a frame
+    may have faces but no primary one. A face that is in two frames in a row was not lost, however
+    far apart in time they are.
 
     Args:
         max_faces: Faces to keep, at least 1.
         memory: Seconds for which a lost face keeps its number.
         primary_lead: At least 1.
-        primary_memory: Seconds for which a lost face stays the primary one; not longer than
-            `memory` in any case.
+        primary_memory: Seconds for which a lost face stays the primary one; `memory` if that is
+            less.
 
     """
 
@@ -75,7 +75,7 @@ class Tracker:
         self._last_id = 0
 
     def update(self, time: float, boxes: Sequence[Box]) -> list[Assignment]:
-        """Return whose faces these are, largest first, at most `max_faces`.
+        """Match the boxes to tracked faces; return at most `max_faces`, largest first.
 
         Args:
             time: Seconds on the frames' clock, not before that of the last call.
@@ -102,7 +102,7 @@ class Tracker:
         ]
 
     def misses(self, seconds: float) -> bool:
-        """Tell whether the last frame missed a face that was seen at most so long before."""
+        """Return whether the last frame missed a face seen at most `seconds` before."""
         return any(track.seen < self._time <= track.seen + seconds for track in self._tracks)
 
     def _largest(self, boxes: Sequence[Box], owners: Mapping[int, Track]) -> list[int]:
@@ -117,12 +117,12 @@ class Tracker:
         return [index for index in largest if index in heaviest]
 
     def _is_missed(self, track: Track) -> bool:
-        """Tell whether an unseen face is the primary one still."""
+        """Return whether an unseen face is still the primary one."""
         lost_for = self._time - track.seen
         return track.id == self._primary and lost_for <= min(self._memory, self._primary_memory)
 
     def _weight(self, track: Track) -> float:
-        """Return the area of a face as it counts among others: the primary one's counts more."""
+        """Return the area of a face, weighted so that the primary one's counts more."""
         return _area(track.box) * (self._lead if track.id == self._primary else 1)
 
     def _number(self, owner: Track | None) -> int:

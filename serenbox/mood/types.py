@@ -31,13 +31,13 @@ class Reading(NamedTuple):
     """What one frame shows."""
 
     time: float
-    """Seconds, the frame's."""
+    """The frame's time, seconds."""
     faces: tuple[TrackedFace, ...]
     """Largest first; at most one is the primary one."""
 
     @property
     def primary(self) -> TrackedFace | None:
-        """The face that makes the mood; None where there is no face."""
+        """The face that makes the mood; None if no face does."""
         return next((tracked for tracked in self.faces if tracked.primary), None)
 
 
@@ -53,4 +53,4 @@ class Mood(NamedTuple):
     """The smoothed probability of each emotion, in the order of `EMOTIONS`, summing to 1; all 0 for
     `no_face`."""
     since: float
-    """Seconds on the frames' clock when it began."""
+    """When it began, seconds on the frames' clock."""
