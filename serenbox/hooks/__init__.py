@@ -1,1 +1,1 @@
-"""Commands of the owner's that are run when something happens; see `docs/hooks.md`."""
+"""The owner's commands, run when something happens; see `docs/hooks.md`."""

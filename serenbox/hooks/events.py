@@ -1,4 +1,4 @@
-"""What happened, out of the messages that every output gets. Pure: no clock."""
+"""Finds what happened in the messages that every output gets. Pure: no clock."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _WITH_FACE = frozenset({*EMOTIONS, UNCERTAIN})
 """Moods of somebody who is in view."""
 
 CAMERA = "camera"
-"""`source` of an error of the camera; those of outputs have the name of the output."""
+"""`source` of a camera error; an output's errors have the output's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something that hooks may be run on."""
+    """Something that may trigger hooks."""
 
     event: HookEvent
     message: dict[str, Any]
-    """What a hook is told, ready for JSON; its `event` is the same."""
+    """What a hook is told, ready for JSON; has the same `event`."""
 
 
 class EventReader:
-    """Finds what happened; each trouble is news once, until it is over."""
+    """Finds what happened; reports each problem once, until it is over."""
 
     def __init__(self) -> None:
         self._troubled: set[str] = set()
 
     def read(self, kind: str, message: Mapping[str, Any]) -> list[Happening]:
-        """Return what a message tells, in the order in which hooks are to hear of it.
+        """Return what a message reports, in the order in which hooks should get it.
 
         Args:
             kind: `mood`, `event` or `stats`, as in `serenbox.outputs.base.Output`.
@@ -65,7 +65,7 @@ class EventReader:
 
 
 def camera_problem(message: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the camera, from a mood message; None where nothing is."""
+    """Return what is wrong with the camera, from a mood message; None if nothing is."""
     return message.get("problem") if message["state"] == "no_camera" else None
 
 

@@ -1,4 +1,4 @@
-"""One hook: what waits for it, its run, and what is said about it."""
+"""One hook: its waiting events, its run, and what is logged about it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.hooks")
 
 _REPEATED = 3600.0
-"""Seconds between two lines about the same kind of failure."""
+"""Minimum seconds between two log lines about the same kind of failure."""
 
 _START_ADVICE = {
     errno.ENOENT: "there is no such program, or none that its first line names",
@@ -33,9 +33,10 @@ _START_ADVICE = {
 
 
 class Hook:
-    """Runs a command, one at a time.
+    """Runs a command, one run at a time.
 
-    Of each event that comes meanwhile, the newest waits; of `error`, that of each source.
+    Of the events that come meanwhile, the newest of each kind waits; of `error`, that of each
+    source.
 
     Args:
         settings: When to run what.
@@ -47,7 +48,7 @@ class Hook:
         self._settings = settings
         self._clock = clock
         self.name = Path(settings.command[0]).name
-        """For the log."""
+        """Its name in the log."""
         self._waiting: dict[tuple[str, str | None], Mapping[str, Any]] = {}
         self._process: HookProcess | None = None
         self._stopping = False
@@ -56,9 +57,9 @@ class Hook:
         self.finished = 0
         """Runs that ended with exit code 0."""
         self.failed = 0
-        """Runs that did not, or could not begin."""
+        """Runs that did not, or could not start."""
         self.dropped = 0
-        """Events that gave way to newer ones of their kind."""
+        """Events that gave way to newer ones of their kind, or still waited at the end."""
         self.problem: str | None = None
         """What was wrong with the last run."""
 
@@ -68,15 +69,15 @@ class Hook:
         return self._process
 
     def offer(self, happening: Happening) -> None:
-        """Take an event, if it is one of those that the hook is for."""
+        """Queue an event, if it is one of those that the hook is for."""
         if happening.event in self._settings.events:
             kind = happening.event, happening.message.get("source")
-            # Taken out first, so that it stands behind what came before it.
+            # The older one is removed first, so that this one queues behind what came before it.
             self.dropped += self._waiting.pop(kind, None) is not None
             self._waiting[kind] = happening.message
 
     def turn(self) -> None:
-        """Go on as far as possible without waiting."""
+        """Go on as far as possible without blocking."""
         if self._process is not None and self._process.turn(self._clock()):
             self._lines.finish()
             if not self._stopping:
@@ -86,7 +87,7 @@ class Hook:
             self._begin(self._waiting.pop(next(iter(self._waiting))))
 
     def stop(self, grace: float) -> None:
-        """Begin nothing any more, and end what runs: by force after `grace` seconds."""
+        """Start no more runs, and end the current one: by force after `grace` seconds."""
         self._stopping = True
         self.dropped += len(self._waiting)
         self._waiting.clear()

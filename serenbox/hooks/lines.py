@@ -1,4 +1,4 @@
-"""What a hook prints, as lines of the log: only so many, and only so long."""
+"""Logs what a hook prints, limiting the number of lines and their length."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.hooks")
 
 LINES = 30
-"""Lines of one hook that are logged within `WINDOW`; the others are counted."""
+"""Maximum lines of one hook that are logged within `WINDOW`; the others are counted."""
 
 WINDOW = 60.0
 """Seconds."""
 
 LENGTH = 300
-"""Bytes of a line that are logged."""
+"""Maximum bytes of a line that are logged."""
 
 
 class LineLog:
-    """Logs what comes, line by line. What makes a line dangerous, the log itself escapes.
+    """Logs output line by line. The log itself escapes whatever makes a line dangerous.
 
     Args:
-        name: Of the hook.
+        name: The hook's name.
         clock: Seconds, never going backwards.
 
     """
@@ -55,7 +55,7 @@ class LineLog:
             self._left_out += chunk.count(b"\n", start)
 
     def finish(self) -> None:
-        """Log what came without an end, and how much was left out."""
+        """Log an unfinished last line, and how many lines were left out."""
         if self._line:
             self._end_line()
         if self._left_out and self._news.pass_on():
@@ -68,7 +68,7 @@ class LineLog:
             self._left_out = 0
 
     def _add(self, part: bytes) -> None:
-        room = LENGTH + 1 - len(self._line)  # one more tells that there was more
+        room = LENGTH + 1 - len(self._line)  # one more shows that the line was longer
         self._line += part[:room]
 
     def _end_line(self) -> None:

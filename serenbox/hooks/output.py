@@ -1,4 +1,4 @@
-"""The output that runs hooks: one thread for all of them, which waits for none."""
+"""The output that runs hooks: one thread for all of them, which blocks on none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.hooks")
 
 _GRACE_AT_CLOSE = 1.0
-"""Seconds between SIGTERM and SIGKILL where the service ends."""
+"""Seconds between SIGTERM and SIGKILL when the service ends."""
 
 
 class HookOutput:
@@ -45,31 +45,32 @@ class HookOutput:
         self._problem: str | None = None
 
     def start(self) -> None:
-        """Begin to run hooks."""
+        """Start running hooks."""
         self._mailbox.open()
         self._thread.start()
 
     def mood(self, message: Mapping[str, Any]) -> None:
-        """Look for a camera that has failed."""
+        """Check for a camera that has failed."""
         problem = camera_problem(message)
         if problem != self._camera_problem:
             self._camera_problem = problem
-            # Waits like an event: a camera that is there again must not take its place.
+            # Queued like an event: the next mood, with the camera back, must not replace it.
             self._mailbox.put("event", message)
 
     def event(self, message: Mapping[str, Any]) -> None:
-        """Run what is to be run on a change."""
+        """Run the hooks for a change."""
         self._mailbox.put("event", message)
 
     def stats(self, message: Mapping[str, Any]) -> None:
-        """Look for outputs that have failed."""
+        """Check for outputs that have failed."""
         self._mailbox.put("stats", message)
 
     def close(self, timeout: float) -> None:
-        """End what runs and begin nothing any more.
+        """End all runs and start no more.
 
         Args:
-            timeout: Seconds. Whoever has not ended in half of it is ended by force.
+            timeout: Seconds. Runs that have not ended after half of it, or after a second, are
+                ended by force.
 
         """
         self._mailbox.shut()
@@ -81,11 +82,11 @@ class HookOutput:
             self._waker.close()
 
     def health(self) -> dict[str, Any]:
-        """Return how the hooks are.
+        """Return the health of the hooks.
 
         `published` counts the runs that ended well, `failed` the others, `dropped` the events that
-        gave way to newer ones; `running` says how many run; `problem` is that of the first hook
-        whose last run failed.
+        no run will get, `running` the current runs; `problem` is that of the thread, or of the
+        first hook whose last run failed.
         """
         problems = (hook.problem for hook in self._hooks if hook.problem)
         return {
@@ -104,7 +105,7 @@ class HookOutput:
                 for hook in self._hooks:
                     hook.turn()
                 self._wait()
-        except Exception as error:  # noqa: BLE001 - the hooks end, and the box senses on
+        except Exception as error:  # noqa: BLE001 - the hooks end, but the box goes on sensing
             self._problem = (
                 f"hooks are not run any more (unexpected {type(error).__name__}: {error}): a "
                 "mistake in SerenBox, please report it; restart the service to have them back"

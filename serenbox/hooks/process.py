@@ -1,6 +1,7 @@
-"""One run of a hook: a group of processes with a pipe to it, a pipe from it, and a deadline.
+"""One run of a hook: a process group with a pipe to it, a pipe from it, and a deadline.
 
-Nothing here waits: whoever owns a run polls what `waits_for` names, until `due`, and calls `turn`.
+Nothing here blocks: the owner of a run polls what `waits_for` returns, until `due`, and calls
+`turn`.
 """
 
 from __future__ import annotations
@@ -21,29 +22,29 @@ GRACE = 2.0
 
 _CHUNK = 65536
 _BREATH = 0.05
-"""Seconds between two chunks of output: one that prints without end is held up by its full pipe,
-not we by reading it."""
+"""Seconds between two chunks of output: a process that prints without end then waits for its full
+pipe, and cannot keep the thread busy."""
 
 _LAST_WORDS = 16
-"""Chunks that are read when it is over: more than a pipe holds."""
+"""Maximum chunks read when the run is over: more than a pipe holds."""
 
 _NEVER = float("inf")
 
 _NICENESS = 10
 _OUT_OF_MEMORY_SCORE = 500
-"""Where memory runs out, Linux is to end the hook rather than the service (see proc(5))."""
+"""If memory runs out, Linux should kill the hook rather than the service (see proc(5))."""
 
 KEPT_VARIABLES = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"),
     *("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
 )
-"""What a hook gets of the service's environment: nothing that holds or points to a secret."""
+"""The service's environment variables that a hook gets: none that holds or points to a secret."""
 
 
 class HookProcess:
-    """A command that was started, with a session and so a process group of its own.
+    """A started command, in its own session and so its own process group.
 
-    It is over when its first process is; what that leaves behind in the group is ended then.
+    It is over when its first process ends; whatever that leaves behind in the group is then killed.
 
     Args:
         command: Program and arguments.
@@ -73,7 +74,7 @@ class HookProcess:
         self.timed_out = False
         """Whether it took too long."""
         self.returncode: int | None = None
-        """Its exit code once it is over, or a signal's number with a minus."""
+        """Its exit code once it is over, or the negated number of the signal that ended it."""
         self._signals = [signal.SIGTERM, signal.SIGKILL]
         self._process = subprocess.Popen(  # noqa: S603 - the owner's own command, without a shell
             command,
@@ -101,7 +102,7 @@ class HookProcess:
         return min(self._deadline, self._breathing)
 
     def waits_for(self) -> dict[int, int]:
-        """Return the descriptors to poll, with what for."""
+        """Return the descriptors to poll, each with its events."""
         wanted = {self._end: select.POLLIN}
         if not self._input.closed:
             wanted[self._input.fileno()] = select.POLLOUT
@@ -110,7 +111,7 @@ class HookProcess:
         return wanted
 
     def turn(self, now: float) -> bool:
-        """Do what can be done without waiting; tell whether it is over."""
+        """Do what can be done without blocking; return whether it is over."""
         self._write()
         if now >= self._breathing:
             self._breathing = _NEVER
@@ -125,7 +126,7 @@ class HookProcess:
         return False
 
     def stop(self, now: float, grace: float) -> None:
-        """Have it end: with SIGTERM now and with SIGKILL `grace` seconds later."""
+        """End it: with SIGTERM now and with SIGKILL `grace` seconds later."""
         if self._signals[0] is signal.SIGTERM:
             self._strike(now, grace)
         self._deadline = min(self._deadline, now + grace)
@@ -133,7 +134,7 @@ class HookProcess:
     def _strike(self, now: float, grace: float) -> None:
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, self._signals[0])
-            os.killpg(self._process.pid, signal.SIGCONT)  # one that is stopped would hear nothing
+            os.killpg(self._process.pid, signal.SIGCONT)  # a stopped process would not react
         self._signals = self._signals[1:] or self._signals
         self._deadline = now + grace
 
@@ -149,18 +150,18 @@ class HookProcess:
             self._input.close()
 
     def _read(self) -> bool:
-        """Read a chunk; tell whether there was one."""
+        """Read a chunk; return whether there was one."""
         if self._output.closed:
             return False
         chunk = self._output.read(_CHUNK)
         if chunk:
             self._printed(chunk)
-        elif chunk is not None:  # everybody has closed it
+        elif chunk is not None:  # all writers have closed it
             self._output.close()
         return bool(chunk)
 
     def _has_ended(self) -> bool:
-        # It is not reaped yet: until then nobody else can get its number, and so its group's.
+        # It is not reaped yet: until then no other process can get its ID, and so its group's.
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._process.pid, flags) is not None
 
@@ -185,7 +186,7 @@ class HookProcess:
         self._close()
 
     def _be_humble(self) -> None:
-        """Let the service go before it, where the system allows to say so."""
+        """Give the service precedence over the run, where the system allows it."""
         pid = self._process.pid
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
@@ -194,5 +195,5 @@ class HookProcess:
 
 
 def hook_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what a hook gets to know of the environment."""
+    """Return the part of the environment that a hook gets."""
     return {name: environment[name] for name in KEPT_VARIABLES if name in environment}
