@@ -1,4 +1,4 @@
-"""`python -m convert`: from a trained model to a device's file, or a look into such a file."""
+"""`python -m convert`: converts a trained model for the device, or inspects a converted file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(parsed)
         flush_output()
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader has gone
         abandon_output()
         return EXIT_CLOSED_PIPE
     except OutputError as error:

@@ -35,17 +35,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line.
 
     Raises:
-        SystemExit: It is wrong (code 2), or asks for help (code 0).
+        SystemExit: The command line is wrong (code 2), or asks for help (code 0).
 
     """
     return _parser().parse_args(_join_scale(arguments))
 
 
 def to_options(parsed: argparse.Namespace) -> Options:
-    """Return the settings of the conversion that a command line asks for.
+    """Turn a parsed command line into the options of a conversion.
 
     Raises:
-        InputError: Something it names cannot be used, or the data are missing.
+        InputError: A path that it names does not exist, or `--data` is missing.
 
     """
     if not parsed.model.is_file():
@@ -65,7 +65,7 @@ def to_options(parsed: argparse.Namespace) -> Options:
 
 
 def _join_scale(arguments: Sequence[str]) -> list[str]:
-    """Write `--scale -1..1` as one word: argparse takes the second for an option."""
+    """Join `--scale -1..1` into one word: argparse would read `-1..1` as an option."""
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] == "--scale":
@@ -193,7 +193,7 @@ def _add(
     metavar: str,
     text: str,
 ) -> None:
-    """Add an option whose default stands in `Options`."""
+    """Add an option whose default comes from `Options`."""
     default = _DEFAULTS[flag.removeprefix("--").replace("-", "_")]
     group.add_argument(
         flag, type=kind, default=default, metavar=metavar, help=f"{text} (default: %(default)s)"

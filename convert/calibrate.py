@@ -1,4 +1,4 @@
-"""Chooses the real faces that the converter watches to find the range of every activation."""
+"""Chooses the faces on which the converter calibrates the range of every activation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def calibration_faces(faces: Faces, label_set: LabelSet, count: int) -> NDArray[np.uint8]:
-    """Choose faces of the Training split, of every class as evenly as there are faces.
+    """Choose faces of the Training split, with the classes as balanced as the data allow.
 
     Args:
         faces: The whole data set.
-        label_set: Whose labels tell the class.
-        count: How many faces; all there are if there are fewer.
+        label_set: Whose labels give the class.
+        count: How many faces; all of them if there are fewer.
 
     Returns:
         (n, 48, 48) grey faces, the classes taking turns; the same for the same arguments.
@@ -45,7 +45,7 @@ def balanced(truth: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
     """
     order = np.random.default_rng(0).permutation(len(truth))
-    # The how manieth of its class each shuffled face is.
+    # The rank of each shuffled face within its class.
     turn = np.zeros(len(truth), np.int64)
     for label in np.unique(truth):
         mine = truth[order] == label
@@ -56,10 +56,10 @@ def balanced(truth: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def representative(
     model: FloatModel, faces: NDArray[np.uint8]
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """Yield each face as the converter wants it: one (1, size, size, channels) input.
+    """Yield each face as the converter expects it: one (1, size, size, channels) input.
 
-    The first one gets a black and a white pixel. They pin the range of the input to 0..255, so that
-    its quantised values are the raw pixels themselves.
+    The first face gets a black and a white pixel, which pin the range of the input to 0..255, so
+    that its quantised values are the raw pixels.
     """
     for number, face in enumerate(faces):
         pixels = model.inputs(face[np.newaxis]).astype(np.float32)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class ConversionError(Exception):
-    """The base of every error that the converter reports to a person, without a traceback."""
+    """Base class of the errors that are reported to the user without a traceback."""
 
     exit_code: ClassVar[int] = 2
 
@@ -16,6 +16,6 @@ class InputError(ConversionError, ValueError):
 
 
 class RefusedError(ConversionError):
-    """The conversion worked, but its result is not fit to be shipped."""
+    """The model cannot be converted, or the result is not fit to be shipped."""
 
     exit_code: ClassVar[int] = 1

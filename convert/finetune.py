@@ -1,4 +1,4 @@
-"""Teaches the int8 model to answer as the float model does."""
+"""Fine-tunes the int8 model to answer as the float model does."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _WARM_UP = 30
 """Steps until the learning rate is at its peak."""
 
 _PEAK_RATE = 1e-3
-"""Of Adam, relative to the largest weight of a channel; a cosine takes it to zero."""
+"""Learning rate of Adam, relative to the largest weight of a channel; a cosine takes it to zero."""
 
 _NOISE = 1.0
-"""Chance added to every activation, in steps of the quantisation to either side: weights that bear
-it also bear how differently the runtimes round."""
+"""Uniform noise added to every activation, up to this many quantisation steps to either side:
+weights that tolerate it also tolerate how differently the runtimes round."""
 
 _VARIED = Augmentation(
     rotation=15, scale=0.18, shift=0.08, brightness=30, blur=0.15, noise=0.2, mixup=0
 )
-"""How faces are varied: none is blended, and light changes less than in `fit`, so that the int8
-weights answer best where faces are clear (docs/experiments.md tells what more noise costs)."""
+"""How faces are augmented: without mixup, and with smaller changes of brightness than in `fit`, so
+that the int8 weights are best on clear faces (docs/experiments.md has the cost of more noise)."""
 
 _REPORT = 100
 """Steps between two lines of progress."""
@@ -48,15 +48,15 @@ def fine_tune(
     steps: int,
     say: Callable[[str], None],
 ) -> None:
-    """Train the weights so that int8 answers like the float model, whatever its labels.
+    """Train the weights so that int8 answers like the float model, whatever the labels say.
 
-    The loss is the Kullback-Leibler divergence of the two answers to the same varied faces
-    (distillation: Hinton et al. 2015, arXiv 1503.02531).
+    The loss is the Kullback-Leibler divergence between the answers of the two to the same augmented
+    faces (distillation: Hinton et al. 2015, arXiv 1503.02531).
 
     Args:
-        graph: Its weights are replaced in place; ranges stay.
+        graph: Its weights are replaced in place; its ranges stay.
         faces: (n, 48, 48) faces of the Training split.
-        to_input: Makes (b, size, size, channels) inputs of (b, size, size, 1) pixels, 0 to 255.
+        to_input: Turns (b, size, size, 1) pixels, 0 to 255, into (b, size, size, channels) inputs.
         steps: Batches of 64 faces.
         say: Called with a line of progress from time to time.
 
@@ -92,7 +92,7 @@ def fine_tune(
 
 
 def _batches(faces: NDArray[np.uint8], graph: Graph) -> Iterator[NDArray[np.float32]]:
-    """Yield batches of (64, size, size, 1) varied faces, without end."""
+    """Yield (64, size, size, 1) batches of augmented faces, endlessly."""
     size = graph.input_side
     unused = np.zeros((len(faces), 1), np.float32)
     for epoch in itertools.count():

@@ -1,4 +1,4 @@
-"""What a .tflite file is made of, read from the FlatBuffers data itself and from no runtime."""
+"""Reads the structure of a .tflite file from its FlatBuffers data, without a runtime."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ class Operator:
     """One kind of operation in a model."""
 
     name: str
-    """Its name in the schema, such as `CONV_2D`; `CUSTOM:` and its own name if it is not built in.
-    """
+    """Its name in the schema, such as `CONV_2D`; `CUSTOM:` and its own name if it is custom."""
     version: int
     count: int
     """How many times it occurs."""
@@ -33,16 +32,16 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An input, an output or a value in between."""
+    """An input, an output, a constant or an intermediate value."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
-    """Lower case name of the schema, such as `uint8` or `float32`."""
+    """Its name in the schema, in lower case, such as `uint8` or `float32`."""
     scale: tuple[float, ...]
-    """Value of one quantisation step: none if not quantised, several if one per channel."""
+    """Values of a quantisation step: empty if not quantised, several if one per channel."""
     zero_point: tuple[int, ...]
-    """The integer that stands for 0.0, as many as scales."""
+    """The integers that stand for 0.0, one per scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def read_structure(content: bytes) -> Structure:
     """Read the structure of a .tflite file.
 
     Raises:
-        ModelError: It is no .tflite file, or a damaged one.
+        ModelError: It is not a .tflite file, or it is damaged.
 
     """
     if content[4:8] != b"TFL3":

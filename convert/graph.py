@@ -1,8 +1,8 @@
 """A calibrated float .tflite that can be changed before it is quantised.
 
-TensorFlow's converter has folded batch normalization and fused activations in it; every activation
-carries the range that calibration saw. TensorFlow's own quantiser then takes weights, biases and
-ranges from here.
+TensorFlow's converter has already folded batch normalization and fused activations, and every
+activation carries the range seen in calibration. TensorFlow's own quantiser later takes weights,
+biases and ranges from here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Node:
     kind: str
     """Its name in the schema, such as `CONV_2D`."""
     inputs: tuple[int, ...]
-    """Numbers of its input tensors; -1 for one that is left out."""
+    """Numbers of its input tensors; -1 for one that is omitted."""
     output: int
     """Number of its (only) output tensor."""
     options: Any
@@ -53,7 +53,7 @@ class Graph:
         self._part_constants()
 
     def _part_constants(self) -> None:
-        """Give every operation constants of its own: the converter lets equal ones be shared."""
+        """Give every operation its own constants: the converter shares equal ones."""
         taken: set[int] = set()
         for operator in self._graph.operators:
             inputs = [int(number) for number in operator.inputs]
@@ -107,12 +107,12 @@ class Graph:
         ]
 
     def only_reads(self, node: Node, tensor: int) -> bool:
-        """Tell whether an operation takes a tensor first, and no other one takes it at all."""
+        """Return whether a tensor is the first input of an operation and is used nowhere else."""
         read = [number for each in self.nodes for number in each.inputs]
         return node.inputs[0] == tensor and [*read, self.output].count(tensor) == 1
 
     def is_constant(self, tensor: int) -> bool:
-        """Tell whether a tensor's values stand in the file."""
+        """Return whether a tensor's values are stored in the file."""
         data = self._model.buffers[self._graph.tensors[tensor].buffer].data
         return data is not None and len(data) > 0
 
@@ -131,9 +131,9 @@ class Graph:
         )
 
     def range(self, tensor: int) -> tuple[float, float]:
-        """Return the least and the largest value that an activation is quantised for.
+        """Return the lower and the upper end of the range that an activation is quantised for.
 
-        0 is always between them: it must have an integer of its own.
+        The range always includes 0, which needs an integer of its own.
         """
         seen = self._graph.tensors[tensor].quantization
         return min(float(seen.min[0]), 0.0), max(float(seen.max[0]), 0.0)
@@ -144,7 +144,7 @@ class Graph:
         seen.min, seen.max = np.array([low], np.float32), np.array([high], np.float32)
 
     def remove(self, position: int) -> None:
-        """Take an operation out; what read its output reads its first input."""
+        """Remove an operation; readers of its output then read its first input."""
         gone = self._graph.operators.pop(position)
         source, target = int(gone.inputs[0]), int(gone.outputs[0])
         for operator in self._graph.operators:
@@ -154,17 +154,19 @@ class Graph:
 
 
 def fold_scaling(graph: Graph) -> bool:
-    """Move the scaling of pixels, at the very beginning, into the first convolution.
+    """Fold the pixel scaling at the start of the graph into the first convolution.
 
-    Kept apart, it is an operation of its own on every pixel, and one that the runtimes round
-    differently. The convolution then reads integers: raw pixels less that one which stands for 0.
-    At the edge of the picture, where the convolution pads with 0, up to half a grey level is lost.
+    Otherwise it is a separate operation on every pixel, and one that the runtimes round
+    differently. After folding, the convolution reads integers: raw pixels minus the one that
+    stands for 0. At the edge of the picture, where the convolution pads with 0, up to half a grey
+    level is lost.
 
     Args:
-        graph: Changed in place: `x * factor + offset` and a convolution become one.
+        graph: Changed in place: `x * factor + offset` and a convolution become one operation.
 
     Returns:
-        Whether the graph begins like that, and nothing else reads the pixels, scaled or not.
+        Whether it was folded: the graph must begin like that, one of the raw pixels must stand for
+        0, and nothing else may read the pixels, scaled or not.
 
     """
     factor, offset, count = _scaling(graph)
@@ -187,7 +189,7 @@ def fold_scaling(graph: Graph) -> bool:
 
 
 def _scaling(graph: Graph) -> tuple[float, float, int]:
-    """Return factor and offset of the scaling at the beginning, and how many operations it is."""
+    """Return the factor and offset of the scaling at the start, and how many operations it has."""
     factor, offset, count = 1.0, 0.0, 0
     source = graph.input
     for node in graph.nodes:

@@ -21,10 +21,10 @@ def inspect_file(path: Path, *, as_json: bool) -> str:
 
     Args:
         path: The file.
-        as_json: JSON instead of lines for a person.
+        as_json: Whether to return JSON instead of readable text.
 
     Raises:
-        ModelError: It cannot be read or is no .tflite.
+        ModelError: It cannot be read or is not a .tflite.
 
     """
     try:
@@ -39,14 +39,14 @@ def inspect_file(path: Path, *, as_json: bool) -> str:
 
 
 def examine(content: bytes) -> dict[str, Any]:
-    """Return everything there is to know about a .tflite, JSON-ready.
+    """Return everything that is known about a .tflite, ready for JSON.
 
     Returns:
-        `bytes`, `sha256`, `inputs`, `outputs`, `operators`, `metadata` (None where there is none)
+        `bytes`, `sha256`, `inputs`, `outputs`, `operators`, `metadata` (None if there is none)
         and `metadata_error` (why there is none, or None).
 
     Raises:
-        ModelError: It is no .tflite.
+        ModelError: It is not a .tflite.
 
     """
     structure = read_structure(content)

@@ -1,11 +1,11 @@
-"""From what annotators say on average to what most of them say.
+"""From the mean vote of the annotators to the vote of their majority.
 
-A network that learns the shares of the votes puts first the emotion with the largest mean share.
-That is not always the one that wins most often: an emotion that is either plain or absent wins more
-often than one that gets two votes from everybody, and where votes are tied the truth is the first
-of them in the order of `EMOTIONS`. A constant added to each logit, fitted on the training faces,
-takes the one to the other (bias-corrected temperature scaling, Alexandari et al. 2020,
-arXiv 1901.06852, of which `convert.thresholds` fits the temperature).
+A network that learns vote shares ranks first the emotion with the largest mean share. That is not
+always the one that wins most often: an emotion that is either plain or absent wins more often than
+one that gets two votes on every face, and a tie goes to the first emotion in the order of
+`EMOTIONS`. A constant added to each logit, fitted on the training faces, corrects the difference
+(bias-corrected temperature scaling, Alexandari et al. 2020, arXiv 1901.06852, of which
+`convert.thresholds` fits the temperature).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _RIDGE = 1e-4
 _STEPS = 100
 """Newton's method needs about ten near the answer."""
 _SETTLED = 1e-9
-"""The largest change of a parameter by a step that is the last."""
+"""Stop after a step that changes no parameter by this much."""
 
 
 def fit_shift(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return what must be added to logits so that they tell the truth's likelihood best.
+    """Return the shift to add to the logits under which they fit the truth best.
 
-    The scores softmax(sharpness * logits + offsets) get the largest likelihood, over both; the
+    Sharpness and offsets maximise the likelihood of softmax(sharpness * logits + offsets); the
     shift is offsets / sharpness.
 
     Args:
-        logits: (n, k), with the whole prior of the classes.
+        logits: (n, k), with the whole class prior added.
         truth: (n,) index of the right class.
 
     Returns:
@@ -40,7 +40,7 @@ def fit_shift(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> ND
 
     """
     rows, classes = np.shape(logits)
-    # How each parameter, k offsets and the sharpness, moves each logit: (n, k, k + 1).
+    # The derivative of each logit by each parameter, k offsets and the sharpness: (n, k, k + 1).
     each = np.broadcast_to(np.eye(classes), (rows, classes, classes))
     moves = np.concatenate([each, np.asarray(logits, np.float64)[..., np.newaxis]], axis=2)
     unmoved = np.append(np.zeros(classes), 1.0)
@@ -53,8 +53,8 @@ def fit_shift(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> ND
         loss = -log_scores[np.arange(rows), truth].mean()
         return float(loss + _RIDGE * (distance @ distance) / 2)
 
-    # The problem is convex, so Newton's method finds the one answer; from afar its steps may be too
-    # long.
+    # The problem is convex, so Newton's method finds the only minimum; far from it, a step may be
+    # too long.
     for _ in range(_STEPS):
         scores = _softmax(moves @ parameters)
         error = (scores - np.eye(classes)[truth]) / rows

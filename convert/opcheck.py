@@ -57,7 +57,7 @@ MAX_VERSIONS: dict[str, int] = {
 
 TensorFlow registers them in `tensorflow/lite/core/kernels/register.cc` (tag v2.14.0); these values
 were read back from the released runtime by loading one-operation models of every version. Only
-operations that convolutional image networks are made of are listed.
+operations used in convolutional image networks are listed.
 """
 
 _INTEGERS = {"int8", "uint8", "int32", "int64", "bool"}
@@ -65,14 +65,14 @@ _INTEGERS = {"int8", "uint8", "int32", "int64", "bool"}
 
 
 _TOLERANCE = 1e-6
-"""A few times the rounding of a scale, which is a float32."""
+"""A few times the rounding error of a scale, which is a float32."""
 
 
 def check_operators(structure: Structure) -> None:
     """Refuse a model that the oldest supported runtime cannot load.
 
     Raises:
-        RefusedError: An operation or its version is newer than that runtime; it is named.
+        RefusedError: That runtime does not know an operation or its version; the message names it.
 
     """
     for operator in structure.operators:
@@ -91,10 +91,10 @@ def check_operators(structure: Structure) -> None:
 
 
 def check_integers(structure: Structure) -> None:
-    """Refuse a model that is not quantised throughout, or would not read raw pixels as they are.
+    """Refuse a model that is not quantised throughout, or does not take raw pixels.
 
     Raises:
-        RefusedError: A tensor holds floats, or the input or output is not what the device expects.
+        RefusedError: A tensor is not of an integer type, or the input is not raw uint8 pixels.
 
     """
     for tensor in structure.tensors:
@@ -103,7 +103,7 @@ def check_integers(structure: Structure) -> None:
                 f"the finished model is not int8 throughout: {tensor.name!r} is {tensor.dtype}"
             )
     (pixels,) = structure.inputs
-    # A step of 1 makes the integer of a pixel its value; which one the model calls 0 is its affair.
+    # With a step of 1 the integers are the raw pixels; the zero point may be any of them.
     step = pixels.scale[0] if pixels.scale else 0.0
     if pixels.dtype != "uint8" or abs(step - 1) > _TOLERANCE:
         raise RefusedError(

@@ -1,4 +1,4 @@
-"""Everything that decides a conversion, with its defaults."""
+"""The options of a conversion, with their defaults."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ SCALES: dict[str, tuple[float, float]] = {
     "0..1": (1 / 255, 0.0),
     "-1..1": (1 / 127.5, -1.0),
 }
-"""The pixel values a model may want, as factor and offset from raw pixels."""
+"""The pixel values a model may expect, as factor and offset from raw pixels."""
 
 
 DEFAULT_CROP = CropSpec(margin=0.0, level_eyes=True, resolution=48, lift=0.07)
-"""What photographs asked for; docs/model-card.md has the figures."""
+"""Chosen on photographs; docs/model-card.md has the figures."""
 
 USUAL_PART = 0.9
-"""Of the class prior that training kept out of the logits, how much is put back: nearly the best
-accuracy, and more of rare emotions than with all of it; docs/model-card.md has the figures."""
+"""Share put back of the class prior that training kept out of the logits: accuracy is nearly the
+best, and more rare emotions are found than with all of it; docs/model-card.md has the figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +41,24 @@ class Options:
     data: Path
     """FER2013: its CSV file or Kaggle's folder."""
     ferplus: Path | None = None
-    """FER+'s votes; with them people's majority is the truth, without them FER2013's label."""
+    """FER+'s votes, whose majority is then the truth; without them it is FER2013's label."""
     calibration_images: int = 1000
     """Faces of the Training split to calibrate on."""
     fine_tune: int = 0
     """Batches of 64 faces of the Training split to train on for int8; 0 for none."""
     scale: str = "0..255"
-    """The pixel values the model wants, a key of `SCALES`."""
+    """The pixel values the model expects, a key of `SCALES`."""
     labels: tuple[str, ...] = EMOTIONS
     """The label of each output, in order."""
     crop: CropSpec = DEFAULT_CROP
-    """How the device shall cut faces out. 48 pixels is the resolution of FER2013."""
+    """How the device crops faces. 48 pixels is the resolution of FER2013."""
     prior_exponent: float | None = None
     """How much of the class prior is put back, 0 to 1; None for `USUAL_PART` of what training kept
-    out of the logits by its record, and nothing without one."""
+    out of the logits according to its record, or 0 without a record."""
     target_precision: float = 0.9
-    """How often a named emotion shall be right, 0 to 1."""
+    """How often a named emotion should be right, 0 to 1."""
     max_uncertain: float = 0.2
-    """Largest share of a label's faces that may become uncertain for it, 0 to 1."""
+    """Largest share of a label's faces that may become uncertain for that precision, 0 to 1."""
     max_drop: float = 1.0
     """Largest loss of accuracy against the float model, percentage points."""
     name: str = "serenbox-emotion"

@@ -1,4 +1,4 @@
-"""The output file: checked before the long work, replaced in one step at its end."""
+"""The output file: checked before the long work, and replaced atomically at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_writable(out: Path, model: Path) -> None:
     """Make sure that `out` can be written, without touching what is there.
 
     Raises:
-        InputError: It cannot, or it is the model itself.
+        InputError: It cannot be written, or it is the model itself.
 
     """
     if out.is_dir():
@@ -37,9 +37,9 @@ def check_writable(out: Path, model: Path) -> None:
 
 @contextmanager
 def replaced_when_good(out: Path) -> Iterator[Path]:
-    """Give a temporary file beside `out` that takes its place if the block ends well.
+    """Yield a temporary file beside `out` that replaces it if the block succeeds.
 
-    If it does not, the temporary file is removed and `out` is as it was.
+    Otherwise the temporary file is removed and `out` stays as it was.
 
     Raises:
         InputError: The file cannot be written.

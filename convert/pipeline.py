@@ -1,6 +1,6 @@
 """The conversion, step by step.
 
-Import TensorFlow through `training.quiet` before this module, or it says more than anybody wants.
+Import TensorFlow through `training.quiet` before this module, to silence its messages.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What the float and the int8 model answered on the exam, and how that is scored."""
+    """The answers of the float and the int8 model to the exam, and how they are scored."""
 
     float_logits: NDArray[np.float32]
     int8_logits: NDArray[np.float32]
@@ -91,11 +91,11 @@ class Measured:
 
 
 def convert(options: Options, say: Callable[[str], None]) -> Converted:
-    """Convert a model; the file appears whole, checked and only at the end.
+    """Convert a model; the file appears only at the end, whole and checked.
 
     Args:
         options: What to convert, where to, and how.
-        say: Called with one line of text whenever a step begins or tells something.
+        say: Called with one line of text whenever a step begins or has something to report.
 
     Raises:
         ConversionError: The input cannot be used, or the result is refused.

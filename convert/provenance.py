@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from training.data import Faces, LabelSet
 
 _KEPT = ("settings", "training_faces", "commit")
-"""What of a run's record goes into the model file."""
+"""The keys of a run's record that go into the model file."""
 
 
 def read_run(model: Path) -> dict[str, Any]:
@@ -44,17 +44,17 @@ def read_run(model: Path) -> dict[str, Any]:
 
 
 def describe_run(run: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what of a run's record belongs into a model file that strangers read."""
+    """Return the part of a run's record that belongs in a public model file; None if empty."""
     kept = {key: run[key] for key in _KEPT if key in run}
     settings = kept.get("settings")
     if isinstance(settings, dict) and "weights" in settings:
-        # The place on somebody's disk is nobody else's business.
+        # A path on somebody's disk is private.
         kept["settings"] = {**settings, "weights": _file_names(settings["weights"])}
     return kept or None
 
 
 def _file_names(paths: Any) -> Any:
-    """Give the name of a file; of several, where networks were averaged, the list of names."""
+    """Return the file name of a path, or of each in a list where networks were averaged."""
     if isinstance(paths, list):
         return [_file_names(path) for path in paths]
     return Path(str(paths)).name
@@ -63,7 +63,7 @@ def _file_names(paths: Any) -> Any:
 def class_prior(
     run: dict[str, Any], faces: Faces, label_set: LabelSet, labels: tuple[str, ...]
 ) -> tuple[float, ...]:
-    """Return how often each label occurred in the model's training; sums to 1.
+    """Return the share of each label in the model's training; the shares sum to 1.
 
     Args:
         run: From `read_run`; if it is empty, the targets of the Training split are counted.
@@ -91,7 +91,7 @@ def kept_out(run: dict[str, Any]) -> float | None:
         run: From `read_run`.
 
     Raises:
-        InputError: The record tells something impossible.
+        InputError: The record holds an impossible value.
 
     """
     settings = run.get("settings")
@@ -110,11 +110,11 @@ def chosen_exponent(asked: float | None, run: dict[str, Any]) -> float:
     """Return how much of the class prior to put back, 0 to 1.
 
     Args:
-        asked: What the options say, None for the usual.
+        asked: The value of the option; None for the default.
         run: From `read_run`.
 
     Raises:
-        InputError: It is more than training kept out, or the record tells something impossible.
+        InputError: `asked` is more than training kept out, or the record holds an impossible value.
 
     """
     most = kept_out(run)

@@ -1,8 +1,8 @@
 """From the float Keras model to an int8 .tflite.
 
-TensorFlow's converter calibrates and, at the end, quantises. In between the graph is made easier to
-quantise: the scaling of pixels goes into the first convolution, ranges are tightened, and the
-weights are trained for what int8 does to them.
+TensorFlow's converter calibrates and, at the end, quantises. In between, the graph is made easier
+to quantise: the pixel scaling is folded into the first convolution, ranges are tightened, and, on
+request, the weights are fine-tuned for int8.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from convert.source import FloatModel
 
 _FACES_FOR_RANGES = 120
-"""Enough for stable ranges: each gives tens of thousands of values of every activation."""
+"""Enough for stable ranges: each gives up to 2,000 values of every activation."""
 
 
 def quantize(
@@ -94,8 +94,8 @@ def _refused(error: Exception) -> RefusedError:
 
 
 def _calibrated(model: FloatModel, faces: NDArray[np.uint8]) -> bytes:
-    """Return a float .tflite whose activations carry the ranges that the faces gave."""
-    # A batch of exactly one keeps shape arithmetic, which a free batch needs, out of the result.
+    """Return a float .tflite whose activations carry the ranges measured on the faces."""
+    # A fixed batch of one keeps out the shape arithmetic that a variable batch size needs.
     pixels = keras.Input(batch_shape=(1, *model.network.inputs[0].shape[1:]), name="pixels")
     single = keras.Model(pixels, model.network(pixels))
     # from_concrete_functions fails in the int8 converter of TensorFlow 2.21.

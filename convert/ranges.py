@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from convert.graph import Graph
 
 _SHARES = np.linspace(0.3, 1.0, 15)
-"""Parts of the whole range that are tried."""
+"""Shares of the whole range to try."""
 
 _SAMPLES = 2_000
-"""Values of one activation and face that are looked at, at most: drawn at random, for at regular
-distances they could all be of the same few channels."""
+"""Most values sampled from one activation for one face. They are drawn at random, because values at
+regular intervals could all come from the same few channels."""
 
 _TRAINED_SHARE = 0.65
-"""Of a range with values of both signs, when weights are trained for it."""
+"""Share kept of a range with negative values when the weights are fine-tuned for it."""
 
 _TRAINED_CEILING = 4.0
-"""Of a range without negative values, likewise: ReLU6 gives up to 6, but seldom."""
+"""Upper limit of a range without negative values, likewise: ReLU6 gives up to 6, but seldom."""
 
 LEVELS = 255
 """Steps of an int8."""
 
 
 def tighten_ranges(graph: Graph, pixels: NDArray[np.float32]) -> None:
-    """Give every activation between input and output the range of least squared error.
+    """Set the range of every activation between input and output to that of least squared error.
 
-    Calibration notes the extremes, which a handful of values in millions reach: cutting these off
-    makes the steps finer for all others.
+    Calibration records the extremes, which only a handful of values in millions reach: clipping
+    them makes the steps finer for all others.
 
     Args:
         graph: Changed in place.
@@ -45,13 +45,13 @@ def tighten_ranges(graph: Graph, pixels: NDArray[np.float32]) -> None:
 
 
 def cut_ranges(graph: Graph) -> None:
-    """Cut the ranges further, to what is enough for weights that are trained for it afterwards.
+    """Cut the ranges further, to what is enough for weights that are fine-tuned for it afterwards.
 
-    Finer steps leave less to be rounded differently from one runtime to the other. The numbers were
-    chosen on PublicTest: less of the ranges costs accuracy and gains no more agreement.
+    With finer steps, runtimes that round differently differ by less. The constants were chosen on
+    PublicTest: narrower ranges cost accuracy and gain no more agreement.
 
     Args:
-        graph: Changed in place, but for its output.
+        graph: Changed in place, except for its output.
 
     """
     for node in graph.nodes:
@@ -73,7 +73,7 @@ def best_range(values: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def squared_error(values: NDArray[np.float32], low: float, high: float) -> float:
-    """Return the mean squared error of quantising to int8 for low..high, which holds 0."""
+    """Return the mean squared error of quantising to int8 for low..high, which includes 0."""
     if high <= low:
         return float(np.square(values).mean())
     step = (high - low) / LEVELS
@@ -83,7 +83,7 @@ def squared_error(values: NDArray[np.float32], low: float, high: float) -> float
 
 
 def _activations(graph: Graph, pixels: NDArray[np.float32]) -> dict[int, NDArray[np.float32]]:
-    """Return values of every activation but the last for some inputs."""
+    """Return values, sampled over the inputs, of every activation except the output."""
     interpreter = Interpreter(
         model_content=graph.to_bytes(),
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,

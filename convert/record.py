@@ -1,4 +1,4 @@
-"""Writes down what a finished model is, in the metadata it carries."""
+"""Collects the metadata that a finished model carries."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TRUTHS: dict[LabelSet, str] = {
     "fer2013": "FER2013 labels",
     "ferplus": "FER+ majority",
 }
-"""How a model file names whose labels its figures are measured against."""
+"""How a model file names the labels that its figures are measured against."""
 
 
 def make_metadata(options: Options, material: Material, measured: Measured) -> ModelMetadata:
-    """Put together everything a finished model says about itself."""
+    """Put together the metadata of a finished model."""
     model = material.model
     return ModelMetadata(
         name=options.name,

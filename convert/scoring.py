@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from training.data import Faces, LabelSet
 
 SPLIT = "PublicTest"
-"""FER2013's validation split. PrivateTest is left for the one honest figure at the end."""
+"""FER2013's validation split. PrivateTest is kept for one unbiased figure at the end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Exam:
     truth: NDArray[np.int64]
     """(n,) index into the model's labels."""
     duplicate: NDArray[np.bool_]
-    """(n,) whether the same pixels stand in another split or earlier in this one."""
+    """(n,) whether the same pixels occur in another split or earlier in this one."""
 
 
 def make_exam(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> Exam:
@@ -46,7 +46,7 @@ def make_exam(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> Exa
 
     Raises:
         DataError: There is no such face.
-        InputError: A class has no face.
+        InputError: A class has no face, or every face is a duplicate.
 
     """
     chosen = faces.select(SPLIT)
@@ -65,7 +65,7 @@ def make_exam(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> Exa
 
 
 def truth_of(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> NDArray[np.int64]:
-    """Give (n,) the right answer for each face, as an index into the model's `labels`."""
+    """Return (n,) the right answer for each face, as an index into the model's `labels`."""
     order = np.array([labels.index(label) for label in EMOTIONS])
     return np.asarray(order[faces.truth(label_set)])
 
@@ -76,16 +76,16 @@ def shift_to_majority(
     class_prior: tuple[float, ...],
     exponent: float,
 ) -> tuple[float, ...]:
-    """Fit what is added to logits, so that the majority of the annotators comes first.
+    """Fit the shift of the logits with which the annotators' majority ranks first.
 
     Args:
         logits: (n, labels) of the finished int8 model, for faces it was trained on.
         truth: (n,) index of what most annotators said.
-        class_prior: How often each label occurred in training.
-        exponent: How much of that the logits lack, 0 to 1.
+        class_prior: Share of each label in training.
+        exponent: How much of the class prior the logits lack, 0 to 1.
 
     Returns:
-        One number for each label, in their order; they sum to 0 but for rounding.
+        One number for each label, in their order; they sum to 0 except for rounding.
 
     """
     shift = fit_shift(logits + exponent * np.log(np.array(class_prior)), truth)
@@ -105,10 +105,10 @@ def fit_scores(
     Args:
         logits: (n, labels) of the finished int8 model, for the faces of `exam`.
         exam: The faces and the truth.
-        options: The rule of the thresholds.
-        class_prior: How often each label occurred in training.
-        prior_exponent: How much of that is put back, 0 to 1.
-        shift: What is added to the logit of each label; nothing where it is empty.
+        options: The labels, and the rule for the thresholds.
+        class_prior: Share of each label in training.
+        prior_exponent: How much of the class prior is put back, 0 to 1.
+        shift: What is added to the logit of each label; empty for nothing.
 
     """
     shifted = logits + prior_exponent * np.log(np.array(class_prior))
@@ -133,11 +133,12 @@ def fit_scores(
 def named_figures(
     logits: NDArray[np.float32], exam: Exam, spec: ScoreSpec, labels: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Say what the thresholds do: who still gets an emotion, and how often it is right.
+    """Measure what the thresholds do: how many faces are named, and how often rightly.
 
     Returns:
-        JSON-ready: `share` of the faces that are named, `accuracy` of those and of the uncertain
-        ones, and by label the share called uncertain and the precision without and with it.
+        Ready for JSON: the `share` of the faces that are named, the `accuracy` on those and on the
+        uncertain ones, and for each label the share called uncertain and the precision without and
+        with its threshold.
 
     """
     scores = scores_from_logits(logits, spec)

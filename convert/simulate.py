@@ -1,8 +1,8 @@
-"""The int8 model as TensorFlow can train it: every rounding is done, and gradients pass through.
+"""The int8 model in a form that TensorFlow can train: it rounds, and gradients pass through.
 
 This is quantisation-aware training (Jacob et al. 2018, arXiv 1712.05877) on the very graph that is
-quantised afterwards: batch normalization is folded already, ranges stay as they are chosen, and
-weights are rounded per output channel, symmetrically, to -127..127, as TensorFlow Lite does.
+quantised afterwards: batch normalization is already folded, ranges stay as chosen, and weights are
+rounded symmetrically to -127..127 per output channel, as TensorFlow Lite does.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class _Weights:
         self.bias = tf.Variable(bias / self._bias_unit)
 
     def exact(self) -> tuple[Any, Any]:
-        """Return kernel and bias as they were at the beginning."""
+        """Return the initial kernel and bias."""
         return self._original
 
     def trained(self) -> tuple[Any, Any]:
-        """Return kernel and bias as they are now."""
+        """Return the current kernel and bias."""
         return self.kernel * self._unit, self.bias * self._bias_unit
 
     def rounded(self) -> tuple[Any, Any]:
-        """Return the kernel as int8 will hold it, and the bias, which int32 holds well."""
+        """Return the kernel as int8 will hold it, and the bias unrounded: int32 is fine enough."""
         kernel = tf.convert_to_tensor(self.kernel)
         last = len(kernel.shape) - 1
         if not self._channels_last:
@@ -71,10 +71,10 @@ class _Weights:
 
 
 class Simulation:
-    """A graph as a function of batches: exactly (`exact`) or as int8 computes it (`rounded`)."""
+    """A graph as a function of batches: `exact` in floats, or `rounded` as int8 computes it."""
 
     def __init__(self, graph: Graph) -> None:
-        """Take the graph whose operations are all in `SIMULATED`."""
+        """Take a graph whose operations are all in `SIMULATED`."""
         self._graph = graph
         self._nodes = graph.nodes
         self._weights = {
@@ -91,17 +91,22 @@ class Simulation:
         ]
 
     def exact(self, pixels: Any) -> Any:
-        """Give (n, labels) float logits of (n, size, size, channels) inputs, with first weights."""
-        return self._run(pixels, _Weights.exact, _activated)
-
-    def rounded(self, pixels: Any, noise: float = 0.0) -> Any:
-        """Give (n, labels) logits as the int8 model computes them.
+        """Return (n, labels) float logits of the initial weights.
 
         Args:
             pixels: (n, size, size, channels) inputs.
-            noise: Adds chance to every result, uniform, up to so many steps to either side, before
-                its activation: as in int8 itself, what ReLU makes 0 remains exactly 0. One draw
-                serves all n inputs.
+
+        """
+        return self._run(pixels, _Weights.exact, _activated)
+
+    def rounded(self, pixels: Any, noise: float = 0.0) -> Any:
+        """Return (n, labels) logits as the int8 model computes them.
+
+        Args:
+            pixels: (n, size, size, channels) inputs.
+            noise: Uniform noise added to every result before its activation, up to this many steps
+                to either side: as in int8 itself, what ReLU makes 0 remains exactly 0. All n inputs
+                share one draw.
 
         """
 
@@ -109,7 +114,7 @@ class Simulation:
             low, high = self._graph.range(node.output)
             if noise:
                 reach = noise * (high - low) / 255
-                # The same for all inputs: to draw for each would take as long as all the rest.
+                # Shared by all inputs: drawing for each would take as long as all the rest.
                 values += tf.random.uniform(values.shape[1:], -reach, reach)
             return tf.quantization.fake_quant_with_min_max_args(_activated(values, node), low, high)
 
@@ -132,7 +137,7 @@ class Simulation:
         values = {self._graph.input: pixels}
         for node in self._nodes:
             first = values[node.inputs[0]]
-            if node.kind == "PAD":  # moves values and rounds none
+            if node.kind == "PAD":  # moves values without rounding
                 values[node.output] = tf.pad(first, self._graph.constant(node.inputs[1]))
                 continue
             if node.kind in WEIGHTED:
@@ -147,7 +152,7 @@ class Simulation:
 
 
 def obstacle(graph: Graph) -> str | None:
-    """Return what of a graph cannot be simulated; None if all of it can."""
+    """Return what in a graph cannot be simulated; None if all of it can."""
     for node in graph.nodes:
         if node.kind not in SIMULATED or node.activation not in _ACTIVATIONS:
             return node.kind
@@ -170,8 +175,8 @@ def _apply(node: Node, values: Any, kernel: Any, bias: Any) -> Any:
     strides = [1, options.strideH, options.strideW, 1]
     padding = "SAME" if options.padding == schema.Padding.SAME else "VALID"
     dilations = [options.dilationHFactor, options.dilationWFactor]
-    # The file holds (outputs, height, width, inputs) or, depthwise, (1, height, width, outputs),
-    # of which the same number belongs to each input channel.
+    # The file holds (outputs, height, width, inputs) or, depthwise, (1, height, width, outputs)
+    # with the same number of outputs for each input channel.
     if node.kind == "CONV_2D":
         kernel = tf.transpose(kernel, [1, 2, 3, 0])
         return tf.nn.conv2d(values, kernel, strides, padding, dilations=dilations) + bias

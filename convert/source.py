@@ -37,7 +37,7 @@ class FloatModel:
     color: Color
 
     def inputs(self, faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Make (n, size, size, channels) inputs of (n, h, w) grey faces, as the device does."""
+        """Turn (n, h, w) grey faces into (n, size, size, channels) inputs, as the device does."""
         return np.stack([face_to_input(face, self.size, self.color) for face in faces])
 
     def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -50,16 +50,16 @@ class FloatModel:
 
 
 def load_float_model(path: Path, scale: str, labels: int) -> FloatModel:
-    """Read a `.keras` file; the file itself is left as it is.
+    """Read a `.keras` file, which stays unchanged.
 
     Args:
         path: The file.
-        scale: A key of `convert.options.SCALES`: the values the model wants. The scaling is put
-            inside the result.
+        scale: A key of `convert.options.SCALES`: the pixel values the model expects. The scaling
+            becomes part of the result.
         labels: How many outputs it must have.
 
     Raises:
-        InputError: The file cannot be read or the model is not of the kind that can be converted.
+        InputError: The file cannot be read, or a model of its kind cannot be converted.
 
     """
     original = _read(path)
@@ -98,7 +98,7 @@ def _read(path: Path) -> keras.Model:
 
 
 def _check_shapes(model: keras.Model, path: Path, labels: int) -> tuple[int, int]:
-    """Return side and channels of the input."""
+    """Return the side and the number of channels of the input."""
     try:
         (inputs,), (outputs,) = model.inputs, model.outputs
     except (ValueError, TypeError, AttributeError):
@@ -118,7 +118,7 @@ def _check_shapes(model: keras.Model, path: Path, labels: int) -> tuple[int, int
 
 
 def _check_logits(model: FloatModel, path: Path) -> None:
-    """Catch a softmax that hides before the last layer."""
+    """Refuse a model with a softmax hidden before its last layer."""
     noise = np.random.default_rng(0).integers(0, 256, (8, model.size, model.size), np.uint8)
     outputs = model.logits(noise)
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-4):
@@ -132,8 +132,8 @@ def logits_model(model: keras.Model) -> keras.Model:
     """Return a copy of a model that ends before its softmax.
 
     Args:
-        model: Ends in a Dense layer, linear or with a softmax activation, or in a layer of its own
-            for the softmax; the end may lie in a model inside the model.
+        model: Ends in a Dense layer, linear or with a softmax activation, or in a separate softmax
+            layer; the last layer may be in a nested model.
 
     Raises:
         InputError: It ends in anything else.
@@ -147,7 +147,7 @@ def logits_model(model: keras.Model) -> keras.Model:
 
 
 def linearize(config: dict[str, Any]) -> None:
-    """Take the softmax off the last layer in a Keras model's configuration, in place.
+    """Remove the softmax of the last layer from a Keras model's configuration, in place.
 
     Raises:
         InputError: The last layer gives neither logits nor a softmax.
@@ -162,7 +162,7 @@ def linearize(config: dict[str, Any]) -> None:
         kept = {key: settings[key] for key in ("name", "trainable", "dtype") if key in settings}
         entry["config"] = {**kept, "activation": "linear"}
         for node in entry.get("inbound_nodes", []):
-            node["kwargs"].pop("mask", None)  # which an Activation layer does not know
+            node["kwargs"].pop("mask", None)  # unknown to an Activation layer
     elif kind in {"Dense", "Activation"}:
         activation = settings["activation"]
         if activation not in ("softmax", "linear"):
@@ -184,7 +184,7 @@ def _last_layer(config: dict[str, Any]) -> dict[str, Any]:
     outputs = config.get("output_layers")
     if not outputs:
         return layers[-1]
-    # One output is written as [name, node, tensor] or as a list of one such.
+    # A single output is written as [name, node, tensor] or as a list of one of these.
     name = outputs[0] if isinstance(outputs[0], str) else outputs[0][0]
     return next(layer for layer in layers if layer["config"]["name"] == name)
 

@@ -1,4 +1,4 @@
-"""Says in a few lines what a conversion achieved."""
+"""Summarises in a few lines what a conversion achieved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def summarize(options: Options, converted: Converted) -> str:
-    """Return the lines to print: accuracy of float and int8, scores, what becomes uncertain."""
+    """Return the lines to print: accuracy of float and int8, scores, and what becomes uncertain."""
     metadata = converted.metadata
     accuracy: dict[str, Any] = metadata.accuracy[SPLIT]
     lines = [

@@ -1,4 +1,4 @@
-"""From logits to honest scores: the temperature, and the score each label needs to be named.
+"""From logits to calibrated scores: the temperature, and the score each label needs to be named.
 
 Pure numpy, no TensorFlow. All arrays have one row per face and one column per label, in the order
 of the model's labels.
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEMPERATURES = (0.05, 20.0)
-"""Range searched. A network that is trained at all ends far inside it."""
+"""The range searched. Any trained network ends well inside it."""
 
 LOWEST_THRESHOLD = 0.4
 """Below it an answer is worth little: measured on PublicTest, two of three are wrong."""
 
 FEWEST_FACES = 20
-"""Below so many faces a precision is hardly known: one face more or less is 5 percentage points."""
+"""With fewer, a precision is hardly known: a single face is 5 percentage points or more."""
 
 UNMEASURED_THRESHOLD = 0.5
-"""For a label on top of fewer faces: it must at least be more likely than not."""
+"""For a label that ranks first on fewer faces: it must at least be more likely than not."""
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _STEPS = 60  # each shrinks the interval by the golden ratio: 1e-12 of it is left
@@ -48,7 +48,7 @@ def negative_log_likelihood(
 
 
 def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> float:
-    """Return the temperature under which the scores fit the truth best.
+    """Return the temperature at which the scores fit the truth best.
 
     Temperature scaling: Guo et al. 2017, arXiv 1706.04599.
 
@@ -86,8 +86,8 @@ def fit_thresholds(
     The rule, label by label, over the faces on which that label has the highest score: the lowest
     threshold from `LOWEST_THRESHOLD` on at which the named faces are right at least
     `target_precision` of the time, but never one that calls more than `max_uncertain` of them
-    uncertain. Where that share is too small to get there, the threshold stands at that share. A
-    label on top of fewer than `FEWEST_FACES` faces gets `UNMEASURED_THRESHOLD`.
+    uncertain. Where that limit keeps the target out of reach, the threshold is as high as the limit
+    allows. A label that ranks first on fewer than `FEWEST_FACES` faces gets `UNMEASURED_THRESHOLD`.
 
     Args:
         scores: (n, k) probabilities.

@@ -1,4 +1,4 @@
-"""Does the finished file still answer as the float model did? Measured on the same faces."""
+"""Checks that the finished file still answers as the float model does, on the same faces."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Comparison:
 
     @property
     def drop(self) -> float:
-        """Accuracy lost, percentage points; negative if int8 is the better one."""
+        """Accuracy lost, percentage points; negative if int8 is better."""
         return 100 * (self.float_figures.accuracy - self.int8_figures.accuracy)
 
 
@@ -76,7 +76,7 @@ def compare(
 
 
 def check_drop(comparison: Comparison, max_drop: float) -> None:
-    """Refuse a model that lost too much.
+    """Refuse a model that lost too much accuracy.
 
     Args:
         comparison: What was measured.
