@@ -9,10 +9,10 @@ from serenbox.cli.common import UsageError
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder if it is not there, and see whether files can be made in it.
+    """Create the folder if it does not exist, and check that files can be created in it.
 
     Raises:
-        UsageError: It cannot be made or written to.
+        UsageError: It cannot be created or written to.
 
     """
     probe = folder / f".serenbox-{os.urandom(8).hex()}.tmp"
@@ -28,9 +28,9 @@ def prepare_folder(folder: Path) -> None:
 
 
 def free_path(folder: Path, name: str) -> Path:
-    """Return a path in the folder for a picture of this name at which there is nothing yet.
+    """Return a free path in the folder for a picture of this name.
 
-    Where the name is taken, a number is added: photo.jpg, photo-2.jpg, photo-3.jpg. A picture in a
+    If the name is taken, a number is added: photo.jpg, photo-2.jpg, photo-3.jpg. A picture in a
     format that is not written becomes a PNG.
     """
     from serenbox.images import WRITABLE_SUFFIXES

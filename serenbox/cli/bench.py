@@ -46,14 +46,14 @@ class BenchTool(Tool):
     """Measure how fast, how light and how soon ready the service is on this machine.
 
     It watches a face that it draws, or the clip or photo that you give, with default settings and
-    one thread, and tells of each figure whether it is within its limit:
+    one thread, and says for each figure whether it is within its limit:
       frames   from the camera to the event, stage by stage, next to bare runs of the two models
       broker   from the service to a subscriber, over a Mosquitto of its own (if installed)
       memory   of the service as fast as it can go, and by how much it grows
       start    until the first mood, next to the bare loading of the same libraries
       idle     the processor's time while nothing moves, at 5 frames per second
     It takes about two and a half minutes; other work on the machine makes the figures worse. A
-    service that runs is left alone.
+    running service is left alone.
 
     With --json one object is printed:
       {"schema": 1, "ok": true, ..., "latency_ms": {"find": {"p50", "p95", "p99"}, ...},
@@ -108,12 +108,15 @@ class BenchTool(Tool):
 
 @contextlib.contextmanager
 def ended_in_order() -> Iterator[None]:
-    """Let whatever ends it remove its folder first, for that holds the photo, and its processes."""
+    """Turn SIGTERM and SIGHUP into SystemExit, so that the folder and the processes are cleaned up.
+
+    The folder may hold frames of the photo.
+    """
 
     def end(number: int, _: FrameType | None = None) -> None:
-        if isinstance(sys.exception(), SystemExit):  # it is on its way, and must not be disturbed
+        if isinstance(sys.exception(), SystemExit):  # cleaning up already: do not interrupt
             return
-        # Native code that calls Python may swallow it: then once more.
+        # Native code that calls Python may swallow the exception: raise it again then.
         signal.signal(signal.SIGALRM, lambda *_: end(number))
         signal.setitimer(signal.ITIMER_REAL, 1)
         raise SystemExit(128 + number)
@@ -130,7 +133,7 @@ def ended_in_order() -> Iterator[None]:
 
 
 def _load_numpy() -> None:
-    """Load NumPy as the service does, and leave the environment to the processes compared."""
+    """Load NumPy as the service does, without changing the environment of what is compared."""
     found = "OPENBLAS_NUM_THREADS" in os.environ
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     importlib.import_module("numpy")
@@ -159,7 +162,7 @@ def _measure(args: argparse.Namespace, folder: Path) -> Report:
 
 
 def _clip(args: argparse.Namespace, folder: Path) -> tuple[Path, str]:
-    """Return the recording to watch and what it is; made here unless it is given."""
+    """Return the recording to watch and its description; it is made here unless it is given."""
     if args.input is not None:
         if not args.input.is_file():
             raise UsageError(f"{args.input}: there is no such video: check the name")
@@ -188,7 +191,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _model() -> str:
-    """Return what the machine calls itself, else its processor."""
+    """Return the name of the machine's model, else that of its processor."""
     board = text_of(Path("/proc/device-tree/model")).rstrip("\0")
     lines = text_of(Path("/proc/cpuinfo")).splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -34,8 +34,8 @@ class CheckTool(Tool):
 
     One line for each thing: ok, warn or fail; what was seen; and the command that mends it. Nothing
     is changed, no camera is opened, and nothing is sent beyond a connection to the broker and to a
-    camera in the network, where they are used. A service that runs is asked how it is. Run with
-    sudo it looks with the eyes of the service, otherwise with yours.
+    camera in the network, where they are used. A running service is asked how it is. With sudo it
+    looks as the service's user, otherwise as you.
 
     With --json one object is printed:
       {"ok": true, "checks": [{"name", "state", "seen", "mend"}, ...]}
@@ -76,7 +76,7 @@ def _answers(args: argparse.Namespace) -> Iterator[Result]:
 
     answers = examine(args.config)
     while True:
-        with native_messages_hidden(show=args.debug):  # a runtime tells about itself
+        with native_messages_hidden(show=args.debug):  # a runtime announces itself
             answer = next(answers, None)
         if answer is None:
             return

@@ -1,4 +1,4 @@
-"""What every command-line tool of SerenBox shares: manners, error lines and exit codes."""
+"""What all command-line tools of SerenBox share: output, error lines and exit codes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Tool(ABC):
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Parse the arguments, run, and turn whatever goes wrong into one line and an exit code."""
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a name must not break the whole run
+        if isinstance(sys.stdout, io.TextIOWrapper):  # an unencodable name must not break the run
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             status = self._parse_and_run(argv)
@@ -78,7 +78,7 @@ class Tool(ABC):
         return status
 
     def _unexpected(self, error: Exception) -> int:
-        """Tell of what nobody thought of; that is no reason to show a traceback, either."""
+        """Report an unforeseen error, also in one line and without a traceback."""
         if isinstance(error, OSError) and error.filename is not None:
             self.error(
                 f"{error.filename}: {error.strerror}: check the path and its permissions, also "
@@ -92,12 +92,12 @@ class Tool(ABC):
         return EXIT_FAILED
 
     def error(self, *messages: str) -> None:
-        """Print each on a line of standard error, and before, if asked for, the traceback."""
+        """Print each on a line of standard error, after the traceback if --debug was given."""
         if self.debug and sys.exc_info()[0]:
             import traceback
 
             traceback.print_exc()
-        with contextlib.suppress(OSError):  # whoever read standard error has gone
+        with contextlib.suppress(OSError):  # the reader of standard error has gone
             for message in messages:
                 print(f"{self.prog}: error: {printable(message)}", file=sys.stderr, flush=True)
 
@@ -126,7 +126,7 @@ class Tool(ABC):
 
 
 class _Version(argparse.Action):
-    """Prints the installed version; looks it up only when asked, for that takes a while."""
+    """Prints the installed version; looks it up only when asked, because that takes a while."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
         from importlib.metadata import PackageNotFoundError, version
@@ -142,18 +142,18 @@ class _Version(argparse.Action):
 def number_type(
     wanted: str, fits: Callable[[float], bool], *, whole: bool = False
 ) -> Callable[[str], float]:
-    """Return what reads a number, as a type of argparse's.
+    """Return a function that reads a number, for `type=` of argparse.
 
     Args:
-        wanted: What it must be, in words that go on from `must be`.
-        fits: Tells whether a number is that; false of nan.
-        whole: Whether only digits are read, as an int.
+        wanted: What the number must be, in words that follow `must be`.
+        fits: Returns whether a number is that; false for nan.
+        whole: Whether to accept only digits, and return an int.
 
     """
 
     def read(text: str) -> float:
         value = math.nan
-        with contextlib.suppress(ValueError):  # no number, or one of thousands of digits
+        with contextlib.suppress(ValueError):  # not a number, or one of thousands of digits
             if not whole:
                 value = float(text)
             elif text.isascii() and text.isdigit():
@@ -169,8 +169,8 @@ def path_of(text: str) -> Path:
     """Return the path that an argument names, for `type=` of argparse.
 
     Raises:
-        argparse.ArgumentTypeError: It is empty, as a variable of the shell may be: as a path that
-            would be the folder that one is in.
+        argparse.ArgumentTypeError: It is empty, as an unset variable of the shell is: as a path it
+            would mean the current folder.
 
     """
     if not text:
@@ -179,7 +179,7 @@ def path_of(text: str) -> Path:
 
 
 def parse_assignment(text: str) -> tuple[str, object]:
-    """Return `TABLE.KEY` and the value of an assignment: as in TOML, or else as a plain text.
+    """Return `TABLE.KEY` and the value of an assignment, parsed as TOML, or else as plain text.
 
     Raises:
         UsageError: There is no `=`.
@@ -192,7 +192,7 @@ def parse_assignment(text: str) -> tuple[str, object]:
 
     try:
         parsed = tomllib.loads(f"value = {value}")
-    except (ValueError, RecursionError):  # no TOML, or beyond Python's limits
+    except (ValueError, RecursionError):  # not TOML, or beyond Python's limits
         return name.strip(), value.strip()
     return name.strip(), parsed["value"] if len(parsed) == 1 else value
 
@@ -210,7 +210,7 @@ def write_line(text: str) -> None:
 
 
 def flush_output() -> None:
-    """Write out what standard output still holds back; raises like `write_line`."""
+    """Write out what standard output still buffers; raises like `write_line`."""
     if sys.stdout is not None:
         with _output_errors():
             sys.stdout.flush()
@@ -230,7 +230,7 @@ def _output_errors() -> Iterator[None]:
 
 
 def abandon_output() -> None:
-    """Give up what standard output still holds, so that Python does not complain when it ends."""
+    """Discard what standard output still buffers, so that Python does not complain at exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -238,7 +238,7 @@ def abandon_output() -> None:
 
 
 def printable(text: str) -> str:
-    """Escape what could break a line or steer a terminal: control characters and broken bytes."""
+    """Escape what could break a line or control a terminal: control characters and broken bytes."""
     return "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in text
     )
@@ -246,13 +246,13 @@ def printable(text: str) -> str:
 
 @contextlib.contextmanager
 def native_messages_hidden(*, show: bool = False) -> Iterator[None]:
-    """Keep what C libraries write to standard error by themselves away from the user.
+    """Hide what C libraries write to standard error on their own.
 
     libjpeg, libpng, OpenCV and the runtimes warn on file descriptor 2 about what SerenBox reports
-    in its own words. Nothing of ours may be printed inside.
+    in its own words. Print nothing of our own inside.
 
     Args:
-        show: Leave everything as it is.
+        show: Whether to hide nothing.
 
     """
     try:
@@ -273,7 +273,7 @@ def native_messages_hidden(*, show: bool = False) -> Iterator[None]:
 
 
 class Progress:
-    """One line on a terminal that says how far the work is; silent anywhere else."""
+    """One line on a terminal that says how far the work has got; silent anywhere else."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -289,22 +289,22 @@ class Progress:
             sys.stderr.flush()
 
     def clear(self) -> None:
-        """Take the line away, to print something else."""
+        """Erase the line, to print something else."""
         if self._on:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
 
 def shows_color(stream: TextIO | None) -> bool:
-    """Tell whether to write in color: a terminal has it, and NO_COLOR (no-color.org) is not set."""
+    """Return whether to write in color: on a terminal, unless NO_COLOR (no-color.org) is set."""
     return obeys_escapes(stream) and not os.environ.get("NO_COLOR")
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a person looks at the stream; a closed one is no terminal."""
+    """Return whether the stream is a terminal; a closed one is not."""
     return stream is not None and stream.isatty()
 
 
 def obeys_escapes(stream: TextIO | None) -> bool:
-    """Tell whether the stream is a terminal that moves its cursor and changes colors when told."""
+    """Return whether the stream is a terminal that obeys escapes for its cursor and colors."""
     return is_terminal(stream) and os.environ.get("TERM") != "dumb"

@@ -1,4 +1,4 @@
-"""`serenbox pause`, `serenbox resume` and `serenbox status`: talk to the service that runs."""
+"""`serenbox pause`, `serenbox resume` and `serenbox status`: talk to the running service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STATES = {
 
 
 class ControlTool(Tool):
-    """What the three have in common."""
+    """Base class of the three commands."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare no arguments."""
@@ -39,7 +39,7 @@ class ControlTool(Tool):
         return EXIT_OK
 
     def talk(self, args: argparse.Namespace) -> None:
-        """Send the request and print what came of it.
+        """Send the request and print the outcome.
 
         Raises:
             ServiceError: It failed.
@@ -119,7 +119,7 @@ class StatusTool(ControlTool):
 
 
 def describe(status: dict[str, Any]) -> str:
-    """Return the status as lines for a person; what could steer a terminal is escaped."""
+    """Return the status as readable lines; what could control a terminal is escaped."""
     hours, seconds = divmod(int(status["uptime"]), 3600)
     minutes, seconds = divmod(seconds, 60)
     rows = [

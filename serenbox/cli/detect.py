@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from serenbox.results import Face
 
 _LEAST_FACE_SCORE = 0.1
-"""With less, most of what is found is no face."""
+"""Below this, most of what is found is not a face."""
 
 _score = number_type("a number from 0 to 1", lambda score: 0 <= score <= 1)
 _face_score = number_type(
@@ -133,7 +133,7 @@ class DetectTool(Tool):
 
 
 class _Run:
-    """The work on one picture after another; `failed` once anything went wrong."""
+    """Works on one picture after another; `failed` is true once anything went wrong."""
 
     def __init__(self, tool: Tool, args: argparse.Namespace, total: int) -> None:
         self.failed = False
@@ -146,7 +146,7 @@ class _Run:
             self._detector = _open_detector(args)
 
     def picture(self, number: int, name: str) -> None:
-        """Read one picture, print what it shows, and write it annotated if that is wanted."""
+        """Read one picture, print what it shows, and write it annotated if wanted."""
         import cv2
 
         self._progress.show(number, name)
@@ -210,8 +210,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_detector(args: argparse.Namespace) -> EmotionDetector:
-    # A second lock on the door: should a header be read differently by us and by OpenCV, OpenCV
-    # refuses what is too large as well. It looks at this when it is imported, hence not earlier.
+    # A second safeguard: if OpenCV reads a header differently from us, it refuses what is too large
+    # as well. It reads this variable when it is imported, so it must not be imported earlier.
     from serenbox.image_header import MAX_PIXELS
 
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))

@@ -1,4 +1,4 @@
-"""`serenbox history`: the moods of past hours and days, and how to be rid of them."""
+"""`serenbox history`: show or remove the moods of past hours and days."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _days = number_type(
     f"a whole number from 1 to {_MOST_DAYS}", lambda days: 1 <= days <= _MOST_DAYS, whole=True
 )
 _MANY_DAYS = 14
-"""More are drawn by the day, so that a step can still be seen."""
+"""More days than this are drawn by the day, so that a single step can still be seen."""
 
 _SQLITE = b"SQLite format 3\0"
-"""What a database begins with (https://sqlite.org/fileformat.html); an unwritten one is empty."""
+"""First bytes of a database (https://sqlite.org/fileformat.html); an unwritten one is empty."""
 
 
 class HistoryTool(Tool):
     """Show the moods of the last day by the hour, or of the last days by the day.
 
     There is a history where history.enabled is true: a summary per minute, on this box alone. The
-    minute that runs is not in it yet.
+    current minute is not in it yet.
       serenbox history --days 7
       serenbox history --csv > moods.csv
       serenbox history --plot moods.png
@@ -51,7 +51,7 @@ class HistoryTool(Tool):
 
     --csv prints a row per minute: its beginning in UTC, the seconds of each mood, and the mean
     score of each emotion while a face was seen. --plot draws the last day and the last seven days,
-    or as many as --days says. --delete removes all of it for good; a service that runs forgets it,
+    or as many as --days says. --delete removes all of it for good; a running service forgets it,
     too, and begins anew.
 
     Exit code: 0 if all is well, also where nothing is known of that time; 1 if the history cannot
@@ -108,10 +108,10 @@ class HistoryTool(Tool):
 
 
 def _check_is_history(path: Path) -> None:
-    """See that a name is not a wrong one, before what it names is gone.
+    """Make sure that a file is a history before it is removed.
 
     Raises:
-        HistoryError: It is no history, or it cannot be read.
+        HistoryError: It is not a history, or it cannot be read.
 
     """
     try:
@@ -119,7 +119,7 @@ def _check_is_history(path: Path) -> None:
             start = file.read(len(_SQLITE))
     except OSError as error:
         raise HistoryError(f"{path}: it cannot be read ({reason_of(error)})") from error
-    # SQLite itself is asked later: it would remove what it takes for companions of a database.
+    # SQLite is asked only after this: it removes what it takes for a database's own files.
     if start and start != _SQLITE:
         raise HistoryError(f"{path}: it is no history of SerenBox, so it is not removed")
     read_extent(path)

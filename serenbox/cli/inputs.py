@@ -17,7 +17,7 @@ STDIN = "-"
 """The name that stands for standard input."""
 
 _FOREIGN_SUFFIXES = (".heic", ".heif", ".avif")
-"""Photos that cannot be read: those of a folder are named all the same, to be told of."""
+"""Photos that cannot be read; those in a folder are listed all the same, to be reported."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Inputs:
 
     Attributes:
         names: The pictures in the order given, each once.
-        problems: A sentence for each name that stands for no picture at all.
+        problems: A sentence for each name without a picture, and each folder that cannot be read.
 
     """
 
@@ -38,22 +38,22 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
     """Expand folders and patterns.
 
     A folder stands for the pictures in it and in all folders below, in the order of their names,
-    also for photos in a format that cannot be read, so that none is missing silently; hidden files
+    including photos in a format that cannot be read, so that none is missing silently; hidden files
     and folders are left out, and links to folders are not followed. A pattern (`*`, `?`, `[...]`,
-    `**`) stands for what a shell would make of it; it comes here when it was quoted or the shell
-    found nothing. Any other name stands for itself, whether there or not.
+    `**`) stands for what a shell would expand it to; it arrives here if it was quoted or the shell
+    found nothing. Any other name stands for itself, whether it exists or not.
 
     Args:
         names: The names given.
-        skip: A folder whose pictures are not meant even if it lies in a folder that is: that of
-            the pictures which the tool writes itself.
+        skip: A folder to leave out even if it lies in another one that is named: the one to which
+            the tool writes its own pictures.
 
     """
     found = Inputs()
     seen: set[Path] = set()
     names = list(names)
     skip = skip.resolve() if skip else None
-    # A shell makes the folder of `*`, too; alone it must be meant.
+    # A shell may have expanded `*` to that folder, too; named alone, it is meant.
     others = [name for name in names if skip is None or not _is_same(Path(name), skip)]
     for name in others or names:
         for path in _expand(name, skip, found.problems):
@@ -92,7 +92,7 @@ def _expand(name: str, skip: Path | None, problems: list[str]) -> list[str]:
 
 
 def _lies_in(folder: Path | None, match: str, below: str) -> bool:
-    """Tell whether a match is in the folder, or the folder itself, but for one named outright."""
+    """Return whether a match is the folder or in it, unless the pattern names it outright."""
     if folder is None:
         return False
     fixed = Path(re.split(r"[*?[]", below, maxsplit=1)[0] + "_").parent.resolve()
@@ -102,7 +102,7 @@ def _lies_in(folder: Path | None, match: str, below: str) -> bool:
 def _is_folder(name: str) -> bool:
     try:
         return Path(name).is_dir()
-    except OSError:  # no permission to look, or no possible name: reading it will tell
+    except OSError:  # no permission, or an impossible name: reading it will show
         return False
 
 

@@ -1,4 +1,4 @@
-"""`serenbox`: one command for the box, with a word for each thing to do."""
+"""`serenbox`: one command for the box, with a subcommand for each thing to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """Something to do: `tool` is `module:class`, imported only when it is wanted."""
+    """A subcommand: `tool` is `module:class`, imported only when it is needed."""
 
     tool: str
     summary: str
@@ -43,7 +43,7 @@ _ELSEWHERE = {
     "restart": "sudo systemctl restart serenbox",
     "reload": "sudo systemctl reload serenbox",
 }
-"""Words that people try, and what does it."""
+"""Words that people try, and the command that does what they mean."""
 
 
 class Overview(Tool):
@@ -61,7 +61,7 @@ class Overview(Tool):
         parser.add_argument("command", metavar="COMMAND", nargs="?", help="one of those below")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Say what is wrong: with the right command this tool is not called."""
+        """Report the error: with a valid command this tool is not called."""
         if args.command is None:
             raise UsageError("the command comes first: serenbox COMMAND --debug")
         raise UsageError(f"there is no command '{args.command}': {_hint(args.command)}")
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments:
         arguments = ["--help"]
     if arguments[0] not in COMMANDS:
-        # What comes after an unknown command is not for this tool to judge.
+        # This tool cannot judge the arguments of an unknown command.
         return Overview().main(arguments[:1])
     try:
         tool = load_tool(arguments[0])
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def load_tool(name: str) -> Tool:
-    """Import and make the tool of one of `COMMANDS`."""
+    """Import and create the tool of one of `COMMANDS`."""
     module, _, tool = COMMANDS[name].tool.partition(":")
     made: Tool = getattr(importlib.import_module(module), tool)()
     return made

@@ -1,4 +1,4 @@
-"""Pictures that a tool draws: whether they can be, and where they go."""
+"""Plots that a tool draws: checked before the work, and written whole."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def check_plot(path: Path) -> None:
-    """See before the work whether the plot can be drawn and where it goes.
+    """Check, before the work, that the plot can be drawn and has a place to go.
 
     Raises:
-        UsageError: matplotlib is missing, the name is none of a PNG file, or its folder is missing.
+        UsageError: matplotlib is missing, the name does not end in .png, or its folder is missing.
 
     """
     if importlib.util.find_spec("matplotlib") is None:
@@ -28,7 +28,7 @@ def check_plot(path: Path) -> None:
 
 
 def _remedy() -> str:
-    # apt's matplotlib may not go with pip's NumPy, nor apt's picamera2 with a newer NumPy.
+    # apt's matplotlib may not work with pip's NumPy, nor apt's picamera2 with a newer NumPy.
     import numpy as np
 
     return (
@@ -41,7 +41,7 @@ def write_plot(path: Path, content: bytes) -> None:
     """Write the picture.
 
     Raises:
-        UsageError: That is impossible.
+        UsageError: It cannot be written.
 
     """
     try:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class ReplayTool(Tool):
-    """Play a recording through the service's own eyes and print its moods over time.
+    """Play a recording through the service's own pipeline and print its moods over time.
 
     FILE is a video, or a folder of pictures that are played in the order of their names at
     camera.fps. Every frame is looked at, as fast as this machine can; times are the recording's.
@@ -128,7 +128,7 @@ class _Replay:
             camera.close()
 
     def _frames(self, camera: Camera) -> Iterator[Frame]:
-        """Yield the frames that can be read; a recording that gives none any more has ended."""
+        """Yield the readable frames, until the end or until too many in a row are unreadable."""
         failed = 0
         while failed < _MOST_FAILURES:
             try:
@@ -172,7 +172,7 @@ def as_json(name: str, frames: int, spans: list[Span]) -> str:
 
 
 def as_table(name: str, frames: int, spans: list[Span]) -> str:
-    """Return the timeline as a person reads it, several lines."""
+    """Return the timeline as readable text, several lines."""
     whole = spans[-1].end - spans[0].start
     lines = [f"{printable(name)}: {_count(frames, 'frame')}, {whole:.1f} s", ""]
     lines.append(f"{'start':>9} {'end':>9}  {'mood':<9}  confidence")
@@ -196,7 +196,7 @@ def _open(path: Path, settings: Settings) -> Recording:
 
 
 def _mood_maker(settings: Settings, *, cropped: bool) -> Callable[[Frame], Mood]:
-    """Return what makes moods of frames, its models loaded."""
+    """Load the models and return a function from a frame to the mood."""
     from serenbox.daemon.pipeline import Pipeline, make_detector
 
     if not cropped:

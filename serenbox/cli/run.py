@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.run")
 
 _PASSING = {errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE}
-"""Troubles of a moment, after which systemd is to try again, whatever could not be read."""
+"""Transient errors, after which systemd is to try again, whatever could not be read."""
 
 _seconds = number_type("a number above 0", lambda seconds: 0 < seconds < math.inf)
 
@@ -53,8 +53,8 @@ class RunTool(Tool):
     standard output as JSON lines and, where the configuration says so, to an MQTT broker; the log
     goes to standard error.
 
-    Under systemd (Type=notify) it is ready when a frame went through the models. Paused, or while
-    the camera is missing, an empty picture does, so that a box may wait for its camera.
+    Under systemd (Type=notify) it is ready when a frame has gone through the models. While it is
+    paused or the camera is missing, an empty picture does, so that a box may wait for its camera.
 
     The configuration is FILE, else /etc/serenbox/serenbox.toml, else serenbox/serenbox.toml in
     $XDG_CONFIG_HOME or ~/.config, else the defaults; `serenbox config` prints all there is to set.
@@ -95,13 +95,13 @@ class RunTool(Tool):
             _load(args)
             write_line("the configuration is right")
             return EXIT_OK
-        # NumPy would start a thread for every core, and none of them would ever have work.
+        # NumPy would start a thread for every core, and these would never have any work.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        # There is no garbage while modules are loaded; the service turns its collection on again.
+        # Loading modules makes no garbage; the service turns garbage collection on again.
         gc.disable()
         fill_standard_descriptors()
         waker = Waker()
-        # First of all, so that from here on whoever ends the service ends it in good order.
+        # Before all else, so that from here on a signal ends the service in good order.
         signals = Signals(waker, (*ENDING, signal.SIGHUP))
         set_up_logging(debug=self.debug)
         refuse_dumps()
@@ -146,7 +146,7 @@ def _make_service(
 
 
 def _load(args: argparse.Namespace) -> Settings:
-    """Read the configuration and put the options over it."""
+    """Read the configuration and let the options override it."""
     from serenbox.settings import find_settings_file, load_settings, with_overrides
 
     return with_overrides(load_settings(find_settings_file(args.config)), args.overrides)
@@ -167,7 +167,7 @@ def _report(error: SerenBoxError) -> int:
 
 
 def _end_process(code: int) -> NoReturn:
-    """End without waiting for the thread that hangs, and without taking its libraries from it."""
+    """End without waiting for the hung thread, and without unloading the libraries that it uses."""
     logging.shutdown()
     with contextlib.suppress(SerenBoxError, BrokenPipeError):
         flush_output()

@@ -1,4 +1,4 @@
-"""`serenbox serve`: the same detector behind HTTP."""
+"""`serenbox serve`: the detector behind HTTP."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 _DEFAULT_PORT = 8080
 _count = number_type("a whole number", lambda count: count >= 0, whole=True)
 _NEEDED = ("flask", "gunicorn", "prometheus_client")
-"""What only the extra `server` brings."""
+"""Packages that only the extra `server` installs."""
 
 
 class ServeTool(Tool):
     """Answer photos with emotions over HTTP, until told to stop.
 
-    POST /predict takes a picture, as the field `file` of a form or as the body, and answers seven
-    scores of the largest face; POST /detect answers all faces, as serenbox-detect --json does. GET
-    /docs is a page to try it, /openapi.json the description, /healthz and /metrics are for those
-    who look after it. No picture is kept.
+    POST /predict takes a picture, as the field `file` of a form or as the body, and answers with
+    the seven scores of the largest face; POST /detect answers with all faces, as serenbox-detect
+    --json does. GET /docs is a page to try it, /openapi.json the description, /healthz and /metrics
+    are for those who look after it. No picture is kept.
 
     Every option about the models and the limits may also stand in the environment, as
     SERENBOX_SERVER_ and its name in capitals; an option counts more. Anybody who can reach the
     address may ask: put a proxy with TLS and authentication before it if that is not only you.
 
-    SIGTERM and SIGINT end it when what was begun is answered. Exit code: 0 then; 1 if it cannot
-    listen or its workers cannot start; 2 if the call, a setting or the model is wrong.
+    SIGTERM and SIGINT end it once the requests in progress are answered. Exit code: 0 then; 1 if it
+    cannot listen or its workers cannot start; 2 if the call, a setting or the model is wrong.
     """
 
     prog: ClassVar[str] = "serenbox serve"
@@ -71,7 +71,7 @@ class ServeTool(Tool):
     def run(self, args: argparse.Namespace) -> int:
         """Check everything once, then serve."""
         _check_installed()
-        # Each worker uses one core: a thread of NumPy's for every core would never have work.
+        # Each worker uses one core: NumPy's threads for all the others would never have work.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         settings = _settings(args)
         listening = _listening(args)
@@ -79,7 +79,7 @@ class ServeTool(Tool):
         from serenbox.server.engine import open_detector
         from serenbox.server.process import serve
 
-        # Found out here, and once, is what would otherwise stop every worker.
+        # Find out here, once, what would otherwise stop every worker.
         with native_messages_hidden(show=self.debug):
             open_detector(settings)
         set_up_logging(debug=self.debug)

@@ -1,4 +1,4 @@
-"""What a person reads: for each face the emotion, how sure, and a bar for each score."""
+"""Readable results: for each face the emotion, its confidence, and a bar for each score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BOLD, _DIM, _CYAN, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[0m"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What the place where the table appears can show.
+    """What the terminal or file that gets the table can show.
 
     Attributes:
         blocks: Block characters and the multiplication sign; otherwise plain ASCII.
