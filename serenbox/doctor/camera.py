@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from serenbox.doctor.roots import Person, Roots
 
 _PI_CAMERAS = ("unicam", "rp1-cfe")
-"""How the receivers of the Raspberry Pi's camera connector call themselves; their nodes are there
-only where a sensor answered. The many other nodes of a Pi are its codecs'."""
+"""Names of the receivers of the Raspberry Pi's camera connector; their nodes exist only if a sensor
+answered. The many other nodes of a Pi belong to its codecs."""
 
 _SMALL_CMA = 64 * 1024
 """KiB. Enough for a handful of 640 x 480 buffers beside the sensor's own."""
 _LITTLE_CMA = 16 * 1024
 _DMA_HEAPS = ("vidbuf_cached", "linux,cma", "reserved", "default_cma_region")
-"""The heaps of which picamera2 takes the first one."""
+"""The heaps that picamera2 looks for; it takes the first one that exists."""
 
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
-"""Where each kind of stream is by default, as FFmpeg has it."""
+"""Default port of each kind of stream, as in FFmpeg."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class CameraNode:
 
 
 def find_cameras(roots: Roots) -> list[CameraNode]:
-    """Return the cameras that the kernel has nodes of: those of the Raspberry Pi first."""
+    """Return the cameras that the kernel has nodes for, those of the Raspberry Pi first."""
     folder = roots.sys / "class" / "video4linux"
     names = {path.parent.name: text_of(path) for path in sorted(folder.glob("video*/name"))}
     found = [
@@ -66,11 +66,11 @@ def check_camera(
     reach: Reach | None = None,
     edit: str = "",
 ) -> Result:
-    """Look whether the camera that the settings name is there.
+    """Check whether the camera that the settings name is there.
 
     Args:
         source: The setting `camera.source`.
-        cameras: Those that are there.
+        cameras: The cameras that are there.
         roots: Where the nodes are.
         reach: What the service may reach; everything if None.
         edit: The command that changes the configuration.
@@ -103,7 +103,7 @@ def check_camera(
 def check_access(
     source: str, cameras: Iterable[CameraNode], person: Person, roots: Roots
 ) -> Result:
-    """Look whether somebody may open the nodes of the camera, and of the Pi's media devices."""
+    """Check whether a person may open the nodes of the camera, and of the Pi's media devices."""
     if source.startswith("/dev/"):
         named = roots.dev / source.removeprefix("/dev/")
         nodes = [named] if named.exists() else []
@@ -116,7 +116,7 @@ def check_access(
 
 
 def check_dma_heap(roots: Roots, person: Person) -> Result:
-    """Look for a heap that the Pi camera's buffers can come from."""
+    """Check that there is a heap for the Pi camera's buffers, and that a person may open it."""
     folder = roots.dev / "dma_heap"
     heaps = [folder / name for name in _DMA_HEAPS if (folder / name).exists()]
     if not heaps:
@@ -126,7 +126,7 @@ def check_dma_heap(roots: Roots, person: Person) -> Result:
 
 
 def check_cma(meminfo: str) -> Result:
-    """Look how much contiguous memory is left for the camera's buffers.
+    """Check how much contiguous memory is left for the camera's buffers.
 
     Args:
         meminfo: The text of /proc/meminfo.
@@ -156,12 +156,12 @@ def check_picamera2() -> Result:
 
 
 def is_device(source: str) -> bool:
-    """Tell whether a source is a camera of this machine."""
+    """Return whether a source is a camera of this machine."""
     return source.partition(":")[0] in ("auto", "pi", "usb") or source.startswith("/dev/")
 
 
 def needs_pi(source: str, cameras: Iterable[CameraNode]) -> bool:
-    """Tell whether the Raspberry Pi camera is, or may be, the one to use."""
+    """Return whether the Raspberry Pi camera is, or may be, the one to use."""
     kind = source.partition(":")[0]
     return kind == "pi" or (kind == "auto" and any(camera.kind == "pi" for camera in cameras))
 
@@ -181,7 +181,7 @@ def _check_recording(source: str, edit: str) -> Result:
     path = source.removeprefix("scripted:")
     try:
         Path(path).expanduser().stat()
-    # A zero byte in a name is a ValueError, and ~ of nobody a RuntimeError.
+    # A null byte in a name raises ValueError, and ~ of an unknown user RuntimeError.
     except (OSError, ValueError, RuntimeError) as error:
         reason = reason_of(error)
         seen = f"camera.source names no camera, and no recording is there: {path} ({reason})"
@@ -195,7 +195,7 @@ def _may_open(name: str, nodes: Sequence[Path], person: Person) -> Result:
         try:
             found = node.stat()
         except OSError:
-            continue  # unplugged while we look, or never made
+            continue  # unplugged meanwhile, or never there
         if not person.may(6, found):
             closed.append((node, found))
     if not closed:

@@ -1,4 +1,4 @@
-"""All checks, in the order in which one needs the other."""
+"""Runs all checks, in the order in which they depend on each other."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 def examine(
     config: Path | None = None, *, roots: Roots | None = None, person: Person | None = None
 ) -> Iterator[Result]:
-    """Run all checks, and give each answer as soon as it is there.
+    """Run all checks, and yield each result as soon as it is there.
 
     Args:
         config: The configuration; the usual one if None.
-        roots: Where the machine shows itself.
-        person: Who wants to read the configuration, open the camera and run the hooks; the service,
-            or whoever asks.
+        roots: The folders in which Linux shows the machine; the real ones if None.
+        person: Who wants to read the configuration, open the camera and run the hooks; that of
+            `person_in_question` if None.
 
     """
     roots = roots or Roots()
@@ -48,7 +48,7 @@ def examine(
     results, settings = software.check_settings(config, person)
     yield from results
     running = service.ask_running()
-    told = None if config else running  # which has read another one
+    told = None if config else running  # which has read another configuration
     state = _state_folder()
     if settings is None:
         yield software.check_face_model()

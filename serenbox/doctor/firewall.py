@@ -1,4 +1,4 @@
-"""Whether the unit lets the service's packets through; at first it does so on the box alone."""
+"""Whether the unit lets the service's packets through; by default, only within the box."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Firewall:
-    """Where packets of a unit may go, as `systemd.resource-control(5)` has it.
+    """Where packets of a unit may go, as in `systemd.resource-control(5)`.
 
     Attributes:
-        allowed: Networks whose packets pass, whatever else is said of them.
-        denied: Networks whose packets do not pass otherwise.
+        allowed: Networks whose packets pass, even if they are denied as well.
+        denied: Networks whose packets do not pass unless they are allowed.
 
     """
 
@@ -36,12 +36,12 @@ class Firewall:
 
     @classmethod
     def of_properties(cls, values: Mapping[str, str]) -> Firewall:
-        """Read what systemd tells of a unit, such as `{"IPAddressDeny": "::/0 0.0.0.0/0"}`."""
+        """Read the properties of a unit, such as `{"IPAddressDeny": "::/0 0.0.0.0/0"}`."""
         allowed, denied = (tuple(_networks(values.get(key, ""))) for key in (_ALLOWED, _DENIED))
         return cls(allowed, denied)
 
     def lets_through(self, address: str) -> bool:
-        """Tell whether packets to an address pass; of what is no address, nothing is known."""
+        """Return whether packets to an address pass; true for what is not an address."""
         try:
             found = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
@@ -52,18 +52,18 @@ class Firewall:
 
 
 def unit_firewall(roots: Roots) -> Firewall:
-    """Ask systemd what the unit may reach: everything where there is no systemd or no unit."""
+    """Ask systemd what the unit may reach: everything if there is no systemd or no unit."""
     if not runs_here(roots):
         return Firewall()
     return Firewall.of_properties(ask_properties(_ALLOWED, _DENIED))
 
 
 def can_look_up(host: str, etc: Path, firewall: Firewall) -> bool:
-    """Tell whether the service gets the address of a name.
+    """Return whether the service can look up the address of a name.
 
-    It does where that needs no packet: for an address, a line of `hosts`, and where Avahi
-    (`.local`) or systemd-resolved answers through a socket. Else a name server of `resolv.conf`
-    must be in reach.
+    It can if that needs no packet: for an address, for a name in `hosts`, and where Avahi
+    (`.local`) or systemd-resolved answers through a socket. Otherwise a name server of
+    `resolv.conf` must be within reach.
 
     Args:
         host: A name or an address.
@@ -90,7 +90,7 @@ def _networks(text: str) -> Iterator[Network]:
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    """Return the words of each line that has two or more, without comments."""
+    """Yield the words of each line that has two or more, without comments."""
     for line in text_of(path).splitlines():
         words = line.partition("#")[0].split()
         if len(words) > 1:

@@ -19,11 +19,11 @@ _DAY = 24 * 60
 
 
 def check_history(settings: HistorySettings, path: Path) -> Result:
-    """Look what is kept of the moods, and for how long.
+    """Check what is kept of the moods, and for how long.
 
     Args:
-        settings: Whether it is to be.
-        path: The database, which need not be there.
+        settings: Whether a history is to be kept.
+        path: The database, which need not exist.
 
     """
     name = "history"
@@ -36,7 +36,7 @@ def check_history(settings: HistorySettings, path: Path) -> Result:
 
     try:
         with as_owner(path):
-            # Not what was kept by a clock that was ahead: it would seem to be a long time.
+            # Leave out what was kept while the clock was ahead: it would make the time seem long.
             first, last, minutes = read_extent(path, int(time.time() // MINUTE))
     except HistoryDamagedError as error:
         delete = delete_history(path.parent)

@@ -1,4 +1,4 @@
-"""Checks of hooks: whether there is what they are to run."""
+"""Checks of hooks: whether the programs that they run are there, and can be run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import HookSettings
 
 HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - to warn of them
-"""Folders that the service does not see, or sees others in their place (`ProtectHome=`,
+"""Folders that are hidden from the service, or replaced by others for it (`ProtectHome=`,
 `PrivateTmp=`)."""
 
 _FOLDER = "/etc/serenbox/hooks"
 
 
 def check_hooks(hooks: Sequence[HookSettings], person: Person) -> Iterator[Result]:
-    """Look whether each program is there, may be run by a person, and is seen by the service."""
+    """Check that each program is there, may be run by a person, and is seen by the service."""
     for program in dict.fromkeys(hook.command[0] for hook in hooks):
         yield _check(program, person)
 
@@ -59,9 +59,9 @@ def _check(program: str, person: Person) -> Result:
 
 
 def _is_script(path: Path) -> bool:
-    """Tell whether an interpreter is to read a program."""
+    """Return whether a program is a script, which an interpreter reads."""
     try:
         with path.open("rb") as file:
             return file.read(2) == b"#!"
-    except OSError:  # not for us to know
+    except OSError:  # it may not be read here
         return False

@@ -1,4 +1,4 @@
-"""Checks of the machine: how hot it is, whether it is held back, and room on its disk."""
+"""Checks of the machine: its temperature, its throttling, and the room on its disk."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _LITTLE_ROOM, _NO_ROOM = 100 << 20, 5 << 20
 _ASK = "vcgencmd get_throttled"
 _THROTTLED_FILE = Path("devices/platform/soc/soc:firmware/get_throttled")
 _THROTTLED_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft limit"}
-"""Bits of the Raspberry Pi's firmware for now; 16 higher, the same since the machine started
+"""Bits of the Raspberry Pi's firmware for now; 16 higher, the same for the time since boot
 (https://www.raspberrypi.com/documentation/computers/os.html#get_throttled)."""
 
 
 def check_temperature(roots: Roots) -> Result:
-    """Look how hot the processor is, or the hottest zone where none is the processor's."""
+    """Check how hot the processor is, or the hottest zone if none is the processor's."""
     zones = []
     for folder in sorted((roots.sys / "class" / "thermal").glob("thermal_zone*")):
         degrees = temperature_c(folder / "temp")
@@ -49,10 +49,10 @@ def check_temperature(roots: Roots) -> Result:
 
 
 def check_throttling(answer: str | None) -> Result:
-    """Judge the firmware's word on throttling.
+    """Judge the firmware's report on throttling.
 
     Args:
-        answer: Such as "throttled=0x50005" or "50005"; None where there is nobody to ask.
+        answer: Such as "throttled=0x50005" or "50005"; None if there is nothing to ask.
 
     """
     name = "throttling"
@@ -72,7 +72,7 @@ def check_throttling(answer: str | None) -> Result:
 
 
 def ask_firmware(roots: Roots) -> str | None:
-    """Return the firmware's word on throttling, from /sys or vcgencmd; None without an answer."""
+    """Return the firmware's report on throttling, from /sys or vcgencmd; None without an answer."""
     with contextlib.suppress(OSError):
         return (roots.sys / _THROTTLED_FILE).read_text("ascii", "replace")
     program = shutil.which("vcgencmd")
@@ -87,7 +87,7 @@ def ask_firmware(roots: Roots) -> str | None:
 
 
 def check_disk(folder: Path) -> Result:
-    """Look at the disk of the state's folder; where it is missing, of the one it would be in."""
+    """Check the disk of the state folder or, if that is missing, of the folder it would be in."""
     place = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     try:
         found = os.statvfs(place)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def edit_settings(explicit: Path | None, person: Person) -> str:
-    """Return the command that changes, or makes, the configuration that applies.
+    """Return the command that edits, or creates, the configuration that applies.
 
     Args:
-        explicit: The one that was asked for; the usual one if None.
+        explicit: The configuration that was asked for; the usual one if None.
         person: For whom it applies.
 
     """
@@ -35,5 +35,5 @@ def delete_history(folder: Path) -> str:
 
 
 def _mine(path: Path) -> bool:
-    """Tell whether whoever asks, unless it is root, may write there without more."""
+    """Return whether the user is not root and may write there without sudo."""
     return os.geteuid() != 0 and os.access(path, os.W_OK)

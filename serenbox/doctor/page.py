@@ -34,12 +34,12 @@ _NAMES_TOKEN = re.compile(
 
 
 def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
-    """Look whether the page's packages are there, and, where others may open it, its token.
+    """Check that the page's packages are there and, if others may open it, its token.
 
     Args:
         settings: Where the page is, and whether it is used at all.
         firewall: What the service may reach.
-        etc: The folder in which systemd keeps what was added to the unit.
+        etc: The folder `/etc`, in which systemd keeps what was added to the unit.
 
     """
     if not settings.enabled:

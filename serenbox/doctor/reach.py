@@ -1,4 +1,4 @@
-"""Whether a place in the network can be reached, by whoever asks and by the service."""
+"""Whether a place in the network can be reached, by the user who asks and by the service."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _TIMEOUT = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What decides what the service reaches.
+    """What decides what the service can reach.
 
     Attributes:
-        firewall: What its unit lets through; everything by itself.
-        etc: The folder in which the system keeps what it knows of names.
+        firewall: What its unit lets through; everything by default.
+        etc: The folder of `hosts` and of the other files on how names are looked up.
 
     """
 
@@ -30,20 +30,20 @@ class Reach:
     etc: Path = Path("/etc")
 
     def check(self, name: str, host: str, port: int, mend: str) -> Result:
-        """Look whether a place takes connections, and those of the service, too; nothing is sent.
+        """Check that a place takes connections, also those of the service; nothing is sent.
 
         Args:
-            name: What is looked at.
+            name: What is checked.
             host: A name or an address.
             port: 1 to 65535.
-            mend: The command to give where it takes none.
+            mend: The command to suggest if it takes none.
 
         """
         place = host_and_port(host, port)
         try:
             with socket.create_connection((host, port), _TIMEOUT) as connection:
                 address = str(connection.getpeername()[0]).partition("%")[0]
-        # No name at all, such as one with two dots in a row, is a UnicodeError.
+        # An impossible name, such as one with two dots in a row, raises UnicodeError.
         except (OSError, UnicodeError) as error:
             reason = reason_of(error)
             return Result(name, "fail", f"{place} takes no connections ({reason})", mend)

@@ -1,4 +1,4 @@
-"""What a check answers."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["ok", "warn", "fail"]
-"""How it is: good, worth a look, or in the way of sensing."""
+"""How it is: good, worth a look, or an obstacle to sensing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer of one check.
+    """The result of one check.
 
     Attributes:
         name: What was looked at, one word or two.

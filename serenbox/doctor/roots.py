@@ -31,9 +31,9 @@ class Person:
     groups: frozenset[int]
 
     def may(self, wanted: int, found: os.stat_result) -> bool:
-        """Tell whether the mode of a file lets this person do it: 4 read, 2 write, 1 run, or sums.
+        """Return whether a file's mode lets this person do it: 4 read, 2 write, 1 run, or sums.
 
-        Root may do everything, even where none may run a file.
+        Root may do everything, even run a file that nobody may run.
         """
         if self.uid == 0:
             return True
@@ -46,18 +46,18 @@ class Person:
         return found.st_mode >> shift & wanted == wanted
 
     def is_asking(self) -> bool:
-        """Tell whether this is who runs the process."""
+        """Return whether this person runs the process."""
         return self.uid == os.geteuid()
 
     def closed(self, path: Path, wanted: int) -> Path | None:
-        """Return what keeps this person from a file: a folder above it, or itself; None if nothing.
+        """Return what keeps this person from a file: a folder above it, or itself; else None.
 
         Args:
-            path: The file; a link stands for what it names.
-            wanted: As of `may`.
+            path: The file; links are followed.
+            wanted: As in `may`.
 
         Raises:
-            OSError: It is not there, or whoever runs the process may not look.
+            OSError: It is not there, or the user of the process may not look.
 
         """
         real = path.resolve()
@@ -68,7 +68,7 @@ class Person:
 
 
 def person_in_question() -> Person:
-    """Return the service's user where root asks and there is one, else the user who asks."""
+    """Return the service's user if root asks and that user exists, else the user who asks."""
     if os.geteuid() == 0:
         try:
             entry = pwd.getpwnam(SERVICE_USER)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import MqttSettings
 
 _PROPERTIES = ("ActiveState", "SubState", "NRestarts", "Result", "ExecMainStatus")
-"""What systemd is asked of the unit."""
+"""The properties of the unit that systemd is asked for."""
 
 
 def check_broker(
@@ -29,12 +29,12 @@ def check_broker(
     reach: Reach | None = None,
     running: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Look whether the broker takes connections, and those of the service, too; nothing is sent.
+    """Check that the broker takes connections, also those of the service; nothing is sent.
 
     Args:
         settings: Where it is, and whether it is used at all.
         reach: What the service may reach; everything if None.
-        running: What a service that runs says of itself: it has logged in, or tried to.
+        running: What the running service says of itself: it has logged in, or tried to.
 
     """
     if not settings.enabled:
@@ -58,7 +58,7 @@ def check_broker(
 
 
 def ask_running() -> dict[str, Any] | None:
-    """Ask the service that runs how it is; None where none answers."""
+    """Ask the running service how it is; None if none answers."""
     try:
         return ask_service("status")
     except ServiceError:
@@ -66,11 +66,11 @@ def ask_running() -> dict[str, Any] | None:
 
 
 def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result:
-    """Look how the service is.
+    """Check how the service is.
 
     Args:
         roots: Where systemd would show itself.
-        running: What a service that runs says of itself; None where none answers.
+        running: What the running service says of itself; None if none answers.
 
     """
     found = _ask_unit() if runs_here(roots) else None
@@ -79,7 +79,7 @@ def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result
     if running and running.get("state") == "paused":
         seen = "paused: its camera stays closed until somebody resumes"
         problem = running.get("problem")
-        if problem:  # whoever closed the camera wants it closed after a restart, too
+        if problem:  # a paused camera is meant to stay closed after a restart, too
             seen += f"; {problem}"
         mend = f"{'sudo ' if found else ''}serenbox resume"
         return Result("service", "fail" if problem else "warn", seen, mend)
@@ -95,7 +95,7 @@ def judge_unit(found: Mapping[str, str]) -> Result:
     """Judge what systemd says of the unit.
 
     Args:
-        found: `_PROPERTIES` by name; empty where nobody could be asked.
+        found: `_PROPERTIES` by name; empty if systemd could not be asked.
 
     """
     state, restarts = found.get("ActiveState", ""), found.get("NRestarts", "0")
@@ -105,7 +105,7 @@ def judge_unit(found: Mapping[str, str]) -> Result:
     mend = f"journalctl --unit {UNIT} --lines 50"
     if state == "failed":
         return Result("service", "fail", f"{UNIT} has failed{_how_it_ended(found)}", mend)
-    # Between two starts, or in one that follows an end of its own.
+    # It ended by itself, and is now between two starts or, below, starting again.
     if found.get("SubState", "").startswith("auto-restart"):
         seen = f"{UNIT} ends by itself{_how_it_ended(found)}; restarts so far: {restarts}"
         return Result("service", "fail", seen, mend)

@@ -1,4 +1,4 @@
-"""Checks of what is installed: Python, the settings, the models and what runs them."""
+"""Checks of what is installed: Python, the settings, the models and their runtime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OLDEST_PYTHON = (3, 11)
 
 
 def check_python(found: tuple[int, ...] = sys.version_info[:3]) -> Result:
-    """Look whether Python is new enough."""
+    """Check that Python is new enough."""
     text = ".".join(map(str, found))
     if found[:2] < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
@@ -35,11 +35,11 @@ def check_python(found: tuple[int, ...] = sys.version_info[:3]) -> Result:
 
 
 def check_settings(explicit: Path | None, person: Person) -> tuple[list[Result], Settings | None]:
-    """Read the configuration, and return what it says; None where it is wrong.
+    """Read the configuration; return the results, and the settings or None if they are wrong.
 
     Args:
-        explicit: The one that was asked for; the usual one if None.
-        person: Who is to read it. The configuration of whoever asks for another one does not count.
+        explicit: The configuration that was asked for; the usual one if None.
+        person: Who is to read it. If another user asks, that user's own does not count.
 
     """
     path = find_settings_file(explicit, own=person.is_asking())
@@ -55,7 +55,7 @@ def check_settings(explicit: Path | None, person: Person) -> tuple[list[Result],
 
 
 def check_emotion_model(path: Path, edit: str = "") -> Result:
-    """Look whether the emotion model is whole, and whether a shipped one is the one installed.
+    """Check that the emotion model is whole and, if it is a shipped one, as it was installed.
 
     Args:
         path: The model.
@@ -79,7 +79,7 @@ def check_emotion_model(path: Path, edit: str = "") -> Result:
 
 
 def check_face_model(path: Path = FACE_MODEL) -> Result:
-    """Look whether the face finder's model is there and is the known file."""
+    """Check that the face finder's model is there and is the known file."""
     name = "face model"
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -114,9 +114,9 @@ def check_runtime(path: Path, settings: Settings, edit: str = "") -> Result:
 
 
 def recorded_sha256(path: Path) -> str | None:
-    """Return the checksum that the installed package names for a file of its own; None for others.
+    """Return the checksum that the installed package records for one of its files; None for others.
 
-    It stands in RECORD, url-safe base64 without padding
+    It is in RECORD, as url-safe base64 without padding
     (https://packaging.python.org/en/latest/specifications/recording-installed-packages/).
     """
     try:
@@ -130,7 +130,7 @@ def recorded_sha256(path: Path) -> str | None:
 
 
 def _closed(path: Path, person: Person) -> Result | None:
-    """Return what is wrong where a person may not read a configuration; None where nothing is."""
+    """Return a failure if a person may not read a configuration, else None."""
     closed = person.closed(path, 4)
     if closed is None:
         return None

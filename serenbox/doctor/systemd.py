@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 UNIT = "serenbox.service"
 
 DROP_INS = f"/etc/systemd/system/{UNIT}.d"
-"""Where additions to the unit are."""
+"""The folder of additions to the unit."""
 
 
 def runs_here(roots: Roots) -> bool:
-    """Tell whether systemd runs this machine, as sd_booted(3) does."""
+    """Return whether systemd runs this machine, as sd_booted(3) does."""
     return (roots.run / "systemd" / "system").is_dir()
 
 
 def ask_properties(*names: str) -> dict[str, str]:
-    """Return properties of the unit by name; those that systemd does not tell are left out."""
+    """Return properties of the unit by name; those that systemd does not report are left out."""
     lines = _ask("systemctl", "show", "--property", ",".join(names), UNIT).splitlines()
     return {
         name: value for name, equals, value in (line.partition("=") for line in lines) if equals
@@ -31,7 +31,7 @@ def ask_properties(*names: str) -> dict[str, str]:
 
 def last_words() -> str:
     """Return the last line that the unit's processes logged; empty where it cannot be read."""
-    # By this field, as --unit has systemd's own lines, too, which come after every end.
+    # By this field, because --unit also gives systemd's own lines, which follow every end.
     words = ("--quiet", "--no-pager", "--output=cat", "--lines=1", f"_SYSTEMD_UNIT={UNIT}")
     return _ask("journalctl", *words).rpartition("\n")[2]
 
