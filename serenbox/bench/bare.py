@@ -1,4 +1,4 @@
-"""What the service is compared with: scripts that do only what cannot be left out."""
+"""What the service is compared with: code that does only what cannot be left out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def interpreter_module(runtime: RuntimeName) -> str:
 
 
 class BareModel:
-    """A model with an input that stays, of which only the run is timed.
+    """A model with a fixed input, of which only the run is timed.
 
     Args:
         path: The model.

@@ -1,4 +1,4 @@
-"""How long an event takes from the service to whoever subscribed, over a Mosquitto on this box."""
+"""How long an event takes from the service to a subscriber, over a Mosquitto on this box."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _PAUSE = 0.005
 
 
 def find_mosquitto() -> str | None:
-    """Return the broker's program, which systems put where only their administrator looks."""
+    """Return the broker's program, also from folders that may be only in the PATH of root."""
     return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 @contextlib.contextmanager
 def running_mosquitto(program: str, folder: Path) -> Iterator[int]:
-    """Run a broker of its own on a free port of the loopback; give the port.
+    """Run a separate broker on a free port of the loopback; yield the port.
 
     Raises:
         ServiceError: It does not start.
@@ -68,7 +68,7 @@ def measure(port: int, events: int) -> list[float]:
         events: How many, one by one.
 
     Raises:
-        ServiceError: One does not arrive.
+        ServiceError: An event does not arrive, or the broker takes no subscription.
 
     """
     from serenbox.outputs.mqtt import MqttOutput
@@ -86,7 +86,7 @@ def measure(port: int, events: int) -> list[float]:
 
 
 def _send(output: Output, subscriber: _Subscriber) -> float:
-    """Send one event and return the seconds until it is there."""
+    """Send one event and return the seconds until it arrives."""
     time.sleep(_PAUSE)
     message = event_message(mood_message("bench", time.time(), "paused", None, 0.0), "no_camera")
     began = time.monotonic()
@@ -95,7 +95,7 @@ def _send(output: Output, subscriber: _Subscriber) -> float:
 
 
 class _Subscriber:
-    """Notes when messages come, in a thread of its own. A context manager."""
+    """Notes when messages arrive, in its own thread. A context manager."""
 
     def __init__(self, port: int, topic: str) -> None:
         import paho.mqtt.client as paho
@@ -120,7 +120,7 @@ class _Subscriber:
         self._client.loop_stop()
 
     def wait(self) -> float:
-        """Wait for the next message; return when it came, on the clock of `time.monotonic`."""
+        """Wait for the next message; return when it arrived, on the clock of `time.monotonic`."""
         try:
             return self._came.get(timeout=_PATIENCE)
         except queue.Empty:

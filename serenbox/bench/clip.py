@@ -1,7 +1,7 @@
-"""Something to look at: a short clip of a face that is drawn here, or of a picture that is given.
+"""A short clip to look at, of a face that is drawn here or of a picture that is given.
 
 A drawn face costs the models just as much as a person's, and every machine can draw the same one,
-so figures of two machines can be compared and nobody's picture has to be carried around.
+so figures of two machines can be compared without anybody's picture.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 640, 480
 FPS = 10
 FRAMES = 100
-"""Of a clip: ten seconds."""
+"""Frames of a clip: ten seconds."""
 
 _WALL: Color = (150, 160, 165)
 _SKIN: Color = (150, 180, 225)
@@ -36,15 +36,15 @@ _WHITE: Color = (245, 245, 245)
 """BGR, like all colours here."""
 
 _HALF_FACE = 0.17
-"""From the middle to the chin, in heights of the picture: somebody about a metre away, before the
-usual lens of 60 degrees."""
+"""From the middle of a face to its chin, in heights of the picture: a person about a metre away
+from the usual lens of 60 degrees."""
 
 _NOISE = 2.0
 """Standard deviation of a camera's noise, grey levels."""
 
 
 def drawn_face() -> Pixels:
-    """Return a drawn face that smiles, (480, 480, 3) uint8 BGR: one that the face finder takes."""
+    """Return a drawn, smiling face that the face finder detects, (480, 480, 3) uint8 BGR."""
     image: Pixels = np.full((HEIGHT, HEIGHT, 3), _WALL, np.uint8)
     drawing = _Drawing(image, (HEIGHT // 2, HEIGHT // 2), _HALF_FACE * HEIGHT)
     drawing.ellipse((0, 0), (0.75, 1.0), (0, 360), _SKIN)
@@ -84,7 +84,7 @@ class _Drawing:
 
 
 def face_frames(picture: Pixels) -> Iterator[Pixels]:
-    """Yield a clip of a picture that sways a little, (480, 640, 3) uint8 BGR, without end visible.
+    """Yield a clip of a picture that sways a little, (480, 640, 3) uint8 BGR; it loops seamlessly.
 
     Args:
         picture: uint8 BGR, any size; its face ought to look at the camera.
@@ -103,7 +103,7 @@ def face_frames(picture: Pixels) -> Iterator[Pixels]:
 
 
 def empty_frames() -> Iterator[Pixels]:
-    """Yield a clip in which nothing moves and nobody is, like those of `face_frames`."""
+    """Yield a clip without people or movement, in the format of `face_frames`."""
     noise = _Noise()
     wall: Pixels = np.full((HEIGHT, WIDTH, 3), _WALL, np.uint8)
     cv2.rectangle(wall, (420, 60), (580, 300), _SHADE, -1)  # a window, say

@@ -1,4 +1,4 @@
-"""What a benchmark tells, and how it is laid out. Pure: nothing is measured here."""
+"""What a benchmark reports, and its layout. Pure: nothing is measured here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Figure:
     unit: str
     limit: float
     value: float | None
-    """None where it could not be measured here; `note` says why."""
+    """None if it could not be measured here; `note` says why."""
     note: str = ""
 
     @property
@@ -43,7 +43,7 @@ class Report:
     """Everything that was measured."""
 
     about: dict[str, Any]
-    """What was measured where."""
+    """What was measured, and on what machine."""
     stages: dict[str, Percentiles] = field(default_factory=dict)
     """Seconds by stage and by percentile."""
     figures: list[Figure] = field(default_factory=list)
@@ -81,7 +81,7 @@ def as_json(report: Report) -> str:
 
 
 def as_table(report: Report) -> str:
-    """Return the report as a person reads it, several lines."""
+    """Return the report as readable text, several lines."""
     lines = [f"{name}: {printable(str(value))}" for name, value in report.about.items()]
     lines += _stage_lines(report.stages)
     if report.figures:

@@ -1,7 +1,7 @@
 """How long a frame takes to become an event, next to the bare runs of the two models.
 
-The service's own parts do the work: the capture thread, what looks at a frame, and what announces
-it. Nothing of it is copied here, only watched.
+The service's own parts do the work: the capture thread, the observer of frames and the announcer.
+Nothing of them is copied here; they are only watched.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from serenbox.runtime_names import RuntimeName
 
 STAGES = ("capture", "find", "classify", "mood", "message", "frame to event")
-"""From the camera's hand to the main thread's, the face finder, the classifier, whatever else leads
-to the mood, the message that outputs are handed, and all of them together."""
+"""The way of a frame from the camera to the main thread, the face finder, the classifier, whatever
+else leads to the mood, the message for the outputs, and all of them together."""
 
 BARE = ("bare face model", "bare emotion model", "both bare")
 
@@ -42,17 +42,18 @@ _PATIENCE = 30.0
 def measure(source: Camera, frames: int, runtime: RuntimeName) -> dict[str, list[float]]:
     """Return the seconds of every stage, and of the bare models, for each frame with a face.
 
-    Each frame goes through the service and then the bare models run, or the other way about, so
-    that whatever else this machine does slows both alike.
+    The service and the bare models take turns in going first, so that whatever else this machine
+    does slows both alike.
 
     Args:
         source: A clip without end; closed by the caller.
-        frames: How many to take.
+        frames: How many to take, after some to warm up.
         runtime: What runs the models.
 
     Raises:
         CameraError: The clip cannot be read.
         ModelError: A model cannot be loaded or fails.
+        ServiceError: The capture thread hands over no frame.
 
     """
     bare = [BareModel(FACE_MODEL, runtime), BareModel(EMOTION_MODEL, runtime)]
@@ -73,7 +74,7 @@ def measure(source: Camera, frames: int, runtime: RuntimeName) -> dict[str, list
 
 
 def ratios(samples: Mapping[str, list[float]]) -> tuple[float, float]:
-    """Return the median and the 99th percentile of frame to event, in medians of both models."""
+    """Return the median and 99th percentile of frame to event, in medians of both bare models."""
     bare = percentiles(samples["both bare"])[50]
     whole = percentiles(samples["frame to event"])
     return whole[50] / bare, whole[99] / bare
@@ -114,7 +115,7 @@ class _Watched:
     def take(self, frame: Frame) -> dict[str, float]:
         """Send a frame through and return the seconds of each stage.
 
-        Every frame becomes a message, though the service sends one a second unless moods change.
+        Every frame becomes a message, although the service sends one a second unless moods change.
         """
         self._camera.offer(frame)
         captured = self._wait()
@@ -140,7 +141,7 @@ class _Watched:
 
 
 class _OneAtATime:
-    """A camera that gives the frame it is offered, when it is offered."""
+    """A camera that gives the frames it is offered, one at a time."""
 
     name = "clip"
     live = False
@@ -155,7 +156,7 @@ class _OneAtATime:
         self._offered.release()
 
     def read(self, timeout: float) -> Frame | None:
-        """Wait for a frame, however long: nothing is wrong when none is offered."""
+        """Wait for a frame, however long: it is no error if none is offered."""
         del timeout
         self._offered.acquire()
         return self._frame

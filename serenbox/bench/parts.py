@@ -1,4 +1,4 @@
-"""What is measured, and the limits of it. Each part makes its figures; none knows of another."""
+"""What is measured, and its limits. Each part makes its figures; none knows of another."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ _EVENTS = 200
 
 
 def measure_memory(plan: Plan, report: Report) -> None:
-    """Run the service as fast as it can, and see what it takes."""
+    """Run the service as fast as it can, and measure its memory."""
     from serenbox.bench import process
 
     settings = ("camera.loop=true", "camera.real_time=false")
@@ -111,13 +111,13 @@ def measure_memory(plan: Plan, report: Report) -> None:
 
 
 def memory_growth(points: Sequence[tuple[int, float]]) -> tuple[float | None, str]:
-    """Return the growth per 100,000 frames and over how many that was measured.
+    """Return the growth in MB per 100,000 frames, None if that is unknown, and a note.
 
-    The first half is left out, for allocators grow until they have been through everything. What
-    remains must be enough frames: a single page of 4 kB more in some hundred looks like a leak.
+    The first half is left out, because allocators grow until they have been through everything.
+    What remains must be enough frames: in a few hundred, a single page of 4 kB looks like a leak.
 
     Args:
-        points: Frames and MB.
+        points: Frames looked at, and memory in MB.
 
     """
     later = points[len(points) // 2 :]
@@ -132,7 +132,7 @@ _FEWEST = 5000
 
 
 def measure_start(plan: Plan, report: Report) -> None:
-    """Start the service again and again."""
+    """Start the service repeatedly."""
     from serenbox.bench import start
 
     ours, bare = start.measure(plan.folder, str(plan.clip.absolute()), plan.runtime, plan.starts)

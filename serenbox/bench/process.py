@@ -1,6 +1,6 @@
-"""The service as a process of its own, watched from outside: memory, processor, and how it starts.
+"""The service as a separate process, watched from outside: memory, processor time, and start.
 
-What is read of a process comes from Linux's /proc.
+What is known of a process comes from Linux's /proc.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _COMMAND = "import sys; from serenbox.cli.main import main; sys.exit(main())"
 
 
 class ServiceProcess:
-    """`serenbox run` before a clip, with default settings. A context manager that ends it.
+    """`serenbox run` on a clip, with default settings. A context manager that ends it.
 
     Args:
         folder: For what it writes; one for each process.
         source: The camera.
-        settings: As `KEY=VALUE`.
-        events: Whether somebody reads its events.
+        settings: Further ones, as `KEY=VALUE`.
+        events: Whether its events are to be read.
 
     """
 
@@ -62,7 +62,7 @@ class ServiceProcess:
             )
 
     def __enter__(self) -> Self:
-        """Return the service, which starts."""
+        """Return the service, which is starting."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -81,7 +81,7 @@ class ServiceProcess:
         wait_line(self._process, self._log)
 
     def wait_frames(self, count: int) -> int:
-        """Wait until it has looked at so many frames; return at how many."""
+        """Wait until it has looked at this many frames; return how many there are by then."""
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             frames = self.frames() if self._socket.exists() else 0
@@ -93,17 +93,17 @@ class ServiceProcess:
         raise ServiceError(f"the service looked at no {count} frames: {last_line(self._log)}")
 
     def frames(self) -> int:
-        """Return at how many frames it has looked."""
+        """Return how many frames it has looked at."""
         return int(self._status()["frames"])
 
     def memory_mb(self) -> float:
-        """Return its resident memory, millions of bytes; 0 where nobody tells."""
+        """Return its resident memory, millions of bytes; 0 if unknown."""
         return memory_mb(Path(f"/proc/{self._process.pid}/statm"))
 
     def processor_seconds(self) -> float | None:
-        """Return the time that processors have spent on it; None where nobody tells."""
+        """Return the processor time that it has used, seconds; None if unknown."""
         try:
-            # The name, in brackets, may hold blanks: count from its end.
+            # The name, in parentheses, may hold blanks: count from its end.
             text = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2]
         except OSError:
             return None
@@ -115,10 +115,10 @@ class ServiceProcess:
 
 
 def memory(service: ServiceProcess, seconds: float) -> list[tuple[int, float]]:
-    """Return again and again at how many frames it has looked, and its memory in MB.
+    """Return samples over a while: how many frames it has looked at, and its memory in MB.
 
     Args:
-        service: With a clip that plays as fast as it can and does not end.
+        service: On a clip that plays as fast as it can and does not end.
         seconds: How long to watch it.
 
     Raises:
@@ -139,10 +139,10 @@ _WARM_UP = 300
 
 
 def idle_share(service: ServiceProcess, seconds: float) -> float | None:
-    """Return the share of one core that it takes, 0 to 1 and beyond; None where nobody tells.
+    """Return the share of one core that it takes, 0 to 1 or more; None if unknown.
 
     Args:
-        service: With an empty scene in real time.
+        service: On an empty scene in real time.
         seconds: How long to watch it.
 
     Raises:
@@ -163,7 +163,7 @@ def wait_line(process: subprocess.Popen[bytes], log: Path | None = None) -> None
     """Wait until a process prints something.
 
     Raises:
-        ServiceError: It ends without, or takes too long.
+        ServiceError: It ends without printing, or takes too long.
 
     """
     assert process.stdout is not None  # noqa: S101 - for the type checker
@@ -173,13 +173,13 @@ def wait_line(process: subprocess.Popen[bytes], log: Path | None = None) -> None
 
 
 def last_line(log: Path | None) -> str:
-    """Return the last line of a log: it mostly says what is wrong."""
+    """Return the last line of a log, which usually says what is wrong."""
     lines = log.read_text(errors="replace").splitlines() if log else []
     return lines[-1] if lines else "and it gave no reason"
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return this process's environment, so changed that a service disturbs no other one."""
+    """Return this process's environment, changed so that a service disturbs no other one."""
     ours = {"NOTIFY_SOCKET", "JOURNAL_STREAM", "PYTHONDONTWRITEBYTECODE"}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "RUNTIME_DIRECTORY": str(folder), "STATE_DIRECTORY": str(folder)}

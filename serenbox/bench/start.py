@@ -1,4 +1,4 @@
-"""How soon a box tells a mood after it was started, next to the bare loading of its libraries."""
+"""How soon after its start the service reports a mood, next to bare loading of its libraries."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def measure(
 ) -> tuple[list[float], list[float]]:
     """Return the seconds from exec to the first event, and those that bare loading takes.
 
-    Both are started in turns, each as often as the other.
+    The two are started in turn, equally often.
 
     Args:
         folder: For what the services write.
         source: A clip that shows a face at once.
         runtime: What runs the models.
-        times: How often.
+        times: How often to measure each.
 
     Raises:
         ServiceError: A process printed nothing.
@@ -38,7 +38,7 @@ def measure(
     for number in range(times + 1):
         ours.append(_first_event(folder / f"start{number}", source))
         bare.append(_bare_loading(start_script(runtime)))
-    # The first of each may find nothing in the system's cache.
+    # The first run of each may find nothing in the system's cache.
     return ours[1:], bare[1:]
 
 
