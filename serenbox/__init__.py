@@ -1,4 +1,4 @@
-"""SerenBox: which of seven emotions does a face show? Answered on the device itself.
+"""SerenBox: reads which of seven emotions a face shows, on the device itself.
 
 >>> from serenbox import EmotionDetector
 >>> for face in EmotionDetector().detect("photo.jpg"):
@@ -31,10 +31,10 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-if not TYPE_CHECKING:  # a type checker would take any name for one that is here
+if not TYPE_CHECKING:  # with `__getattr__`, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
-        """Import the detector, and numpy and OpenCV with it, when it is first asked for."""
+        """Import the detector, and with it numpy and OpenCV, on first use."""
         if name == "EmotionDetector":
             from serenbox.detector import EmotionDetector
 

@@ -1,4 +1,4 @@
-"""`python -m serenbox`: the command `serenbox`, where its script is not on the path."""
+"""`python -m serenbox`: the `serenbox` command, where its script is not on the path."""
 
 from __future__ import annotations
 

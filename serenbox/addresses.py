@@ -1,4 +1,4 @@
-"""How places in a network are written."""
+"""Network addresses: formatting them, checking them and hiding their secrets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from urllib.parse import urlsplit
 
 _LOGIN = r"(?<=://)([^/?#@:]*):[^/?#]*@"
-_UNCLEAR_LOGIN = r"(?<=://)([^/?#@:]*):.*@"  # up to the last @: a password may hold anything
-_VALUE = r"(?<==)[^&/?#;]+"  # some cameras take the login in the path
-_VALUE_OF_QUERY = r"(?<==)[^&]+"  # or behind it
+_UNCLEAR_LOGIN = r"(?<=://)([^/?#@:]*):.*@"  # up to the last @: a password may hold any character
+_VALUE = r"(?<==)[^&/?#;]+"  # some cameras expect the login in the path
+_VALUE_OF_QUERY = r"(?<==)[^&]+"  # or in the query
 _ADDRESS = r"\S*://.*?(?=\s+\S*://|$)"
-"""From where an address seems to begin to the next one or the end: a password may hold blanks."""
+"""What looks like an address, up to the next one or the end: a password may hold whitespace."""
 
 
 def host_and_port(host: str, port: int) -> str:
@@ -20,9 +20,9 @@ def host_and_port(host: str, port: int) -> str:
 
 
 def site(address: str) -> str:
-    """Return scheme, host and port of an address alone: all the rest of it may be secret.
+    """Return only the scheme, host and port of an address: the rest may be secret.
 
-    Where a password holds characters that end a host, this is still nothing of it.
+    No part of a password is returned, even if it holds characters that end a host.
     """
     scheme, _, rest = address.partition("://")
     if not has_clear_login(address):
@@ -31,18 +31,18 @@ def site(address: str) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Return the text with stars for what may be a password in its addresses.
+    """Return the text with anything in its addresses that may be a password replaced by stars.
 
     That is what stands between `:` and `@`, as in `rtsp://user:password@host`, and what follows a
-    `=`. Of anything else, the text itself.
+    `=`. Other text is returned unchanged.
     """
     return re.sub(_ADDRESS, _starred, text, flags=re.DOTALL)
 
 
 def has_clear_login(address: str) -> bool:
-    """Tell whether user and password of an address, if it has them, end where all readers think.
+    """Return whether all parsers agree where the user and password of an address, if any, end.
 
-    With `/`, `?` or `#` in them, the host seems to end there; a blank ends the whole address.
+    A `/`, `?` or `#` in them seems to end the host; whitespace ends the whole address.
     """
     rest = address.partition("://")[2]
     if re.search(r"\s", rest):
@@ -64,7 +64,7 @@ def _starred(found: re.Match[str]) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether nobody but this machine can connect to that name or address."""
+    """Return whether only this machine can connect to that name or address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -72,9 +72,9 @@ def is_loopback(host: str) -> bool:
 
 
 def has_host(address: str) -> bool:
-    """Tell whether an address names a host, and a port from 1 to 65535 if any."""
+    """Return whether an address names a host and, if any, a port from 1 to 65535."""
     try:
         parts = urlsplit(site(address))
         return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that hold no IPv6 address, or no such port
+    except ValueError:  # brackets without an IPv6 address, or an invalid port
         return False

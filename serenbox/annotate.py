@@ -1,4 +1,4 @@
-"""Draws what was found into a copy of the picture: boxes, labels and, with room, score bars."""
+"""Draws results onto a copy of the picture: boxes, labels and, where they fit, score bars."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ COLORS: dict[str, Color] = {
     "surprise": (233, 180, 86),
     UNCERTAIN: (150, 150, 150),
 }
-"""Blue, green, red of each emotion: the colors of Okabe and Ito, which color-blind people can tell
-apart (https://jfly.uni-koeln.de/color), and two greys."""
+"""BGR color of each emotion: the palette of Okabe and Ito, which color-blind people can tell apart
+(https://jfly.uni-koeln.de/color), and two greys."""
 
 _SMALLEST_SIDE = 480
-"""A picture whose longer side is shorter is enlarged, or letters would not fit into it."""
+"""A picture whose longer side is shorter than this is enlarged, so that letters fit into it."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _DARK: Color = (24, 24, 24)
@@ -40,7 +40,7 @@ _LIGHT: Color = (250, 250, 250)
 
 @dataclass(frozen=True, slots=True)
 class _Area:
-    """The columns from `left` up to `right` and the rows from `top` up to `bottom`."""
+    """The columns from `left` and the rows from `top`, up to but excluding `right` and `bottom`."""
 
     left: int
     top: int
@@ -88,16 +88,16 @@ class _Type:
 
 
 def annotate(image: Pixels, faces: Sequence[Face]) -> Pixels:
-    """Draw faces into a copy of the picture they were found in.
+    """Draw faces onto a copy of the picture they were found in.
 
-    Each gets a box and a label with its emotion and confidence, in the color of the emotion, and
-    the bars of its scores beside it where they cover nothing else. Lines and letters grow with the
-    picture and the face. A picture with a longer side under 480 pixels is enlarged by a whole
-    factor first, so that the letters can be read.
+    Each face gets a box and a label with its emotion and confidence, in the color of the emotion,
+    and score bars beside it where they cover nothing else. Lines and letters scale with the picture
+    and the face. A picture whose longer side is under 480 pixels is first enlarged by a whole
+    factor, so that the letters are legible.
 
     Args:
         image: Pixels (height, width, 3) BGR or (height, width) grey, uint8; it is not changed.
-        faces: What was found in it.
+        faces: The faces found in it.
 
     Returns:
         Pixels (height, width, 3) BGR, uint8.
@@ -119,7 +119,7 @@ def _area_of(face: Face, factor: int) -> _Area:
 
 
 class _Drawing:
-    """Draws into the picture and remembers which areas are taken."""
+    """Draws onto the picture and keeps track of the areas taken."""
 
     def __init__(self, picture: Pixels, faces: Sequence[tuple[Face, _Area]]) -> None:
         self._picture = picture
@@ -136,7 +136,7 @@ class _Drawing:
             self._draw_bars(face.scores, area)
 
     def _type_for(self, area: _Area) -> _Type:
-        """Letters fit the face, but can be read when the whole picture is seen on a screen."""
+        """Return letters that fit the face but are legible with the whole picture on a screen."""
         longer = max(self._width, self._height)
         smallest = max(11, round(longer / 80))
         largest = max(smallest, round(longer / 32))
@@ -168,7 +168,7 @@ class _Drawing:
         )
 
     def _place_label(self, area: _Area, width: int, letters: _Type) -> _Area:
-        """Choose above the face, below it, or in it, wherever the least is covered."""
+        """Choose a place above, below or inside the face, wherever the label covers the least."""
         height = letters.height + 2 * letters.padding
         lefts = dict.fromkeys(
             max(0, min(left, self._width - width)) for left in (area.left, area.right - width)

@@ -25,21 +25,22 @@ if TYPE_CHECKING:
     # Score, box, the network's row, and the anchor's centre.
 
 INPUT_SIZE = 128
-"""Side of the input, in pixels; MediaPipe's `face_detection_short_range.pbtxt`, like all below."""
+"""Side of the input, in pixels; like the anchors below, it comes from MediaPipe's
+`face_detection_short_range.pbtxt`."""
 
 ANCHOR_GRIDS = ((16, 2), (8, 6))
 """The cells along a side, and the anchors in each cell: strides of 8 and of 16 pixels."""
 
 STILL_THERE = 0.1
-"""A followed face may have moved further than one that is looked at twice: the smallest overlap of
-its box with the one before, intersection over union."""
+"""The smallest intersection over union of a followed face's box with its previous one; below
+`SAME_FACE`, because the face may have moved in between."""
 
 _LOGITS = (-80.0, 15.0)
 """Below the first, the exponential is no longer finite in float32; above the second, the score is
 nearly 1."""
 
 _NO_AREA = np.float32(1e-12)
-"""Keeps boxes of no area, which overlap nothing, from a division by zero."""
+"""Prevents a division by zero for boxes without area, which overlap nothing."""
 
 
 def make_anchors() -> Floats:
@@ -60,7 +61,7 @@ def decode(
 
     Args:
         regressors: (896, 16): centre x and y, width, height, then keypoint x and y, all in pixels
-            of the input and, but for the size, relative to the anchor.
+            of the input and, except for the size, relative to the anchor.
         logits: (896,), one for each anchor.
         anchors: What `make_anchors` returns.
         min_score: 0 to 1.
@@ -69,7 +70,7 @@ def decode(
         Candidates (n, 16), and scores (n,) from `min_score` to 1.
 
     """
-    # Few anchors come near the minimum: only those are worth an exponential.
+    # Few anchors come near the minimum: compute the exponential for those only.
     likely = np.flatnonzero(logits >= _lowest_logit(min_score))
     scores = 1 / (1 + np.exp(-logits[likely]))
     reached = scores >= min_score
@@ -84,9 +85,9 @@ def decode(
 
 
 def merge(candidates: Floats, scores: Floats) -> tuple[Floats, Floats]:
-    """Make one candidate of all that show the same face (weighted non-maximum suppression).
+    """Merge all candidates that show the same face into one (weighted non-maximum suppression).
 
-    The strongest candidate takes in those that overlap it; the result is their average, weighted
+    The strongest candidate absorbs those that overlap it; the result is their average, weighted
     by score, which is steadier than the strongest alone. Its score is the strongest's.
 
     Args:
@@ -101,7 +102,7 @@ def merge(candidates: Floats, scores: Floats) -> tuple[Floats, Floats]:
     faces, strengths = [], []
     while left.size:
         same = overlaps(candidates[left[0]], candidates[left]) > SAME_FACE
-        same[0] = True  # a box of no area overlaps nothing, not even itself
+        same[0] = True  # a box without area overlaps nothing, not even itself
         cluster = left[same]
         weights = scores[cluster]
         faces.append(weights @ candidates[cluster] / weights.sum())
@@ -116,13 +117,13 @@ def merge(candidates: Floats, scores: Floats) -> tuple[Floats, Floats]:
 def followed(
     regressors: Floats, logits: Floats, anchors: Floats, min_score: float, known: Quad
 ) -> tuple[list[float], float] | None:
-    """Return the face that stands where a known one stood: what `decode` and `merge` make of it.
+    """Return the face that is where a known one was, as `decode` and `merge` would.
 
-    Of a dozen candidates plain numbers are quicker than arrays: right after the network ran, little
-    of numpy's code is in the processor's cache.
+    For a dozen candidates, plain numbers are faster than arrays: right after the network has run,
+    little of numpy's code is in the CPU cache.
 
     Args:
-        regressors: As for `decode`, like the next three.
+        regressors: As for `decode`, like the next three arguments.
         logits: (896,).
         anchors: (896, 2).
         min_score: 0 to 1.
@@ -156,8 +157,7 @@ def followed(
 def _average(candidates: list[_Candidate]) -> list[float]:
     """Return the average of candidates, weighted by their scores.
 
-    All that leads from a row to a candidate is linear, so rows are averaged, and made a candidate
-    once.
+    Decoding a row is linear, so the rows are averaged first and the average is decoded once.
     """
     scores, _, rows, centres = zip(*candidates, strict=True)
     total = sum(scores)
@@ -187,6 +187,6 @@ def _area(boxes: Floats) -> Floats:
 
 
 def _lowest_logit(score: float) -> float:
-    """Return a logit a little below the one of a score, whose exponential is finite in float32."""
+    """Return a logit slightly below that of a score, with an exponential finite in float32."""
     low, high = _LOGITS
     return min(max(math.log(score / (1 - score)) - 0.01, low), high) if score < 1 else high

@@ -1,4 +1,4 @@
-"""Reads the emotion of a cropped face with the model that `serenbox.model_file` describes."""
+"""Reads the emotion of a cropped face with a model in the format of `serenbox.model_file`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def scores_from_logits(logits: npt.NDArray[Any], spec: ScoreSpec) -> npt.NDArray
     """Turn logits into probabilities.
 
     They are softmax((logits + shift + exponent * log(prior)) / temperature). The network was
-    trained without the prior of its classes; the exponent says how much of it is put back. The
-    shift takes the mean vote of annotators to what most of them say. The temperature makes the
-    probabilities honest (Guo et al. 2017, arXiv 1706.04599).
+    trained without the class prior; the exponent says how much of it is put back. The shift leads
+    from the annotators' mean vote to their majority vote. The temperature calibrates the
+    probabilities (Guo et al. 2017, arXiv 1706.04599).
 
     Args:
         logits: (..., n) floats, in the order of the model's labels.
-        spec: The model's own numbers.
+        spec: The parameters, from the model's metadata.
 
     Returns:
         float32, (..., n); each row sums to 1.
@@ -47,8 +47,8 @@ def scores_from_logits(logits: npt.NDArray[Any], spec: ScoreSpec) -> npt.NDArray
 
 
 def _row_scores(logits: Sequence[float], spec: ScoreSpec) -> list[float]:
-    # Of seven numbers plain ones are quicker than arrays: right after the network ran, little of
-    # numpy's code is in the processor's cache.
+    # For seven values, plain numbers are faster than arrays: right after the network has run,
+    # little of numpy's code is in the CPU cache.
     added = _added(spec.class_prior, spec.prior_exponent, spec.shift)
     scaled = [(logit + more) / spec.temperature for logit, more in zip(logits, added, strict=True)]
     top = max(scaled)
@@ -67,20 +67,20 @@ def _added(
 
 
 def name_emotion(scores: Mapping[str, float], thresholds: Mapping[str, float]) -> str:
-    """Return the label with the highest score, or `UNCERTAIN` where it misses its threshold."""
+    """Return the label with the highest score, or `UNCERTAIN` if that misses its threshold."""
     label = max(scores, key=scores.__getitem__)
     return label if scores[label] >= thresholds[label] else UNCERTAIN
 
 
 class EmotionClassifier:
-    """Says how likely each of the seven emotions is. Use it from one thread at a time.
+    """Estimates how likely each of the seven emotions is. Use it from one thread at a time.
 
     Args:
-        path: An emotion model made by `python -m convert`; the shipped one where None.
+        path: An emotion model made by `python -m convert`; the shipped one if None.
         threads: CPU threads for one run, 1 to 64.
         runtime: Which TensorFlow Lite runtime to use.
-        prior_exponent: How much of the class prior is put back, 0 to 1, in place of what the
-            model says.
+        prior_exponent: How much of the class prior is put back, 0 to 1, instead of what the model
+            says.
 
     Raises:
         ModelError: The file cannot be read, is damaged, or is not a model of the seven emotions.
@@ -99,7 +99,7 @@ class EmotionClassifier:
     ) -> None:
         path = EMOTION_MODEL if path is None else path
         content, self.metadata = load_model_file(path)
-        """What the model says about itself, with the exponent that applies."""
+        """The model's metadata, with the prior exponent in use."""
         if prior_exponent is not None:
             self.put_back(prior_exponent)
         try:
@@ -115,7 +115,7 @@ class EmotionClassifier:
         self._order = [self.metadata.labels.index(label) for label in EMOTIONS]
 
     def put_back(self, prior_exponent: float) -> None:
-        """Put another part of the class prior back from now on.
+        """Change how much of the class prior is put back from now on.
 
         Args:
             prior_exponent: 0 to 1, as `ScoreSpec.prior_exponent`.
@@ -170,7 +170,7 @@ def _check_labels(labels: tuple[str, ...]) -> None:
 
 
 def _check_tensors(model: LoadedModel, metadata: ModelMetadata) -> None:
-    """Compare the tensors with what the metadata says of them."""
+    """Check the tensors against the metadata."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ModelError("an emotion model has one input and one output, and this one has more")
     image, output = model.inputs[0], model.outputs[0]
@@ -181,7 +181,7 @@ def _check_tensors(model: LoadedModel, metadata: ModelMetadata) -> None:
             f"{metadata.input.pixel_range[1]:g}, and must take uint8 from 0 to 255: convert it "
             "with `python -m convert`, which puts the scaling inside the model"
         )
-    side = image.shape[1:2]  # nothing, of a shape that is too short
+    side = image.shape[1:2]  # empty if the shape is too short
     if image.shape != (1, *side, *side, channels):
         raise ModelError(
             f"the model's input has the shape {image.shape}, and a {metadata.input.color} one must "

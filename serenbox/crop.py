@@ -1,7 +1,8 @@
 """From a picture to the pixels the emotion classifier sees.
 
-Training, evaluation and the device all call these functions, so what the classifier meets in a
-living room is made exactly as what it was trained on. Everything here is pure: no clock, no files.
+Training, evaluation and the device all call these functions, so the faces that the classifier sees
+in a living room are prepared exactly like those it was trained on. Everything here is pure: no
+clock, no files.
 """
 
 from __future__ import annotations
@@ -23,28 +24,28 @@ if TYPE_CHECKING:
 __all__ = ["CropSpec", "crop_face", "face_to_input", "reduce_face"]
 
 _LARGEST = 3
-"""A face that is larger than so many times the crop is halved until it is not: every face costs
-about the same, and the samples below pass over no pixel."""
+"""A face more than this many times larger than the crop is halved until it is not: so every face
+costs about the same, and the samples below skip no pixel."""
 
 _SAMPLES = 2
-"""Samples along the turned square for each pixel of the crop, at most; their mean is the pixel."""
+"""Most samples per pixel of the crop along a side of the turned square; the pixel is their mean."""
 
 
 def crop_face(
     image: Pixels, location: FaceLocation, spec: CropSpec, *, grey: bool = False
 ) -> Pixels:
-    """Cut a face out of a picture: square, upright, and no sharper than training faces were.
+    """Cut a face out of a picture: square, upright, and no sharper than the training faces.
 
     The square's side is `(1 + 2 * margin)` times the longer side of the face's whole box. It is
-    centred on that, turned so that the eyes are level where `level_eyes` is set, and then moved
-    towards the forehead by `lift` sides. Beyond the edge of the picture the edge pixels are
-    repeated. A large face is reduced by area averaging, so that nothing aliases.
+    centred on that box, turned so that the eyes are level if `level_eyes` is set, and then moved
+    towards the forehead by `lift` times its side. Beyond the edge of the picture the edge pixels
+    are repeated. A large face is reduced by area averaging, to avoid aliasing.
 
     Args:
         image: uint8, (height, width) grey or (height, width, 3) BGR.
         location: Where the face is, in pixels of `image`.
         spec: The geometry the classifier was trained for.
-        grey: Turn the face grey (BT.601 luma) before anything else, three times as fast.
+        grey: Convert the face to grey (BT.601 luma) first, which is three times as fast.
 
     Returns:
         uint8, (resolution, resolution), or (resolution, resolution, 3) BGR if `image` is BGR and
@@ -77,7 +78,7 @@ def crop_face(
 
 
 def reduce_face(face: Pixels, resolution: int) -> Pixels:
-    """Make a picture that holds only a face square and no sharper than training faces were.
+    """Square a picture of only a face, and make it no sharper than the training faces.
 
     The shorter side is extended by repeating the edge pixels; a picture larger than `resolution` is
     reduced to it by area averaging, a smaller one keeps its size.

@@ -1,4 +1,4 @@
-"""The whole way from a picture to emotions: face finder, crop and classifier."""
+"""The whole pipeline from a picture to emotions: face finder, crop and classifier."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from serenbox.results import EMOTIONS, Box, Face, FaceLocation
 from serenbox.runtime_names import Runtime  # noqa: TC001 - for `typing.get_type_hints`
 
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | AnyPixels | None
-"""None, which OpenCV gives for a file that it cannot read, is refused like any other that is no
-picture."""
+"""None, which OpenCV returns for a file that it cannot read, is refused like anything else that is
+not a picture."""
 
 
 class EmotionDetector:
@@ -29,16 +29,16 @@ class EmotionDetector:
     Use it from one thread at a time.
 
     Args:
-        model: An emotion model; the shipped one where None.
+        model: An emotion model; the shipped one if None.
         runtime: Which TensorFlow Lite runtime to use.
         threads: CPU threads for each model, 1 to 64.
-        min_confidence: The score an emotion needs to be named, 0 to 1, in place of the thresholds
-            that come with the model.
+        min_confidence: The score an emotion needs to be named, 0 to 1, instead of the model's own
+            thresholds.
         prior_exponent: How much to expect common emotions: 0 treats all seven as equally likely,
-            1 as likely as among the faces the model learnt from. It is never more than the
-            model says: what training left in the logits must not be put back twice.
-        min_face_score: How sure it must be that something is a face, above 0 and at most 1.
-        tiles: Look for small faces too, as in a group photo; slower on large pictures.
+            1 as likely as among the faces the model was trained on. It is capped at the model's
+            own: the part of the prior that training left in the logits must not be put back twice.
+        min_face_score: The minimum score of a face, above 0 and at most 1.
+        tiles: Also look for small faces, as in a group photo; slower on large pictures.
 
     Raises:
         ModelError: The model cannot be read, is damaged, or is not a model of the seven emotions.
@@ -81,7 +81,7 @@ class EmotionDetector:
 
     @cached_property
     def finder(self) -> FaceFinder:
-        """The face finder, loaded when it is first needed: cropped faces do without."""
+        """The face finder, loaded on first use: cropped faces do not need it."""
         return FaceFinder(
             threads=self._threads, runtime=self._runtime, min_score=self._min_face_score
         )
@@ -95,7 +95,7 @@ class EmotionDetector:
 
         Raises:
             ImageError: The picture cannot be read.
-            ModelError: The face finder's model is missing.
+            ModelError: The face finder's model is missing or damaged.
 
         """
         pixels = _pixels(image)
@@ -106,11 +106,11 @@ class EmotionDetector:
         """Return the emotion of a face that was found in a picture.
 
         Args:
-            image: The picture's pixels, as for `detect`; no file.
-            location: What the face finder said, in pixels of `image`.
+            image: The picture's pixels, as for `detect`; not a file.
+            location: Where the face finder found the face, in pixels of `image`.
 
         Raises:
-            ImageError: These are no such pixels.
+            ImageError: `image` is not an array of such pixels.
 
         """
         metadata = self.classifier.metadata
@@ -141,7 +141,7 @@ class EmotionDetector:
 def _pixels(image: ImageSource) -> Pixels:
     """Return the picture as BGR pixels."""
     if isinstance(image, (str, os.PathLike, bytes)):
-        # Imported here: the service, which takes frames alone, begins sooner without.
+        # Imported here: the service handles only frames, and starts faster without this.
         from serenbox.images import read_image
 
         return read_image(image)
@@ -152,7 +152,7 @@ def _pixels(image: ImageSource) -> Pixels:
 
 
 def _checked(image: object) -> Pixels:
-    """Return pixels that a caller gave, (height, width) grey or (height, width, 3) BGR."""
+    """Check a caller's pixels; return them as (height, width) grey or (height, width, 3) BGR."""
     if image is None:
         raise ImageError(
             "the picture is None, which OpenCV gives where it cannot read one: check the file's "

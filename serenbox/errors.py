@@ -1,11 +1,11 @@
 """Every error SerenBox raises on purpose.
 
 Each is a `SerenBoxError` and also the builtin a caller would expect. The message is written for the
-person in front of the screen: what happened, why, and what to do.
+user: what happened, why, and what to do.
 """
 
 IMPOSSIBLE_NAME = "no file can have such a name"
-"""Why Python refuses, with a mere ValueError, a path with a null character or half a character."""
+"""Why Python refuses a path with a null character or a lone surrogate, with a bare ValueError."""
 
 
 class SerenBoxError(Exception):
@@ -13,12 +13,12 @@ class SerenBoxError(Exception):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """A sentence for each thing that is wrong; nearly always there is one."""
+        """One sentence for each problem; there is nearly always just one."""
         return (str(self),)
 
 
 def reason_of(error: Exception) -> str:
-    """Return in a few words why something failed: the system's own, where an error has them."""
+    """Return briefly why something failed, in the operating system's words if there are any."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -35,7 +35,7 @@ class RuntimeUnavailableError(SerenBoxError, ImportError):
 
 
 class CameraError(SerenBoxError, OSError):
-    """A camera is missing, taken, gone, or gives no pictures."""
+    """A camera is missing, in use, disconnected, or delivers no pictures."""
 
 
 class CameraTimeoutError(CameraError, TimeoutError):
@@ -50,26 +50,26 @@ class SettingsError(SerenBoxError, ValueError):
     """The configuration cannot be read or holds something impossible.
 
     Args:
-        problems: A sentence for each thing that is wrong.
+        problems: One sentence for each problem.
 
     """
 
     def __str__(self) -> str:
-        """Return all in one line."""
+        """Return all problems on one line."""
         return "; ".join(self.problems)
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """A sentence for each thing that is wrong."""
+        """One sentence for each problem."""
         return self.args
 
 
 class ServiceError(SerenBoxError, RuntimeError):
-    """The service cannot start or cannot go on, or there is none to talk to."""
+    """The service cannot start or cannot continue, or there is none to talk to."""
 
 
 class NoServiceError(ServiceError):
-    """No service runs that could be talked to."""
+    """There is no running service to talk to."""
 
 
 class HistoryError(SerenBoxError, RuntimeError):
@@ -77,4 +77,4 @@ class HistoryError(SerenBoxError, RuntimeError):
 
 
 class HistoryDamagedError(HistoryError):
-    """The file of the history is damaged, or is no history."""
+    """The history file is damaged, or is not a history."""

@@ -1,7 +1,7 @@
-"""The numbers in a TIFF directory: what TIFF files and EXIF blocks are made of.
+"""Reads the integers in a TIFF directory, the structure of TIFF files and EXIF blocks.
 
-Only the first directory and only single integers are read; that is where the size of a TIFF picture
-and the orientation of every other kind of picture stand. Tag numbers: TIFF 6.0, section 8.
+Only the first directory and only single integers are read: they hold the size of a TIFF picture and
+the orientation of every other kind of picture. Tag numbers: TIFF 6.0, section 8.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def read_directory(content: bytes) -> dict[int, int]:
         tag, kind, length = struct.unpack_from(order + "HHI", content, entry)
         if kind in _INTEGER_TYPES and length == 1:
             (value,) = struct.unpack_from(order + _INTEGER_TYPES[kind], content, entry + 8)
-            tags.setdefault(tag, value)  # of a tag given twice libtiff takes the first, too
+            tags.setdefault(tag, value)  # libtiff, too, takes the first of duplicate tags
     return tags
 
 
 def read_orientation(exif: bytes) -> int:
     """Return the orientation that an EXIF block states, 1 to 8.
 
-    1 (upright) is also the answer for a damaged block or an unknown number: a picture with broken
-    EXIF is still a picture.
+    A damaged block or an unknown number counts as 1 (upright): a picture with broken EXIF is still
+    a picture.
     """
     try:
         orientation = read_directory(exif.removeprefix(b"Exif\0\0")).get(ORIENTATION, 1)

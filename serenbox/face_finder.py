@@ -26,28 +26,28 @@ if TYPE_CHECKING:
     from serenbox.views import View
 
 _WIDER = 1.6
-"""A face that fills the picture is not recognised as one until there is space around it: where the
-plain view shows no face, a view this much wider is tried."""
+"""A face that fills the picture is found only with space around it: if the plain view shows no
+face, a view this many times as wide is tried."""
 
 _FIRST_LOOK = 0.8
-"""A first look needs only this part of the minimum score: the second look decides."""
+"""A first look requires only this fraction of the minimum score: the second look decides."""
 
 _TILE_CAUTION = 0.5
-"""Dozens of tiles give chance dozens of chances, so what only they show needs a higher score: this
-part of the way from the minimum to 1."""
+"""Dozens of tiles are dozens of chances for a false detection, so a face that only tiles show needs
+a higher score: this fraction of the way from the minimum to 1."""
 
 _SCALED = np.arange(256, dtype=np.float32) / np.float32(127.5) - 1
-"""What the network takes for each value of a pixel: -1 to 1."""
+"""The network's input for each pixel value: -1 to 1."""
 
 
 class FaceFinder:
     """Finds faces. Use it from one thread at a time.
 
     Args:
-        path: A BlazeFace short range model; the shipped one where None.
+        path: A BlazeFace short range model; the shipped one if None.
         threads: CPU threads for one run, 1 to 64.
         runtime: Which TensorFlow Lite runtime to use.
-        min_score: How sure it must be of a face, above 0 and at most 1.
+        min_score: The minimum score of a face, above 0 and at most 1.
 
     Raises:
         ModelError: The model cannot be read or is not BlazeFace short range.
@@ -80,9 +80,9 @@ class FaceFinder:
 
         Args:
             image: uint8, (height, width, 3), BGR.
-            tiles: Also look at overlapping parts of the picture, so that small faces, as in a group
-                photo, are found. It takes some thirty looks more.
-            known: Faces of which the place in this picture is known: they are left out, and no
+            tiles: Also look at overlapping parts of the picture, to find small faces as in a group
+                photo. This takes about thirty more looks.
+            known: Faces whose place in this picture is already known: they are left out, and no
                 time is spent on them.
 
         """
@@ -107,13 +107,13 @@ class FaceFinder:
         return sorted(found, key=lambda face: -face.box.width * face.box.height)
 
     def follow(self, image: Pixels, location: FaceLocation) -> FaceLocation | None:
-        """Return where a face is now that was there a moment ago, or None where it has gone.
+        """Return where a face found a moment ago is now, or None if it has gone.
 
-        One look, at twice the face's size: it finds a face that has moved by up to about half
-        its width, in less than half the time of `find`.
+        This is one look, at twice the face's size: it finds a face that has moved by up to about
+        half its width, in less than half the time of `find`.
 
         Args:
-            image: uint8, (height, width, 3), BGR, as large as the one in which it was found.
+            image: uint8, (height, width, 3), BGR, as large as the one the face was found in.
             location: Where it was, in pixels.
 
         """
@@ -133,14 +133,14 @@ class FaceFinder:
         )
 
     def _faces(self, image: Pixels, view: View, taken: Floats) -> tuple[Floats, Floats]:
-        """Return the faces of one view of the image that are not taken and bear a second look."""
+        """Return the faces of one view that are not taken and that a second look confirms."""
         candidates, _ = self._look(view, _FIRST_LOOK * self._min_score)
         return self._confirm(image, _others(candidates, taken), self._min_score)
 
     def _add_small(
         self, image: Pixels, picture: Pixels, taken: Floats, faces: Floats, scores: Floats
     ) -> tuple[Floats, Floats]:
-        """Return the faces found before and those that only tiles show."""
+        """Return the faces found before plus those that only tiles show."""
         candidates, strengths = [faces], [np.ones_like(scores)]
         for view in views.tiles(picture, max(image.shape[:2])):
             found, strength = self._look(view, _FIRST_LOOK * self._min_score)
@@ -166,7 +166,7 @@ class FaceFinder:
         return blazeface.merge(np.concatenate(faces), np.concatenate(scores))
 
     def _look(self, view: View, min_score: float) -> tuple[Floats, Floats]:
-        """Return candidates (n, 16) in parts of the picture's sides, and their scores (n,)."""
+        """Return candidates (n, 16) in fractions of the picture's sides, and their scores (n,)."""
         regressors, logits = self._answer(view)
         candidates, scores = blazeface.merge(
             *blazeface.decode(regressors, logits, self._anchors, min_score)
@@ -176,7 +176,7 @@ class FaceFinder:
         return points.reshape(-1, 16), scores
 
     def _answer(self, view: View, *, quick: bool = False) -> tuple[Floats, Floats]:
-        """Return what the network says of a view: regressors (896, 16) and logits (896,)."""
+        """Return the network's output for a view: regressors (896, 16) and logits (896,)."""
         pixels = view.pixels(quick=quick, buffer=self._buffers[0])
         rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, self._buffers[1])
         regressors, logits = self._model.run_on(lambda array: cv2.LUT(rgb, _SCALED, array[0]))
@@ -209,7 +209,7 @@ def _check(model: LoadedModel) -> None:
 
 
 def _boxes(locations: Sequence[FaceLocation], width: int, height: int) -> Floats:
-    """Return left, top, right and bottom of each face, (n, 4), in parts of the picture's sides."""
+    """Return left, top, right, bottom of each face, (n, 4), in fractions of the picture's sides."""
     boxes = [corners(location.whole) for location in locations]
     sides = np.array((width, height, width, height), np.float32)
     return np.array(boxes, np.float32).reshape(-1, 4) / sides
@@ -225,13 +225,13 @@ def _others(candidates: Floats, taken: Floats) -> Floats:
 def _location(
     points: Sequence[tuple[float, float]], score: float, width: int, height: int
 ) -> FaceLocation | None:
-    """Return the face, its box clipped to the image; None where nothing of it is inside.
+    """Return the face, its box clipped to the image; None if no part of it is inside.
 
     Args:
         points: Top left and bottom right corner and the six keypoints, in pixels.
         score: 0 to 1.
-        width: Of the image, like the height.
-        height: In pixels.
+        width: Width of the image, in pixels.
+        height: Height of the image, in pixels.
 
     """
     whole = _box(*points[:2])

@@ -1,7 +1,7 @@
 """The size of a picture, read from its header without decoding a single pixel.
 
-A few bytes can announce billions of pixels, so nothing is decoded whose size could not be read here
-first. Formats that have no reader here are refused, even where OpenCV could decode them.
+A few bytes can declare billions of pixels, so a picture is decoded only after its size has been
+read here. Formats without a reader here are refused, even if OpenCV could decode them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_SCANS = 100
-"""Scans of a JPEG that is read; ordinary progressive ones have about ten."""
+"""The most scans of a JPEG that is read; ordinary progressive ones have about ten."""
 
 FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, PGM and PPM"
 """The formats that are read, for messages."""
@@ -27,16 +27,16 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"),
     *(".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm"),
 )
-"""What a file in a folder must end in to count as a picture, in lower case."""
+"""Suffixes of the files in a folder that count as pictures, in lower case."""
 
 MAX_PIXELS = 64_000_000
-"""The largest picture that is decoded: 192 MB as BGR, and more than telephones take by default."""
+"""The largest picture that is decoded: 192 MB as BGR, and more than phones take by default."""
 
 MAX_SIDE = 32_766
-"""The longest side that is decoded: OpenCV's warps count pixels in 16 bits with a sign."""
+"""The longest side that is decoded: OpenCV's warps use signed 16-bit pixel coordinates."""
 
 MAX_BYTES = 256 * 2**20
-"""The largest file that is read: `MAX_PIXELS` uncompressed pixels, and some room."""
+"""The largest file that is read: `MAX_PIXELS` uncompressed pixels, and some headroom."""
 
 _FOREIGN = {
     b"heic": "HEIC",
@@ -47,26 +47,26 @@ _FOREIGN = {
     b"avis": "AVIF",
 }
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
-"""Chunks of a PNG with several pictures (PNG, third edition, section 11.3.6)."""
+"""Chunks of an animated PNG (PNG, third edition, section 11.3.6)."""
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _WEBP_SIGNATURE = re.compile(rb"RIFF....WEBP", re.DOTALL)
 _PNM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _PNM_HEADER = 4096
-"""How many bytes may hold the size of a PNM, comments and all: `re` keeps a note of every gap."""
+"""The size of a PNM must end within this many bytes, comments included: `re` records every gap."""
 _PLAIN_PNM = re.compile(rb"P[1-3][\s#]")
 _PNM_SIZE = re.compile(rb"P[56]%b(\d{1,9})%b(\d{1,9})%b(\d{1,5})\s" % ((_PNM_GAP,) * 3))
 _PNM_WHITES = (255, 65535)
-"""The values of white that OpenCV scales to 255; all others it takes as they are, far too dark."""
+"""The values of white that OpenCV scales to 255; it leaves all others unscaled, far too dark."""
 
-# JPEG markers, ITU-T T.81 table B.1. A frame header is SOF0 to SOF15 but for DHT, JPG and DAC.
+# JPEG markers, ITU-T T.81 table B.1. A frame header is SOF0 to SOF15 except DHT, JPG and DAC.
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _END_OF_IMAGE = 0xD9
 _START_OF_SCAN = 0xDA
 _APP1 = 0xE1
-# Any number of FF may stand before a marker. The last one is enough: to ask for them all takes time
-# that is quadratic in their number.
+# Any number of FF bytes may precede a marker. Matching the last one is enough: matching them all
+# would take quadratic time.
 _MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
-# Within a scan FF00 is a data byte and FFD0 to FFD7 are restart points: neither ends it.
+# Within a scan, FF00 is a data byte and FFD0 to FFD7 are restart markers: neither ends it.
 _MARKER_AFTER_SCAN = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 
 
@@ -118,16 +118,16 @@ def read_header(content: bytes) -> ImageHeader:
 
 
 def check_complete(content: bytes, header: ImageHeader) -> None:
-    """Refuse a JPEG or PNG that was cut off, where a decoder would fill in the rest with grey.
+    """Refuse a truncated JPEG or PNG, whose missing part a decoder would fill with grey.
 
-    A JPEG of more than `MAX_SCANS` is refused, too: each goes over the whole picture once more, and
-    a small file may hold thousands.
+    A JPEG of more than `MAX_SCANS` scans is refused, too: each is another pass over the whole
+    picture, and a small file may hold thousands.
 
-    Bytes after the end of the picture are fine: telephones put videos and depth maps there. The
-    other formats need no such check, their decoders refuse what is cut off.
+    Bytes after the end of the picture are fine: phones put videos and depth maps there. The other
+    formats need no such check, because their decoders refuse truncated files.
 
     Raises:
-        ImageError: The end of the picture is missing.
+        ImageError: The end of the picture is missing, or a JPEG has too many scans.
 
     """
     complete = True
@@ -213,11 +213,11 @@ def _read_png(content: bytes) -> ImageHeader:
 
 
 def first_picture(content: bytes, header: ImageHeader) -> bytes:
-    """Return a file without the further pictures of an animated PNG: a decoder holds many at once.
+    """Return a file without the later frames of an animated PNG: a decoder holds many at once.
 
     Args:
-        content: A whole file, in which `check_complete` finds nothing missing.
-        header: What `read_header` says of it.
+        content: A whole file, as checked by `check_complete`.
+        header: What `read_header` returned for it.
 
     """
     if header.format != "PNG" or b"acTL" not in content:
@@ -228,7 +228,7 @@ def first_picture(content: bytes, header: ImageHeader) -> bytes:
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of each chunk that is there in full, IEND being the last."""
+    """Yield kind, start and end of each complete chunk, up to and including IEND."""
     position = len(_PNG_SIGNATURE)
     while position + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
@@ -285,7 +285,7 @@ def _read_gif(content: bytes) -> ImageHeader:
 
 def _read_bmp(content: bytes) -> ImageHeader:
     (header_bytes,) = struct.unpack_from("<I", content, 14)
-    if header_bytes == 12:  # the OS/2 header counts in 16 bits
+    if header_bytes == 12:  # the OS/2 header has 16-bit sizes
         width, height = struct.unpack_from("<HH", content, 18)
     else:
         width, height = struct.unpack_from("<ii", content, 18)
@@ -295,7 +295,7 @@ def _read_bmp(content: bytes) -> ImageHeader:
 def _read_tiff(content: bytes) -> ImageHeader:
     tags = exif.read_directory(content)
     width, height = tags.get(exif.WIDTH, 0), tags.get(exif.HEIGHT, 0)
-    # A small picture in one gigantic tile would be decoded by way of that tile.
+    # For a small picture in one gigantic tile, the decoder would decode the whole tile.
     for tile, side in ((exif.TILE_WIDTH, width), (exif.TILE_HEIGHT, height)):
         if tags.get(tile, 0) > max(side, 4096):
             raise struct.error("a tile much larger than the picture")

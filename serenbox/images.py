@@ -34,10 +34,10 @@ def read_image(
 ) -> Pixels:
     """Read a picture and turn it upright.
 
-    JPEG (also CMYK), PNG, WebP, GIF (from OpenCV 4.12 on), BMP, TIFF, PGM and PPM are read. Of an
-    animation the first frame is taken, of 16 bits per sample the upper 8, grey and palette become
-    color, and transparency is ignored: a transparent pixel shows the color that it hides (in TIFF,
-    where OpenCV blends it with black, the darker for that).
+    The formats are JPEG (also CMYK), PNG, WebP, GIF (from OpenCV 4.12 on), BMP, TIFF, PGM and PPM.
+    Only the first frame of an animation is read, and only the upper 8 of 16 bits per sample. Grey
+    and palette pictures become color. Transparency is ignored: a transparent pixel shows the color
+    that it hides, or in TIFF a darker one, because OpenCV blends it with black.
 
     Args:
         source: A file, or the bytes of one.
@@ -48,8 +48,8 @@ def read_image(
         Pixels (height, width, 3), uint8, BGR, the orientation in EXIF already applied.
 
     Raises:
-        ImageError: The file cannot be read, or it is not a whole picture in one of these formats,
-            or it is too large. The message is one sentence that begins with `name`.
+        ImageError: The file cannot be read, is not a complete picture in one of these formats, or
+            is too large. The message is one sentence that begins with `name`.
 
     """
     try:
@@ -63,7 +63,7 @@ def read_image(
 def write_image(path: str | os.PathLike[str], image: Pixels) -> None:
     """Write a picture in the format that its suffix names, replacing a file of that name.
 
-    The file appears whole or not at all: it is written beside its place under another name first.
+    The file appears whole or not at all: it is first written under another name in the same folder.
 
     Args:
         path: Where to write; the suffix is one of `WRITABLE_SUFFIXES`.
@@ -104,7 +104,7 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise ImageError("the name is empty: give the path of a picture")
     try:
         with Path(path).open("rb") as file:
-            # A pipe or a device has no size to ask for, so the limit is in the reading itself.
+            # The size of a pipe or a device is unknown, so the limit applies to the reading itself.
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ImageError("there is no such file: check the name") from None
@@ -132,7 +132,7 @@ def _decode(content: bytes, max_pixels: int) -> Pixels:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), _DECODE_FLAGS)
     except cv2.error as error:
         raise ImageError(_undecodable(header)) from error
-    # A decoder that finds another size than the header gave was fed something crafted.
+    # If the decoder finds another size than the header gave, the file was crafted.
     if image is None or image.size != header.width * header.height * 3:
         raise ImageError(_undecodable(header))
     return _turn_upright(np.asarray(image, np.uint8), header.orientation)

@@ -1,4 +1,4 @@
-"""Which SerenBox this is, and how to install it again."""
+"""The version of SerenBox, and how to install what is missing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SERVICE = Path("/opt/serenbox")
 """Where `systemd/install.sh` puts the program."""
 
 INSTALL_AGAIN = "sudo systemd/install.sh"
-"""The command, in the checkout, that brings everything the service needs."""
+"""The command, to run in the checkout, that installs everything the service needs."""
 
 
 @cache
 def installed_version() -> str:
-    """Return the version that pip has installed; `unknown` in a mere checkout."""
+    """Return the version that pip has installed; `unknown` if it has installed none."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -26,13 +26,13 @@ def installed_version() -> str:
 
 
 def install_command(extra: str = "") -> str:
-    """Return the command, for SerenBox's checkout, that brings what is missing here.
+    """Return the command, for SerenBox's checkout, that installs what is missing here.
 
-    It names a folder and not the package: no package index has a SerenBox, and what somebody might
-    put there under this name is not to be run.
+    It names a folder and not the package: SerenBox is on no package index, and whatever somebody
+    might publish there under this name must not be run.
 
     Args:
-        extra: What is needed beyond the rest, an extra of `pyproject.toml`.
+        extra: The extra of `pyproject.toml` that is needed, if any.
 
     """
     if Path(sys.prefix) == SERVICE and extra in {"", "web"}:
@@ -41,13 +41,13 @@ def install_command(extra: str = "") -> str:
 
 
 def pip_install(what: str) -> str:
-    """Return the command that installs something for the Python that runs here.
+    """Return the command that installs something for the running Python.
 
     Args:
         what: A package or a folder, quoted for a shell.
 
     """
-    import shlex  # here, for most who start have nothing to install
+    import shlex  # imported here: most runs have nothing to install
 
     sudo = "" if os.access(sys.prefix, os.W_OK) else "sudo "
     return f"{sudo}{shlex.quote(sys.executable)} -m pip install {what}"

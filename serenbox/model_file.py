@@ -1,9 +1,9 @@
-"""The emotion model file: a .tflite that explains itself.
+"""The emotion model file: a .tflite that describes itself.
 
 `labels.txt` and `metadata.json` are appended to the model as a zip archive, TensorFlow Lite's own
-way of associating files with a model: a runtime reads the model from the front and never notices,
-`unzip` reads the rest. `model.sha256`, the checksum of the model in front, is appended with them so
-that a damaged copy is noticed before a runtime trusts it.
+way of associating files with a model: a runtime reads the model from the front and ignores the
+archive, which `unzip` can read. The archive also holds `model.sha256`, the checksum of the model in
+front, so that a damaged copy is detected before a runtime trusts it.
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ _IDENTIFIER = b"TFL3"
 """Bytes 4 to 7 of every .tflite: the file identifier of TensorFlow Lite's FlatBuffers schema."""
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time a zip archive can hold. The same model always makes the same file."""
+"""The earliest time a zip archive can hold: fixed, so that the same model gives the same file."""
 
 _FILES = frozenset({"labels.txt", "metadata.json", "model.sha256"})
-"""What is read. A small archive may hold others that unpack to more than there is memory."""
+"""Files that are read. A small archive may hold others too large for memory once unpacked."""
 
 _LARGEST_TEXT = 1 << 20
-"""A megabyte: an associated file that unpacks to more is not ours."""
+"""The most bytes to unpack, 1 MiB: a larger associated file is not ours."""
 
 
 _NOT_AN_ARCHIVE = (
     *(zipfile.BadZipFile, zlib.error, struct.error),
     *(EOFError, IndexError, OSError, OverflowError, RuntimeError, ValueError),
 )
-"""What `zipfile` raises on damaged content; RuntimeError says that an entry is encrypted."""
+"""What `zipfile` raises on damaged content; RuntimeError means that an entry is encrypted."""
 
 
 def check_identifier(content: bytes) -> None:
-    """Raise `ModelError` where the content does not begin as a .tflite does."""
+    """Raise `ModelError` if the content does not begin as a .tflite does."""
     if content[4:8] != _IDENTIFIER:
         raise ModelError(
             "this is not a TensorFlow Lite model: give a .tflite file made by `python -m convert`"
@@ -75,8 +75,7 @@ def read_metadata(content: bytes) -> ModelMetadata:
         content: The whole model file.
 
     Raises:
-        ModelError: It is no .tflite, it carries no metadata, it is damaged, or the metadata is
-            wrong.
+        ModelError: It is not a .tflite, has no metadata or is damaged, or the metadata is wrong.
 
     """
     check_identifier(content)
@@ -100,12 +99,12 @@ def read_metadata(content: bytes) -> ModelMetadata:
 
 
 def append_metadata(tflite: bytes, metadata: ModelMetadata) -> bytes:
-    """Return the model with its metadata appended, in place of any it had before.
+    """Return the model with its metadata appended, replacing any it had before.
 
-    The result depends on the arguments alone.
+    The result depends only on the arguments.
 
     Raises:
-        ModelError: `tflite` is no .tflite, or the metadata is wrong.
+        ModelError: `tflite` is not a .tflite, or the metadata is wrong.
 
     """
     check_identifier(tflite)
@@ -193,7 +192,7 @@ def _json(text: str | None) -> object:
 
 
 def _check_sum(model: memoryview, wanted: str | None) -> None:
-    """Compare the checksum; a file made by another program may come without one."""
+    """Compare the checksum; a file made by another program may have none."""
     if wanted is not None and hashlib.sha256(model).hexdigest() != wanted.strip():
         raise ModelError(
             "the model is damaged: it does not match its own checksum. Copy or download the file "

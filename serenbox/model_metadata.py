@@ -1,7 +1,7 @@
 """What an emotion model says about itself (`metadata.json`, schema 1).
 
-Everything the device must know beyond the tensors' shapes stands here and nowhere in code, so any
-model with this metadata can be dropped in.
+Everything the device must know beyond the tensors' shapes is stored here and nowhere in code, so
+any model with this metadata can be dropped in.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ class CropSpec(NamedTuple):
     """How a face is cut out of a picture; see `serenbox.crop.crop_face`."""
 
     margin: float
-    """Space added on each side of the face, as a part of the face's longer side, 0 to 1."""
+    """Space added on each side of the face, as a fraction of the face's longer side, 0 to 1."""
     level_eyes: bool
     """Whether the crop is turned so that the eyes are level."""
     resolution: int
     """Side of the crop in pixels: the sharpness of the faces the model was trained on."""
     lift: float = 0.0
-    """How far the crop is moved towards the forehead, as a part of its own side, -0.5 to 0.5."""
+    """How far the crop is moved towards the forehead, as a fraction of its side, -0.5 to 0.5."""
 
 
 class ScoreSpec(NamedTuple):
     """How logits become scores and an emotion; see `serenbox.classifier.scores_from_logits`."""
 
     temperature: float
-    """Divides the logits; above 1 it makes the scores more modest."""
+    """Divides the logits; above 1 it makes the scores less confident."""
     class_prior: tuple[float, ...]
     """How often each label occurred in training, in the order of the labels; sums to 1."""
     prior_exponent: float
-    """How much of the prior is put back: 0 all labels alike, 1 as in training."""
+    """How much of the prior is put back: 0 treats all labels alike, 1 as in training."""
     thresholds: Mapping[str, float]
     """The score each label needs to be named, 0 to 1."""
     shift: tuple[float, ...] = ()
-    """What is added to each logit, in the order of the labels, so that what most annotators said
-    comes first; nothing where it is empty."""
+    """Added to each logit, in the order of the labels, so that the majority vote of the annotators
+    comes first; empty for no shift."""
 
 
 class ModelMetadata(NamedTuple):
@@ -94,10 +94,10 @@ class ModelMetadata(NamedTuple):
 def parse_metadata(content: object) -> ModelMetadata:
     """Check the content of a `metadata.json` and return it.
 
-    Unknown keys are passed over, so that a later program may add some.
+    Unknown keys are ignored, so that a later version may add some.
 
     Raises:
-        ModelError: A key is missing or its value is not what it must be; the message names it.
+        ModelError: A key is missing or its value is invalid; the message names it.
 
     """
     data = _Section(content, "")
@@ -205,11 +205,11 @@ def _created(data: _Section) -> str:
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return abs(value) <= sys.float_info.max  # not so for infinity and for what is no number, too
+    return abs(value) <= sys.float_info.max  # false for infinity and NaN, too
 
 
 class _Section:
-    """One JSON object, whose values can be asked for and complained about by name."""
+    """A JSON object whose values are looked up, and reported if wrong, by name."""
 
     def __init__(self, content: object, name: str) -> None:
         if not isinstance(content, Mapping):

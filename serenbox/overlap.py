@@ -1,4 +1,4 @@
-"""How much two boxes share. Pure, and without numpy, which of two boxes would be slower."""
+"""How much two boxes share. Pure, and without numpy, which would be slower for two boxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAME_FACE = 0.3
 
 
 def overlap(one: Quad, other: Quad) -> float:
-    """Return the intersection over union, 0 to 1, of two boxes; 0 where one has no area."""
+    """Return the intersection over union, 0 to 1, of two boxes; 0 if either has no area."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:
@@ -25,6 +25,6 @@ def overlap(one: Quad, other: Quad) -> float:
 
 
 def corners(box: Box, reach: float = 1.0) -> Quad:
-    """Return the corners of a box, in pixels, made `reach` times larger around its middle."""
+    """Return the corners of a box, in pixels, enlarged `reach` times around its centre."""
     across, down = box.width * (reach - 1) / 2, box.height * (reach - 1) / 2
     return (box.x - across, box.y - down, box.x + box.width + across, box.y + box.height + down)

@@ -1,4 +1,4 @@
-"""What a picture is in memory."""
+"""The types of a picture in memory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-# Spelled out: `numpy.typing` would be one import more for a service that is about to start.
+# Spelled out: importing `numpy.typing` would delay the start of the service.
 AnyPixels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-"""What a caller may hand over as a picture, not yet checked."""
+"""What a caller may pass as a picture, not yet checked."""
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
-"""uint8, (height, width, 3) BGR, or where it is said so (height, width) grey."""
+"""uint8, (height, width, 3) BGR or, where stated, (height, width) grey."""

@@ -8,11 +8,11 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 """The seven emotions, in the order of every list of scores."""
 
 UNCERTAIN = "uncertain"
-"""What `Face.emotion` says when no score reaches its threshold."""
+"""The value of `Face.emotion` when the highest score is below its threshold."""
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the upright image, inside it but for `FaceLocation.uncut`.
+    """A rectangle in pixels of the upright image, inside it except in `FaceLocation.uncut`.
 
     It covers the columns `x` to `x + width - 1` and the rows `y` to `y + height - 1`.
     """
@@ -31,10 +31,10 @@ class FaceLocation(NamedTuple):
         keypoints: Six points (x, y) in image pixels, where the top left corner of the image is
             (0, 0) and the centre of the first pixel is (0.5, 0.5): right eye, left eye, nose tip,
             mouth centre, right ear, left ear. "Right" is the person's right, so the right eye
-            stands left in the image. A point may lie outside the image.
+            is on the left of the image. A point may lie outside the image.
         score: How sure the face finder is, 0 to 1.
-        uncut: The box of a face that the edge of the image cuts off, as it would be beyond that
-            edge; None where it is all inside.
+        uncut: The whole box, including the part beyond the edge, of a face that the edge of the
+            image cuts off; None if the face is entirely inside.
 
     """
 
@@ -45,7 +45,7 @@ class FaceLocation(NamedTuple):
 
     @property
     def whole(self) -> Box:
-        """The box with what the edge of the image cuts off."""
+        """The box including what the edge of the image cuts off."""
         return self.uncut or self.box
 
 
@@ -57,7 +57,7 @@ class Face(NamedTuple):
         emotion: One of `EMOTIONS`, or `UNCERTAIN`.
         confidence: The highest of the scores, 0 to 1.
         scores: The probability of each emotion, in the order of `EMOTIONS`; they sum to 1.
-        location: What the face finder saw; None where the caller gave a picture of a face only.
+        location: Where the face finder found it; None if the caller gave an already cropped face.
 
     """
 
@@ -70,7 +70,7 @@ class Face(NamedTuple):
     def as_dict(self) -> dict[str, object]:
         """Return box `[x, y, width, height]`, emotion, confidence and scores, ready for JSON.
 
-        Probabilities are rounded to six digits.
+        Probabilities are rounded to six decimal places.
         """
         return {
             "box": [self.box.x, self.box.y, self.box.width, self.box.height],

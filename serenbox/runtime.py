@@ -1,7 +1,7 @@
 """One interface over the two TensorFlow Lite runtimes.
 
 `ai-edge-litert` is tried first: it is many times faster on int8 models. `tflite-runtime` serves
-32-bit ARM, for which nothing else is built. Both are imported here only, and only when needed.
+32-bit ARM, for which nothing else is built. Both are imported only here, and only when needed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NUMPY_2 = (
 
 
 class _Interpreter(Protocol):
-    """What both runtimes' interpreters offer and this module uses."""
+    """The methods of both runtimes' interpreters that this module uses."""
 
     def allocate_tensors(self) -> None: ...
     def get_input_details(self) -> list[dict[str, Any]]: ...
@@ -49,18 +49,18 @@ class TensorSpec(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     scale: float
-    """Real value of one quantisation step; 0 where the tensor is not quantised."""
+    """Real value of one quantisation step; 0 if the tensor is not quantised."""
     zero_point: int
     """The quantised value that stands for 0."""
 
     def dequantize(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return the real values, float32, of raw ones in this tensor's type."""
+        """Convert raw values in this tensor's type to real ones, float32."""
         if not self.scale:
             return values.astype(np.float32)
         return (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
     def dequantize_few(self, values: Sequence[float]) -> list[float]:
-        """Return the real values of a few raw ones: for those, quicker than with arrays."""
+        """Convert a few raw values to real ones: for a few, this is faster than with arrays."""
         if not self.scale:
             return list(values)
         return [(value - self.zero_point) * self.scale for value in values]
@@ -105,14 +105,14 @@ class LoadedModel:
         return self._invoke()
 
     def run_on(self, fill: Callable[[npt.NDArray[Any]], object]) -> list[npt.NDArray[Any]]:
-        """Run the model once on what `fill` writes into its first input, without a copy of it.
+        """Run the model once on what `fill` writes into its first input, without copying it.
 
         Args:
-            fill: Is called with an array of the shape and dtype of `inputs[0]`, which it must not
+            fill: Called with an array of the shape and dtype of `inputs[0]`, which it must not
                 keep.
 
         Returns:
-            As `run`.
+            The same as `run`.
 
         Raises:
             ModelError: The model fails.
@@ -132,8 +132,8 @@ class LoadedModel:
 def open_model(content: bytes, *, threads: int = 1, runtime: Runtime = "auto") -> LoadedModel:
     """Open a TensorFlow Lite model.
 
-    tflite-runtime does not check the content and crashes where it is damaged: compare a checksum
-    before, as `serenbox.model_file` does.
+    tflite-runtime does not check the content and crashes if it is damaged: compare a checksum
+    first, as `serenbox.model_file` does.
 
     Args:
         content: The model file's bytes; what is appended to the model does not matter.
@@ -143,7 +143,7 @@ def open_model(content: bytes, *, threads: int = 1, runtime: Runtime = "auto") -
     Raises:
         ModelError: The content is damaged or holds operations that the runtime does not know.
         RuntimeUnavailableError: The runtime is not installed or cannot run here.
-        ValueError: `threads` or `runtime` is not one of the possible values.
+        ValueError: `threads` or `runtime` is not one of the allowed values.
 
     """
     if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MAX_THREADS:
@@ -158,7 +158,7 @@ def open_model(content: bytes, *, threads: int = 1, runtime: Runtime = "auto") -
         )
         interpreter.allocate_tensors()
     except SystemError as error:
-        # What tflite-runtime 2.14, built for numpy 1, does under numpy 2.
+        # Raised by tflite-runtime 2.14, which was built for numpy 1, under numpy 2.
         raise RuntimeUnavailableError(_NUMPY_2.format(version=np.__version__)) from error
     except (RuntimeError, ValueError) as error:
         raise ModelError(

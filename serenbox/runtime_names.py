@@ -1,4 +1,4 @@
-"""The names of the TensorFlow Lite runtimes, apart from `serenbox.runtime`, which imports numpy."""
+"""The names of the TensorFlow Lite runtimes; `serenbox.runtime` itself would import numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the system tells in small text files."""
+"""Reads the small text files of the system, such as those in /proc and /sys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def text_of(path: Path) -> str:
-    """Return what a small file holds, without blanks around it; empty where it cannot be read."""
+    """Return the stripped text of a small file; empty if the file cannot be read."""
     try:
         return path.read_text("utf-8", "replace").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Square looks at a picture: what the face finder's network is shown of it.
+"""Square views of a picture: what the face finder's network is shown of it.
 
 Pure: no model, no files. Candidates are those of `serenbox.blazeface`.
 """
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from serenbox.pixels import Pixels
 
 SECOND_LOOK = 2.0
-"""Side of a close look in faces. It halves the jitter of a small face's box and keypoints, and
-tells faces from other things better than a look at the whole picture."""
+"""Side of a close look, in sizes of the face. It halves the jitter of a small face's box and
+keypoints, and tells faces from other things better than a look at the whole picture."""
 
 _SPACE = 127
-"""Grey, 0 to the network: finds more faces at the edge of a picture than black does."""
+"""The fill beyond a picture: grey, 0 to the network, finds more faces at the edge than black."""
 
 _TILE_PARTS = (4, 2)
-"""Tiles have a quarter and a half of the picture's longer side."""
+"""Tiles have sides of a quarter and a half of the picture's longer side."""
 
 _TILE_OVERLAP = 1 / 3
-"""Of neighbouring tiles. A face larger than that is found at the next larger size."""
+"""Overlap of neighbouring tiles. A larger face is found in the next larger tiles."""
 
 _SMALLEST_TILE = 192
-"""Pixels. Faces in smaller tiles would be too small to read an emotion from."""
+"""In pixels. Faces in smaller tiles would be too small to read an emotion from."""
 
 _SIZE = INPUT_SIZE
 
 
 class View(NamedTuple):
-    """A square look at a picture, in pixels of it; it may reach beyond the picture."""
+    """A square view of a picture, in pixels of it; it may reach beyond the picture."""
 
     picture: Pixels
     left: int
@@ -53,9 +53,9 @@ class View(NamedTuple):
         """Return what is in view, (128, 128, 3), grey where it reaches beyond the picture.
 
         Args:
-            quick: Reduce by halving and then bilinearly, a tenth of the time of area averaging.
-            buffer: Of the result's shape and type: may be returned with the pixels in it, for it
-                takes time to allocate another.
+            quick: Reduce by halving and then bilinearly, in a tenth of the time of area averaging.
+            buffer: An array of the result's shape and type, which may be filled and returned to
+                save the time of allocating another.
 
         """
         resize = _quickly_resized if quick else _resized
@@ -77,16 +77,16 @@ class View(NamedTuple):
         return pixels
 
     def bounds(self) -> tuple[Floats, Floats]:
-        """Return its top left and bottom right (x, y), in parts of the picture's sides."""
+        """Return its top left and bottom right (x, y), in fractions of the picture's sides."""
         corner = np.array((self.left, self.top), np.float32)
         size = np.array(self.picture.shape[1::-1], np.float32)
         return corner / size, (corner + self.side) / size
 
 
 def manageable(image: Pixels) -> Pixels:
-    """Return the picture, halved until it is no larger than tiles of it can need.
+    """Return the picture, halved until it is no larger than its tiles can need.
 
-    Halving is quick; reducing a large picture at once takes longer than looking at it.
+    Halving is fast; reducing a large picture in one step takes longer than looking at it.
     """
     while max(image.shape[:2]) >= 2 * _SIZE * max(_TILE_PARTS):
         image = _halved(image)
@@ -94,21 +94,21 @@ def manageable(image: Pixels) -> Pixels:
 
 
 def whole(picture: Pixels, sides: float) -> View:
-    """Return the view of so many times the picture's longer side, the picture in its middle."""
+    """Return the view of `sides` times the picture's longer side, centred on the picture."""
     height, width = picture.shape[:2]
     side = round(max(width, height) * sides)
     return View(picture, (width - side) // 2, (height - side) // 2, side)
 
 
 def around(image: Pixels, candidate: Floats) -> View:
-    """Return the view in whose middle a candidate stands."""
+    """Return the view centred on a candidate."""
     height, width = image.shape[:2]
     left, top, right, bottom = candidate[:4].tolist()
     return around_box(image, (left * width, top * height, right * width, bottom * height))
 
 
 def around_box(image: Pixels, box: Quad) -> View:
-    """Return the view in whose middle a box stands, in pixels."""
+    """Return the view centred on a box, in pixels."""
     left, top, right, bottom = box
     side = max(1, round(max(right - left, bottom - top) * SECOND_LOOK))
     return View(image, round((left + right - side) / 2), round((top + bottom - side) / 2), side)
@@ -129,9 +129,9 @@ def tiles(picture: Pixels, longer: int) -> Iterator[View]:
 
 
 def wholly_inside(candidates: Floats, view: View) -> npt.NDArray[np.bool_]:
-    """Tell which candidates a tile does not cut off; the neighbouring tile sees the others whole.
+    """Return which candidates a tile does not cut off; a neighbouring tile sees the others whole.
 
-    The edge of the picture cuts nothing off that could be seen elsewhere.
+    The edge of the picture does not count: no other tile would see more.
     """
     low, high = view.bounds()
     inside = (candidates[:, :2] >= low) | (low <= 0)
@@ -166,13 +166,13 @@ def _quickly_resized(
 
 
 def _halved(image: Pixels) -> Pixels:
-    """Return the picture at half its size, without the last row or column of an odd number."""
+    """Return the picture at half its size, dropping an odd last row or column."""
     height, width = (max(1, length // 2) for length in image.shape[:2])
     return _resized(image[: 2 * height, : 2 * width], width, height)
 
 
 def _reduced(image: Pixels, side: int) -> Pixels:
-    """Return the picture with its longer side brought to `side` pixels."""
+    """Return the picture resized so that its longer side is `side` pixels."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     return _resized(image, max(1, round(width * scale)), max(1, round(height * scale)))

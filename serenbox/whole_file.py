@@ -1,4 +1,4 @@
-"""Writes files so that nobody ever finds a part of one, and folders so that they last."""
+"""Writes files so that no reader ever sees a partial one, and makes folders durable."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, or leave what is there as it is.
+    """Write a file whole, or leave an existing one as it is.
 
-    What is there keeps its owner, as far as may be, and its mode; of a link that goes for what it
-    names.
+    An existing file keeps its mode and, if possible, its owner; a symbolic link is followed.
 
     Raises:
         OSError: It cannot be written.
@@ -21,7 +20,7 @@ def write_whole(path: Path, content: bytes) -> None:
     hidden = path.with_name(f".serenbox-{os.urandom(8).hex()}.tmp")
     try:
         with hidden.open("xb") as file:
-            with contextlib.suppress(OSError):  # there is none, or it is another user's
+            with contextlib.suppress(OSError):  # no such file, or another user's
                 found = path.stat()
                 os.fchmod(file.fileno(), found.st_mode & 0o777)
                 os.fchown(file.fileno(), found.st_uid, found.st_gid)
@@ -34,7 +33,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """See to it that which files are in a folder outlasts a loss of power.
+    """Make the list of files in a folder survive a loss of power.
 
     Raises:
         OSError: It cannot be opened, or the disk fails.
