@@ -1,4 +1,4 @@
-"""What is wrong with the values of a configuration, in sentences."""
+"""Checks the values of a configuration and describes each problem in a sentence."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from serenbox.settings.schema import Settings
 
 MAX_ENTRIES = 16
-"""Tables of an array at most."""
+"""The most tables in an array."""
 
 MAX_PROBLEMS = 20
-"""After so many problems the rest of a document is not looked at: it is another kind of file."""
+"""After this many problems the rest of a document is skipped: it is another kind of file."""
 
 _CONFIDENTIAL = r"(?i)pass(word|wd|phrase)?$|secret|token"
 _WHERE_SECRETS_GO = (
@@ -34,7 +34,7 @@ _WHERE_TOKENS_GO = _WHERE_SECRETS_GO.replace("password does", "token does").repl
 
 
 class Findings:
-    """What a document holds.
+    """What was found in a document.
 
     Attributes:
         values: The values that can be used, by table and key.
@@ -52,12 +52,12 @@ class Findings:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many problems as anybody wants to read."""
+        """Whether there are `MAX_PROBLEMS` problems or more."""
         return len(self.problems) >= MAX_PROBLEMS
 
 
 def check_document(document: Mapping[str, object]) -> Findings:
-    """Look at everything in a document that tomllib has read."""
+    """Check everything in a document that tomllib has read."""
     findings = Findings()
     for table, content in document.items():
         if findings.full:
@@ -77,7 +77,7 @@ def check_document(document: Mapping[str, object]) -> Findings:
 
 
 def check_value(table: str, key: str, value: object, findings: Findings) -> None:
-    """Put the value into the findings, or what is wrong with its name or with itself."""
+    """Add the value to the findings, or the problem with its name or with the value itself."""
     if table not in tables() and table in arrays():
         problem: str | None = f"{_header(table)} can be set in a file only"
     else:
@@ -90,7 +90,7 @@ def check_value(table: str, key: str, value: object, findings: Findings) -> None
 
 
 def check_rules(settings: Settings, findings: Findings) -> None:
-    """Add to the findings every rule that is broken by values that are fine by themselves."""
+    """Add to the findings every rule that is broken by values that are valid by themselves."""
     wrong = {".".join(map(str, path)) for path, _ in findings.problems}
     for rule in RULES:
         if wrong.isdisjoint(rule.keys) and not rule.holds(settings):
@@ -125,7 +125,7 @@ def _check_array(table: str, content: object, findings: Findings) -> None:
 def _check_entry(
     table: str, number: int, entry: Mapping[str, object], findings: Findings
 ) -> object | None:
-    """Return what a table of an array declares; None where it has problems, which are noted."""
+    """Return a table of an array as its dataclass; None if a key or value is wrong or missing."""
     where = (table, number)
     problems: list[tuple[KeyPath, str]] = [
         ((*where, key), problem)
@@ -152,7 +152,7 @@ def _check_entry(
 
 
 def _problem(table: str, key: str, value: object) -> str | None:
-    """Return what is wrong with a key or its value; None where nothing is."""
+    """Return the problem with a key or its value; None if there is none."""
     found = _find(table, key)
     if found is None:
         return _unknown_key(table, key)
@@ -160,7 +160,7 @@ def _problem(table: str, key: str, value: object) -> str | None:
 
 
 def _converted(table: str, key: str, value: object) -> object:
-    """Return a value that suits as the type that is declared: TOML has fewer."""
+    """Convert a valid value to the declared type: TOML has fewer types."""
     known = _find(table, key)
     if known is not None and known.kind is float and isinstance(value, int):
         return float(value)

@@ -1,4 +1,4 @@
-"""Which settings there are, as read from the dataclasses that declare them."""
+"""The settings that exist, as read from the dataclasses that declare them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class KnownSetting(NamedTuple):
     Attributes:
         key: Its name, without that of its table.
         kind: bool, int, float or str; tuple for an array of texts.
-        choices: The values that it, or each text of an array, may be; empty where `low` and `high`
-            or the kind alone say so.
-        default: Its value where none is given; an example where one must be given.
+        choices: The values allowed for it, or for each text of an array; empty if the kind, or
+            `low` and `high`, alone define them.
+        default: Its value if none is given; an example if one must be given.
         doc: What it means.
-        low: The least number it may be; None where there is no limit.
-        high: The greatest.
+        low: The lowest number allowed; None if there is no limit.
+        high: The highest number allowed; None if there is no limit.
         required: Whether it must be given.
 
     """
@@ -51,7 +51,7 @@ class KnownSetting(NamedTuple):
 
     @property
     def limits(self) -> str:
-        """The choices or the range in words, such as `64 to 4096`; empty where there is none."""
+        """The choices or the range in words, such as `64 to 4096`; empty if there are none."""
         if self.choices:
             quantity = "any" if self.kind is tuple else "one"
             return f"{quantity} of {', '.join(map(as_toml, self.choices))}"
@@ -61,7 +61,7 @@ class KnownSetting(NamedTuple):
 
     @property
     def wanted(self) -> str:
-        """What it must be, in words that go on from `must be`."""
+        """What it must be, in words that follow `must be`."""
         if self.kind is tuple and self.choices:
             return f"an array of {self.limits}"
         if self.choices or not self.limits:
@@ -69,7 +69,7 @@ class KnownSetting(NamedTuple):
         return f"{_KINDS[self.kind]} from {self.limits}"
 
     def accepts(self, value: object) -> bool:
-        """Tell whether a value out of a TOML file suits; a whole number suits as any number."""
+        """Return whether a value from a TOML file is valid; a float may be a whole number."""
         if self.kind is tuple and isinstance(value, (list, tuple)):
             return bool(value) and all(map(self.element.accepts, value))
         kinds: tuple[type, ...] = (int, float) if self.kind is float else (self.kind,)
@@ -93,15 +93,15 @@ def describe(settings_class: type) -> tuple[KnownSetting, ...]:
 
 @cache
 def tables() -> dict[str, type]:
-    """Return the dataclass of each table of the file, in the order of `Settings`; do not change."""
-    # A table comes from its class; to evaluate its annotation, too, would take longer.
+    """Return the dataclass of each table, in the order of `Settings`; do not change the mapping."""
+    # The default factory is the table's class; evaluating the annotations would take longer.
     made: dict[str, Any] = {field.name: field.default_factory for field in fields(Settings)}
     return {name: table for name, table in made.items() if table is not MISSING}
 
 
 @cache
 def arrays() -> dict[str, type]:
-    """Return the dataclass of each array of tables, such as `[[hooks]]`; do not change."""
+    """Return the dataclass of each array of tables, such as `[[hooks]]`; do not change it."""
     hints = get_type_hints(Settings)
     return {name: get_args(hint)[0] for name, hint in hints.items() if get_origin(hint) is tuple}
 

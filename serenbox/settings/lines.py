@@ -1,4 +1,4 @@
-"""On which line of a TOML file each key stands, which tomllib does not tell."""
+"""Finds the line of each key in a TOML file, which tomllib does not report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import tomllib
 
 KeyPath = tuple[str | int, ...]
-"""A key with the tables it is in, outermost first; one in an array by its number, from 0."""
+"""A key after the tables it is in, outermost first; the elements of arrays are numbered from 0."""
 
 _PATTERN = r'''(?sx)
       (?P<key> """(?:\\.|[^\\])*?""""{0,2} | \'\'\'.*?\'\'\'\'{0,2}
@@ -18,7 +18,7 @@ _PATTERN = r'''(?sx)
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """Return the line, counted from 1, on which each key and each table is named first.
+    """Return the line, counted from 1, on which each key and each table first appears.
 
     Args:
         text: TOML that tomllib has read without complaint.
@@ -37,15 +37,15 @@ class _Scanner:
         self.lines: dict[KeyPath, int] = {}
         self._line = 1
         self._table: KeyPath = ()
-        self._value: KeyPath = ()  # whose value is being read
+        self._value: KeyPath = ()  # the key whose value is being read
         self._name: list[str] = []
         self._naming = True
-        self._header = 0  # brackets that opened it
+        self._header = 0  # brackets that opened the header
         self._last: dict[KeyPath, int] = {}  # number of the last table of each array
-        self._open: list[tuple[str, KeyPath, KeyPath]] = []  # brackets with what to come back to
+        self._open: list[tuple[str, KeyPath, KeyPath]] = []  # brackets, and the state to return to
 
     def take(self, kind: str, token: str) -> None:
-        """Go on by one token."""
+        """Process one token."""
         if kind == "key" and self._naming:
             self._name.append(_unquoted(token))
         elif kind == "newline" and not self._open:
@@ -58,7 +58,7 @@ class _Scanner:
         if sign == "[" and self._naming:
             self._header += 1
         elif sign == "]" and self._header:
-            if self._naming:  # the second bracket of two says nothing new
+            if self._naming:  # the second of two brackets adds nothing
                 self._table = self._end_header()
             self._header -= 1
         elif sign == "=":
@@ -99,7 +99,7 @@ class _Scanner:
         return path
 
     def _end_header(self) -> KeyPath:
-        """Take the name in brackets; of an array that it goes through, the last table is meant."""
+        """Return the path that a header names; inside an array, it refers to the last table."""
         path: KeyPath = ()
         for name in self._name:
             if path in self._last:

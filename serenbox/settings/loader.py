@@ -1,4 +1,4 @@
-"""Reads a configuration file; every problem in it is told at once, with its line."""
+"""Reads a configuration file and reports all problems in it at once, with their lines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SettingsFile(NamedTuple):
     """What a configuration file says.
 
     Attributes:
-        settings: The settings, with the default of each one that the file leaves out.
+        settings: The settings, with defaults for those that the file leaves out.
         path: The file; None if there is none.
         lines: The line of each setting that the file gives, by its name such as `camera.width`, or
             `hooks.0.command` in the first table of an array.
@@ -45,9 +45,9 @@ class SettingsFile(NamedTuple):
 
 
 def user_file() -> Path:
-    """Return where a user's own configuration is looked for, whether it is there or not."""
+    """Return the path of a user's own configuration, whether or not it exists."""
     folder = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    if not folder.is_absolute():  # one that is not is to be ignored, says the XDG specification
+    if not folder.is_absolute():  # the XDG specification says to ignore relative paths
         folder = Path(os.path.expanduser("~"), ".config")  # noqa: PTH111 - never raises
     return folder / "serenbox" / "serenbox.toml"
 
@@ -56,11 +56,11 @@ def find_settings_file(explicit: Path | None = None, *, own: bool = True) -> Pat
     """Return the file to read: the one named, else the system's, else the user's.
 
     Args:
-        explicit: What the user named; it is returned whether it is there or not.
-        own: Whether the user's counts. It does not for whoever asks on behalf of the service.
+        explicit: The file that the user named; it is returned whether or not it exists.
+        own: Whether to consider the user's own file; false when asking on behalf of the service.
 
     Returns:
-        The file; None if there is none, and the defaults apply. One that is there but cannot be
+        The file; None if there is none and the defaults apply. A file that exists but cannot be
         read is returned, too, so that nobody runs on defaults without knowing.
 
     """
@@ -85,7 +85,10 @@ def load_settings(path: Path | None) -> Settings:
 
 
 def read_settings(path: Path | None) -> SettingsFile:
-    """Read a configuration file and remember what it gives; arguments and errors as above."""
+    """Read a configuration file and the line of each setting that it gives.
+
+    Args and errors are those of `load_settings`.
+    """
     if path is None:
         return SettingsFile()
     text = _read_text(path)
@@ -103,7 +106,7 @@ def read_settings(path: Path | None) -> SettingsFile:
 
 
 def with_overrides(settings: Settings, overrides: Mapping[str, object]) -> Settings:
-    """Return the settings with others put over them, for options of a command line.
+    """Return the settings with some of them overridden, for command-line options.
 
     Args:
         settings: What to start from; it is not changed.
@@ -169,7 +172,7 @@ def _read_text(path: Path) -> str:
 def _parse(text: str, path: Path) -> dict[str, Any]:
     if not text.strip():
         return {}
-    import tomllib  # a box without a configuration starts sooner
+    import tomllib  # imported here: a box without a configuration starts faster
 
     try:
         return tomllib.loads(text)
@@ -188,14 +191,14 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         raise SettingsError(
             f"{_place(path, line)}: this is not TOML ({shortened(reason)}): {hint}"
         ) from error
-    except (ValueError, RecursionError) as error:  # a number or a nesting beyond Python's limits
+    except (ValueError, RecursionError) as error:  # a number or a depth beyond Python's limits
         raise SettingsError(
             f"{path}: a number is too long or arrays are nested too deep: take it out"
         ) from error
 
 
 def _first_of(reason: str, text: str, line: int | None) -> tuple[str, int] | None:
-    """Return the table that tomllib finds twice, and the line in which it stands first."""
+    """Return the table that tomllib finds twice, and the line on which it first appears."""
     found = re.fullmatch(r"Cannot declare \('(\w+)',\) twice", reason)
     if found is None:
         return None
@@ -215,6 +218,6 @@ def _is_there(path: Path) -> bool:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # somebody may not look: reading it will tell
+    except OSError:  # no permission to look: reading it will report why
         return True
     return True

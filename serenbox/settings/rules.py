@@ -1,4 +1,4 @@
-"""What a kind and a range cannot say about settings: one table of rules."""
+"""One table of the rules for settings that a type and a range cannot express."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Rule(NamedTuple):
     """Something that must hold.
 
     Attributes:
-        keys: The settings it looks at; the first one is to be changed where it does not hold.
-        holds: Tells whether it does.
-        wanted: What the first one must be, in words that go on from `must be`.
+        keys: The settings it looks at; the first is the one to change if the rule does not hold.
+        holds: Returns whether it holds.
+        wanted: What the first setting must be, in words that follow `must be`.
 
     """
 
@@ -38,9 +38,9 @@ class ArrayRule(NamedTuple):
     """Something that must hold for each table of an array.
 
     Attributes:
-        key: The setting to change where it does not hold.
-        holds: Tells whether it does.
-        wanted: What the setting must do.
+        key: The setting to change if the rule does not hold.
+        holds: Returns whether it holds.
+        wanted: What the setting must do, in words that follow `must`.
 
     """
 
@@ -67,12 +67,12 @@ def _is_stream(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """Tell whether a browser could send a text as the name of a site."""
+    """Return whether a browser could send a text as the name of a site."""
     return text.isascii() and not any(character in text for character in ":/,")
 
 
 def _is_host(text: str) -> bool:
-    # An address of the new kind has several colons; a single one is a port that went astray.
+    # An IPv6 address has several colons; a single colon means a port, which does not belong here.
     labels = text.removesuffix(".").split(".")
     return (
         bool(re.fullmatch(r"[^\s/@]+", text))
@@ -136,7 +136,7 @@ RULES = (
         "false where mqtt.enabled is false: the diffuser is told over MQTT; set that to true",
     ),
 )
-"""Every rule. Files that are named are looked at where they are used."""
+"""Every rule. Files that settings name are checked where they are used."""
 
 ARRAY_RULES = {
     "hooks": (
@@ -147,4 +147,4 @@ ARRAY_RULES = {
         ),
     ),
 }
-"""Every rule about the tables of an array, by its name."""
+"""Every rule about the tables of an array, by the name of the array."""

@@ -1,4 +1,4 @@
-"""Every setting, its default and what it means; the commented configuration is made of this."""
+"""Every setting, its default and what it means; the commented configuration is made from this."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Slot = Literal["A", "B", "off"]
 """What a diffuser with two oils does: one, the other, or neither."""
 
 Wish = Literal["A", "B", "off", "keep"]
-"""What a mood asks of the diffuser; `keep` is to leave it as it is."""
+"""What a mood asks of the diffuser; `keep` leaves it as it is."""
 
 OffOrKeep = Literal["off", "keep"]
-"""The same where there is no emotion."""
+"""What is asked of the diffuser when there is no emotion."""
 
 HookEvent = Literal["mood", "face", "no_face", "paused", "error"]
 """What hooks run on; `docs/hooks.md` says exactly when each happens."""

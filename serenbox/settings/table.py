@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class Setting(NamedTuple):
-    """What a setting means and, of a number, the least and the greatest that it may be.
+    """What a setting means and, for a number, the lowest and the highest value allowed.
 
-    One that has no default, for it must be given, shows an example in its place.
+    A setting that must be given has no default, and shows an example instead.
     """
 
     doc: str
@@ -18,7 +18,7 @@ class Setting(NamedTuple):
 
 
 class Table:
-    """What tables have in common. To generate this for each costs time whenever a tool starts."""
+    """Base of all tables. Generating these methods for each one would slow down every start."""
 
     __slots__ = ()
 
@@ -27,14 +27,14 @@ class Table:
         return {name: getattr(self, name) for name in names}
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether it is the same table with the same values."""
+        """Return whether the other is the same table with the same values."""
         return self._given() == other._given() if type(other) is type(self) else NotImplemented
 
     def __hash__(self) -> int:
-        """Return a hash that goes with that."""
+        """Return a hash that is consistent with equality."""
         return hash(tuple(self._given().values()))
 
     def __repr__(self) -> str:
-        """Return what Python would make it of."""
+        """Return a Python expression that would make it."""
         values = (f"{name}={value!r}" for name, value in self._given().items())
         return f"{type(self).__name__}({', '.join(values)})"

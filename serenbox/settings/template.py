@@ -22,7 +22,7 @@ whether all is right, and `systemctl reload serenbox` makes the service read it 
 def render_settings() -> str:
     """Return the default configuration: TOML in which each setting is explained and commented out.
 
-    Text has a blank after its `#`; a setting has none, so that taking the `#` away is all it needs.
+    Text has a space after its `#`; a setting has none, so that removing the `#` is enough.
     """
     parts = [_comment(_HEAD)]
     for table, settings_class in tables().items():
@@ -35,7 +35,7 @@ def render_settings() -> str:
 
 
 def render_effective(file: SettingsFile) -> str:
-    """Return every setting as TOML with where it comes from; passwords in addresses are hidden."""
+    """Return every setting as TOML with its origin; passwords in addresses are hidden."""
     origin = f"from {as_toml(str(file.path))}" if file.path else "no file: all defaults"
     parts = [f"# {origin}\n"]
     for table, settings_class in tables().items():

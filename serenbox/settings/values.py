@@ -1,4 +1,4 @@
-"""Values as TOML and in sentences."""
+"""Formats values as TOML and for use in sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LONGEST = 60  # characters of a value in a sentence
 
 
 def as_toml(value: object) -> str:
-    """Write a bool, a number, a text without control characters or an array of such as TOML."""
+    """Format a bool, a number, a text without control characters or an array of these as TOML."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(as_toml, value))}]"
     if isinstance(value, bool):
@@ -20,7 +20,7 @@ def as_toml(value: object) -> str:
 
 
 def in_words(value: object) -> str:
-    """Describe any value out of a TOML file, shortened, for a sentence that says `is`."""
+    """Describe any value from a TOML file, shortened, in words that follow `is`."""
     if isinstance(value, str):
         text = without_passwords(value)
         return f"the text {json.dumps(shortened(text), ensure_ascii=False)}" if text else "empty"
@@ -35,10 +35,10 @@ def in_words(value: object) -> str:
 
 
 def key_in_words(key: str) -> str:
-    """Write a key as it is, or in quotes and shortened where it is no plain word."""
+    """Return a key as it is, or quoted and shortened if it is not a plain word."""
     return key if re.fullmatch(r"[\w-]{1,60}", key, re.ASCII) else json.dumps(shortened(key))
 
 
 def shortened(text: str) -> str:
-    """Return the text, cut where it is too long for a sentence."""
+    """Return the text, cut if it is too long for a sentence."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
