@@ -1,7 +1,7 @@
 """The HTTP server: photos in, emotions out, with the same objects as `serenbox-detect`.
 
 `gunicorn 'serenbox.server:create_app()'` takes its settings from the environment; `serenbox serve`
-does the rest as well. Needs `pip install '.[server]'` in the checkout.
+also sets up gunicorn. Needs `pip install '.[server]'` in the checkout.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["create_app"]
 
 
 def create_app(settings: ServerSettings | None = None) -> Flask:
-    """Return the application; call it once in each worker, for it loads the models.
+    """Return the application; call this once in each worker, because it loads the models.
 
     Args:
-        settings: What applies; by default what the environment says.
+        settings: The server's settings; by default those of the environment.
 
     Raises:
-        SettingsError: The environment holds something impossible.
+        SettingsError: The environment holds an impossible setting.
         ModelError: The model cannot be used.
         RuntimeUnavailableError: No TensorFlow Lite runtime can be used.
 

@@ -1,4 +1,4 @@
-"""The Flask application: which address does what."""
+"""The Flask application: what each address does."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _PAGE_POLICY = (
 
 
 def make_app(settings: ServerSettings) -> Flask:
-    """Return the application with its models loaded; `serenbox.server.create_app` tells more."""
+    """Return the application with its models loaded; see `serenbox.server.create_app`."""
     give_memory_back()
     refuse_dumps()
-    # OpenCV looks at this when it is imported, so the engine comes after it.
+    # OpenCV reads this when it is imported, so the engine is imported afterwards.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
     from serenbox.server.engine import Engine
     from serenbox.server.metrics import Metrics
@@ -56,7 +56,7 @@ def make_app(settings: ServerSettings) -> Flask:
 
 
 def _add_predictions(app: Flask, engine: Engine, settings: ServerSettings) -> None:
-    """Add what works on pictures."""
+    """Add the addresses that take pictures."""
 
     def detect() -> dict[str, object]:
         engine.check_room()
@@ -89,7 +89,7 @@ def _add_predictions(app: Flask, engine: Engine, settings: ServerSettings) -> No
 
 
 def _add_pages(app: Flask, engine: Engine, settings: ServerSettings) -> None:
-    """Add what is for people and machines that look after the server."""
+    """Add the addresses for people and machines that use or watch the server."""
     from serenbox.server.openapi import openapi_document
 
     release = installed_version()
@@ -117,7 +117,7 @@ def _add_pages(app: Flask, engine: Engine, settings: ServerSettings) -> None:
 
 
 def _add_manners(app: Flask, metrics: Metrics, settings: ServerSettings) -> None:
-    """Add what every answer has in common: its errors, headers and measurements."""
+    """Add what all answers have in common, headers and metrics, and the address of the metrics."""
 
     @app.get("/metrics")
     def show_metrics() -> Response:
@@ -156,7 +156,7 @@ def _add_refusals(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> Response:
-        # What an unexpected error holds is for the log alone.
+        # The details of an unexpected error go only to the log.
         _log.error(
             "%s %s failed with %s: %s",
             request.method,
@@ -170,7 +170,7 @@ def _add_refusals(app: Flask) -> None:
 
 
 def _allow_origin(response: Response, origins: tuple[str, ...]) -> None:
-    """Let pages of other origins read the answer, where the settings say so."""
+    """Let pages of other origins read the answer, if the settings say so."""
     if not origins:
         return
     response.vary.add("Origin")

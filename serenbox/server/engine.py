@@ -1,4 +1,4 @@
-"""The detector of one worker, who may use it when, and how much it may hold."""
+"""The detector of one worker, with its queue and its limit on memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def open_detector(settings: ServerSettings) -> EmotionDetector:
         min_confidence=settings.min_confidence,
         prior_exponent=settings.prior_exponent,
     )
-    _ = detector.finder  # loaded now and not by the first request
+    _ = detector.finder  # loaded now, not by the first request
     return detector
 
 
@@ -58,12 +58,12 @@ class Engine:
     """
 
     def __init__(self, settings: ServerSettings) -> None:
-        # The workers share the cores among them: threads of OpenCV's own would only get in the way.
+        # The workers already share the cores: OpenCV's own threads would only get in the way.
         cv2.setNumThreads(1)
         self._settings = settings
         self._detector = open_detector(settings)
-        # One thread has the models and the pictures, so that requests have their turns in the order
-        # in which they came (a lock would let them overtake each other), and memory for one.
+        # One thread runs the models and decodes the pictures, so requests are served in order of
+        # arrival (a lock would let them overtake each other), with memory for only one.
         self._thread = ThreadPoolExecutor(1, "serenbox-models")
         self._inside = 0
         self._guard = threading.Lock()
@@ -72,17 +72,17 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """How many requests are at or before the model."""
+        """How many requests use the model or wait for it."""
         return self._inside
 
     @property
     def stuck(self) -> bool:
-        """Whether one picture has kept the model for longer than any should."""
+        """Whether one picture has occupied the model for longer than any should."""
         since = self._since
         return since is not None and time.monotonic() - since > self._settings.stuck_seconds
 
     def check_room(self) -> None:
-        """Refuse early, before the body is read, what would be refused after it.
+        """Refuse early, before its body is read, a request that would be refused after it.
 
         Raises:
             BusyError: The queue is full.
@@ -93,11 +93,11 @@ class Engine:
 
     @contextmanager
     def memory(self) -> Iterator[Callable[[int], None]]:
-        """Keep account of a body while it is read and worked on.
+        """Account for the memory of a body while it is read and worked on.
 
-        Yields what is to be told of each piece that came: its size, bytes. It raises `BusyError`
-        where the bodies that are here already leave no room. What a client merely promises takes
-        none: who sends nothing keeps nobody out.
+        Yields a function to call with the size, in bytes, of each piece that has arrived. It raises
+        `BusyError` if the bodies already held leave no room. What a client only announces takes up
+        no room: a client that sends nothing keeps nobody out.
         """
         taken = 0
 
@@ -119,9 +119,10 @@ class Engine:
         """Return the upright picture and its faces, largest first.
 
         Raises:
-            BusyError: Too many wait already, or the turn did not come in time.
-            NotAnImageError: The bytes are no whole picture that can be read.
-            TooLargeError: The picture has more pixels than are decoded.
+            BusyError: Too many requests wait already, the turn did not come in time, or memory
+                ran out.
+            NotAnImageError: The bytes are not a complete picture that can be read.
+            TooLargeError: The picture is larger than what is decoded, or OpenCV cannot work on it.
 
         """
         self._check_size(content)
@@ -137,7 +138,7 @@ class Engine:
                 self._inside -= 1
 
     def _read(self, content: bytes) -> tuple[Pixels, list[Face]]:
-        """Do the work, in the thread of the models."""
+        """Decode the picture and find its faces, in the thread of the models."""
         self._since = time.monotonic()
         try:
             image = read_image(content, max_pixels=self._settings.max_pixels)
@@ -154,7 +155,7 @@ class Engine:
             self._since = None
 
     def _check_size(self, content: bytes) -> None:
-        """Read the header only: what is no picture or too large need not wait for its turn."""
+        """Read only the header: what is no picture or is too large need not wait for its turn."""
         try:
             header = read_header(content)
         except ImageError as error:
@@ -168,7 +169,7 @@ class Engine:
 
 
 def _result(work: Future[_T], seconds: float | None) -> _T:
-    """Return what comes of work that may begin within so many seconds, and then lasts as it lasts.
+    """Return the result of work that must begin within `seconds`, but may then take any time.
 
     Raises:
         BusyError: It did not begin in time.

@@ -1,4 +1,4 @@
-"""What the server answers when it cannot do what was asked: a code and a JSON body."""
+"""The server's answers to requests that it cannot fulfil: a code and a JSON body."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 
 class RequestError(HTTPException):
-    """A request that cannot be fulfilled; the message is for whoever sent it."""
+    """A request that cannot be fulfilled; the message is for its sender."""
 
     code = HTTPStatus.BAD_REQUEST
     name_in_json: ClassVar[str] = "bad_request"
@@ -31,21 +31,21 @@ class BrokenBodyError(RequestError):
 
 
 class TooSlowError(RequestError):
-    """The body did not come in time."""
+    """The body did not arrive in time."""
 
     code = HTTPStatus.REQUEST_TIMEOUT
     name_in_json = "too_slow"
 
 
 class TooLargeError(RequestError):
-    """The body or the picture is larger than what is worked on."""
+    """The body or the picture is larger than the server accepts."""
 
     code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     name_in_json = "too_large"
 
 
 class NotAnImageError(RequestError):
-    """The bytes are not a whole picture in a format that is read."""
+    """The bytes are not a complete picture in a supported format."""
 
     code = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     name_in_json = "not_an_image"
@@ -59,12 +59,12 @@ class NoFaceError(RequestError):
 
 
 class BusyError(RequestError):
-    """More is asked than can be done; the same request may succeed in a moment."""
+    """The server is overloaded; the same request may succeed in a moment."""
 
     code = HTTPStatus.SERVICE_UNAVAILABLE
     name_in_json = "busy"
     retry_after: ClassVar[int] = 1
-    """Seconds after which to ask again."""
+    """Seconds to wait before asking again."""
 
     def __init__(self) -> None:
         super().__init__("the server is busy: send the request again in a moment")

@@ -1,4 +1,4 @@
-"""What Prometheus may know of the server; nothing of it tells what a picture shows."""
+"""The server's metrics for Prometheus; none of them tells what a picture shows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """Counts requests, seconds and faces, of all workers where they share a folder.
+    """Counts requests, seconds and faces, of all workers if they share a folder.
 
     Args:
-        engine: Whose queue is shown.
+        engine: The engine whose queue is shown.
 
     """
 
@@ -55,7 +55,7 @@ class Metrics:
         """Count one answer.
 
         Args:
-            path: The rule that matched, so that there are only few.
+            path: The URL rule that matched: not the path itself, so that there are only a few.
             code: The HTTP status.
             seconds: How long it took.
             faces: How many were found.

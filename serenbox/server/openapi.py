@@ -1,4 +1,4 @@
-"""The description of the server's interface, OpenAPI 3.1."""
+"""The OpenAPI 3.1 description of the server's interface."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def openapi_document(settings: ServerSettings, version: str) -> Json:
     """Return the document, ready for JSON.
 
     Args:
-        settings: Whose limits the texts name.
-        version: Of SerenBox.
+        settings: The settings whose limits the texts name.
+        version: The version of SerenBox.
 
     """
     return {

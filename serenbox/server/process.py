@@ -1,4 +1,4 @@
-"""The server as processes: gunicorn, its workers, and the folder in which they share figures."""
+"""The server's processes: gunicorn, its workers, and the folder in which they share metrics."""
 
 # mypy: disallow-subclassing-any=false
 # gunicorn ships no types.
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from serenbox.server.settings import ServerSettings
 
 _SPARE_THREADS = 24
-"""Threads of a worker beyond those that may wait for the model: they read, and say 503."""
+"""Threads of a worker beyond those that may wait for the model: they read, and answer 503."""
 
 _GRACEFUL_SECONDS = 8
-"""How long a worker may go on with what it has begun, once it is told to end."""
+"""How long a worker may take to finish what it has begun, once it is told to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def gunicorn_options(
         "worker_connections": 1000,
         "graceful_timeout": _GRACEFUL_SECONDS,
         "timeout": 60,
-        # Also how long a new connection may say nothing: under overload its client is slow.
+        # Also how long a new connection may stay silent: under overload its client is slow.
         "keepalive": math.ceil(settings.receive_seconds),
         "worker_tmp_dir": _memory_folder(),
         "forwarder_headers": "",
@@ -88,7 +88,7 @@ def gunicorn_options(
 
 
 class _Gunicorn(BaseApplication):
-    """gunicorn with settings of ours; its workers make the application."""
+    """gunicorn with our settings; its workers make the application."""
 
     def __init__(self, settings: ServerSettings, listening: Listening, *, access_log: bool) -> None:
         self._settings = settings
@@ -96,12 +96,12 @@ class _Gunicorn(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Hand the settings over."""
+        """Pass our settings to gunicorn."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Make the application; in a worker."""
+        """Make the application, in a worker."""
         return create_app(self._settings)
 
 
@@ -114,7 +114,7 @@ def _forget_worker(_server: Any, worker: Any) -> None:  # noqa: ANN401 - gunicor
 
 @contextlib.contextmanager
 def _shared_figures() -> Iterator[None]:
-    """Give the workers a folder for their figures, unless the environment names one."""
+    """Give the workers a folder for their metrics, unless the environment names one."""
     if named := os.environ.get(SHARED_FOLDER):
         if not os.access(named, os.W_OK | os.X_OK) or not Path(named).is_dir():
             raise ServiceError(
@@ -129,19 +129,19 @@ def _shared_figures() -> Iterator[None]:
     try:
         yield
     finally:
-        if os.getpid() == owner:  # a worker leaves through here as well
+        if os.getpid() == owner:  # a worker also exits through here
             del os.environ[SHARED_FOLDER]
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _memory_folder() -> str | None:
-    """Return a folder in memory, for a disk may be slow or read-only."""
+    """Return a folder in memory, because a disk may be slow or read-only; None if there is none."""
     folder = Path("/dev/shm")  # noqa: S108 - names in it are made by mkdtemp and mkstemp
     return str(folder) if os.access(folder, os.W_OK) else None
 
 
 def _check_address(listening: Listening) -> None:
-    """Tell in one line what gunicorn would try five times and tell in many."""
+    """Fail at once, in one line, where gunicorn would try five times and print many."""
     where = host_and_port(listening.host, listening.port)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

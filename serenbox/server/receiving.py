@@ -1,4 +1,4 @@
-"""Taking a picture out of a request, whatever the client does with the connection."""
+"""Reads the picture from a request, whatever the client does with the connection."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _BROKEN = "the body is broken off or not what its headers say: send the request 
 _PIECE = 64 * 1024
 
 RAW_NAME = "-"
-"""What a picture without a name is called, as by `serenbox-detect` for standard input."""
+"""The name of a picture that has none, as in `serenbox-detect` for standard input."""
 
 
 class PictureRequest(Request):
     """A request whose uploaded files stay in memory: the disk may be read-only, and keeps nothing.
 
-    What is in memory is bounded, for `max_content_length` is.
+    Memory is bounded, because `max_content_length` is.
     """
 
     max_form_parts = 20
@@ -55,13 +55,13 @@ class PictureRequest(Request):
 
 
 class GuardedInput:
-    """A request's body that comes in time or not at all, and fails only with errors of HTTP.
+    """A request's body that arrives in time or fails, and fails only with HTTP errors.
 
     Args:
-        stream: What the web server gives.
-        seconds: How long the reading may take in all.
-        length: Bytes that must come, where that is known.
-        clock: Seconds, never going back.
+        stream: The stream from the web server.
+        seconds: How long reading may take in total.
+        length: Bytes that must arrive, if known.
+        clock: A monotonic clock, in seconds.
 
     """
 
@@ -78,21 +78,21 @@ class GuardedInput:
         self._clock = clock
         self._deadline = clock() + seconds
         self.told: Callable[[int], None] | None = None
-        """Told the size of each piece that came, bytes; may refuse it with an error of HTTP."""
+        """Called with the size in bytes of each piece; may refuse it with an HTTP error."""
 
     def read(self, size: int = -1) -> bytes:
         """Return up to `size` bytes, nothing at the end.
 
         Raises:
-            TooSlowError: The time is over.
-            BrokenBodyError: The connection broke, or what came is against HTTP.
+            TooSlowError: The time is up.
+            BrokenBodyError: The connection broke, or what arrived violates HTTP.
 
         """
         try:
             content = self._stream.read(size)
         except HTTPException:
             raise
-        # gunicorn raises what has no common base but this; nothing of it is the server's mistake.
+        # gunicorn's errors have no narrower common base; none of them is the server's fault.
         except Exception as error:
             self._check_time()
             raise BrokenBodyError(_BROKEN) from error
@@ -106,7 +106,7 @@ class GuardedInput:
         return content
 
     def readline(self, size: int = -1) -> bytes:
-        """Return a line; WSGI wants this to be there."""
+        """Return a line; WSGI requires this method."""
         line = bytearray()
         while (size < 0 or len(line) < size) and (byte := self.read(1)):
             line += byte
@@ -120,7 +120,7 @@ class GuardedInput:
 
 
 class InputGuard:
-    """WSGI middleware that puts a `GuardedInput` in the place of every request's body."""
+    """WSGI middleware that replaces every request's body with a `GuardedInput`."""
 
     def __init__(self, application: WSGIApplication, seconds: float) -> None:
         self._application = application
@@ -139,12 +139,12 @@ class InputGuard:
 
 
 def discard_body(environment: WSGIEnvironment, limit: int) -> None:
-    """Read what is left of a body and forget it, so that its sender hears the answer.
+    """Read and discard the rest of a body, so that its sender receives the answer.
 
-    A connection that is closed with bytes unread is reset, and the answer lost.
+    A connection that is closed with unread bytes is reset, and the answer is lost.
 
     Args:
-        environment: Of the request; does nothing where its body has no end of its own.
+        environment: The request's; nothing is read if its body has no end of its own.
         limit: Bytes after which to give up.
 
     """
@@ -160,16 +160,17 @@ def read_picture(request: Request, told: Callable[[int], None]) -> tuple[str, by
     """Return the name of the picture in a request, and the bytes of its file.
 
     A form (multipart/form-data) has it in its field `file`; any other body is the file itself,
-    whatever its Content-Type says, for the bytes tell what they are.
+    whatever its Content-Type says, because the bytes show their format.
 
     Args:
-        request: Of an application within an `InputGuard`.
-        told: As `GuardedInput.told`, while the body is read.
+        request: A request to an application inside an `InputGuard`.
+        told: The `GuardedInput.told` to use while the body is read.
 
     Raises:
         NoFileError: There is no picture.
         NotAnImageError: The body is compressed.
-        RequestError: The body is too slow, too large or broken.
+        RequestError: The body is too slow or broken, `told` refuses it, or its form holds too much.
+        RequestEntityTooLarge: The body is too large.
 
     """
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
@@ -184,7 +185,7 @@ def read_picture(request: Request, told: Callable[[int], None]) -> tuple[str, by
     except ClientDisconnected as error:
         raise BrokenBodyError(_BROKEN) from error
     finally:
-        body.told = None  # what is read of it to be forgotten needs no room
+        body.told = None  # discarding the rest of it needs no room
     if not content:
         raise NoFileError(f"there is no picture: send it as the body, or as the field '{FIELD}'")
     return RAW_NAME, content

@@ -1,4 +1,4 @@
-"""What can be set of the server: by an option of `serenbox serve`, or in the environment."""
+"""The server's settings: set by options of `serenbox serve`, or in the environment."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ENVIRONMENT = "SERENBOX_SERVER_"
-"""What the names of the environment's variables begin with; the field's name follows."""
+"""The prefix of the environment variables; the field's name follows in upper case."""
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names the folder in which workers share their figures. prometheus_client looks
-at it when it is imported, so it stands here and not beside the figures."""
+"""The variable that names the folder in which workers share their metrics. prometheus_client reads
+it when it is imported, so it is defined here and not beside the metrics."""
 
 MIB = 2**20
 
@@ -69,7 +69,7 @@ def _setting(default: object, read: Callable[[str], Any], metavar: str, doc: str
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What applies to one worker of the server. Each field's metadata hold how to read it."""
+    """What applies to one worker of the server. Each field's metadata says how to read it."""
 
     model: str | None = _setting(
         None, str, "FILE", "emotion model (.tflite) to use instead of the usual"
@@ -126,7 +126,7 @@ class ServerSettings:
     )
 
     def __post_init__(self) -> None:
-        """Refuse totals that are neither a fraction nor a percentage."""
+        """Refuse a total other than 1 or 100."""
         if self.total not in (1, 100):
             raise SettingsError(f"total is {self.total}, and must be 1 or 100")
 
@@ -137,7 +137,7 @@ class ServerSettings:
 
     @property
     def max_pixels(self) -> int:
-        """The most pixels of a picture."""
+        """The most pixels that a picture may have."""
         return int(self.max_megapixels * 1e6)
 
     @property
@@ -147,7 +147,7 @@ class ServerSettings:
 
 
 def settings_from(environment: Mapping[str, str]) -> ServerSettings:
-    """Return the settings that the environment names, and the defaults of the others.
+    """Return the settings that the environment gives, with defaults for the others.
 
     Raises:
         SettingsError: Naming every variable that is wrong.
@@ -167,9 +167,9 @@ def with_texts(
     """Return the settings with some replaced.
 
     Args:
-        settings: What holds for the others.
-        texts: Field name to what somebody wrote for it.
-        label: What to call a field in a message.
+        settings: The settings that give the others.
+        texts: The text given for each field, by field name.
+        label: Returns what to call a field in a message.
 
     Raises:
         SettingsError: Naming everything that is wrong.

@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, made safe against clients that are slow or speak no HTTP."""
+"""gunicorn's threaded worker, made safe against clients that are slow or do not speak HTTP."""
 
 # mypy: disallow-subclassing-any=false
 # gunicorn ships no types.
@@ -29,23 +29,23 @@ _REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
 }
 _NO_HTTP = (400, "Bad Request", "the request is not valid HTTP")
 _PATIENCE = 1.0
-"""Seconds between the application's own limit for a body and the end of what is read."""
+"""Seconds between the application's own limit for a body and the end of reading."""
 
 SENDING = 20.0
 """Seconds for the model to look at a picture and for the client to take the answer."""
 
 
 class PatientWorker(gthread.ThreadWorker):
-    """Gives no thread to a connection that says nothing, nor one for long that says it slowly.
+    """Gives no thread to a silent connection, and none for long to a slow one.
 
-    The application ends bodies that trickle; this ends heads that do, and bodies that stop.
+    The application ends bodies that trickle; this ends heads that trickle, and bodies that stall.
     """
 
     receive_seconds = 15.0
     """How long a request may take to arrive; `serenbox serve` sets it."""
 
     hang_up_seconds = SENDING
-    """How long all the rest may take, the wait for the model included; `serenbox serve` sets it."""
+    """How long everything else may take, with the wait for the model; `serenbox serve` sets it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
         super().__init__(*args, **kwargs)
@@ -62,10 +62,10 @@ class PatientWorker(gthread.ThreadWorker):
             self._begun.pop(conn, None)
 
     def murder_pending(self) -> None:
-        """Stop reading, about once a second, from whoever takes too long.
+        """Stop reading, about once a second, from clients that take too long.
 
-        The way back stays open at first, so that what is not complete is still answered. Who has
-        not taken the answer by `hang_up_seconds` keeps its thread no longer.
+        The way back stays open at first, so that an incomplete request is still answered. A client
+        that has not taken the answer after another `hang_up_seconds` loses its thread.
         """
         super().murder_pending()
         now = time.monotonic()
@@ -80,7 +80,7 @@ class PatientWorker(gthread.ThreadWorker):
                     conn.sock.shutdown(how)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ANN401
-        """Answer what is not HTTP in JSON, and as what it is: a mistake of the client."""
+        """Answer invalid HTTP in JSON, and as what it is: a mistake of the client."""
         if not isinstance(exc, errors.ParseException):
             super().handle_error(req, client, addr, exc)
             return
