@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 PROGRAM = "python -m training"
 
 MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-"""Crop margins that `crop` tries by itself."""
+"""Crop margins that `crop` tries by default."""
 
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-"""Exponents of the class prior that `prior` tries by itself."""
+"""Prior exponents that `prior` tries by default."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0 done, 1 could not be done, 2 wrong usage, 130 after Ctrl-C and 143 after
-        SIGTERM, from which a run goes on, 141 where the reader of its output has gone.
+        The exit code: 0 done, 1 failed, 2 wrong usage, 130 after Ctrl-C and 143 after SIGTERM (a
+        training run can be resumed after both), 141 if the reader of the output has gone.
 
     """
     options = _parser().parse_args(arguments)
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = "install the workstation's tools with `pip install -e '.[training]'`"
         print(f"{PROGRAM}: error: {error.name} is not installed: {advice}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         abandon_output()
         return EXIT_CLOSED_PIPE
     except KeyboardInterrupt:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _going_on(options: argparse.Namespace) -> str:
-    """Say how the command goes on, where it can: `fit` does, after a first whole epoch."""
+    """Return a hint on how to resume; empty unless `fit` has left a checkpoint."""
     begun = "resume" in options and (options.out / CHECKPOINT).exists()
     return "; --resume goes on after the last whole epoch" if begun else ""
 
@@ -199,7 +199,7 @@ def _add_crop(commands: Any) -> None:
 
 
 def _crop(options: argparse.Namespace) -> None:
-    """Crop the faces of labelled photographs in several ways; tell the agreement of each."""
+    """Crop the faces of labelled photographs in several ways; show the agreement of each."""
     from serenbox.crop import CropSpec
     from training.crop_sweep import sweep_crop
 
@@ -226,7 +226,7 @@ def _add_robustness(commands: Any) -> None:
 
 def _robustness(options: argparse.Namespace) -> None:
     """Measure a model on faces that are moved, resized, turned, small, dark or noisy."""
-    with quiet():  # TensorFlow greets
+    with quiet():  # TensorFlow prints start-up messages
         from training.robustness import CHANGES, largest_drop, trials_csv, try_changes
 
     faces = load_faces(options.data, options.ferplus).select(options.split)
@@ -258,11 +258,11 @@ def _add_average(commands: Any) -> None:
 
 
 def _average(options: argparse.Namespace) -> None:
-    """Average the weights of finished runs that went on from the same network.
+    """Average the weights of finished runs that started from the same network.
 
-    Statistics of batch normalization are taken of faces varied as in the last of them.
+    Batch normalization statistics are estimated on faces augmented as in the last of these runs.
     """
-    with quiet():  # TensorFlow greets
+    with quiet():  # TensorFlow prints start-up messages
         from training.soup import average_runs
 
     average_runs(options.runs, load_faces(options.data, options.ferplus), options.out)
@@ -278,7 +278,7 @@ def _add_tabulate(commands: Any) -> None:
 
 def _tabulate(options: argparse.Namespace) -> None:
     """Measure finished runs on PublicTest and put a row for each into a table."""
-    with quiet():  # TensorFlow greets
+    with quiet():  # TensorFlow prints start-up messages
         from training.results import tabulate
 
     faces = load_faces(options.data, options.ferplus)

@@ -1,9 +1,9 @@
-"""Several machines that train one network: which they are.
+"""Find out which machines train one network together.
 
-All machines run the same command. `TF_CONFIG`, which Vertex AI and other schedulers set on each,
-tells a machine who the others are, and so does Vertex AI's `CLUSTER_SPEC`, which differs in the
-names of its groups (https://cloud.google.com/vertex-ai/docs/training/distributed-training).
-How they work together stands in `training.distribute`.
+All machines run the same command. Each learns about the others from `TF_CONFIG`, which Vertex AI
+and other schedulers set, or from Vertex AI's `CLUSTER_SPEC`, which differs in the names of its
+groups (https://cloud.google.com/vertex-ai/docs/training/distributed-training).
+`training.distribute` makes them work together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ENGINE = "jax"
 """The Keras back-end that trains on several machines."""
 
 VARIABLES = ("TF_CONFIG", "CLUSTER_SPEC")
-"""Where schedulers write which machines there are."""
+"""Environment variables in which schedulers list the machines."""
 
 GROUPS = ("chief", "master", "workerpool0", "worker", "workerpool1")
 """Names of groups of machines that train, the chief's first."""
@@ -36,7 +36,7 @@ class Cluster:
     addresses: tuple[str, ...] = ("",)
     """HOST:PORT of every machine, the chief first."""
     index: int = 0
-    """Which of them this one is."""
+    """Index of this machine in `addresses`."""
 
     @property
     def size(self) -> int:
@@ -50,14 +50,14 @@ class Cluster:
 
 
 ALONE = Cluster()
-"""One machine, as it is without a cluster."""
+"""A single machine, without a cluster."""
 
 
 def read_cluster(environment: Mapping[str, str]) -> Cluster:
-    """Find out from `TF_CONFIG` or `CLUSTER_SPEC` which machines train together; else it is one.
+    """Read from `TF_CONFIG` or `CLUSTER_SPEC` which machines train together; else return `ALONE`.
 
     Raises:
-        RunError: it is not what schedulers write, or asks for what is not done here.
+        RunError: the variable is malformed, or names a kind of machine that is not supported.
 
     """
     for name in VARIABLES:
@@ -91,7 +91,7 @@ def _parse(name: str, text: str) -> Cluster:
 
 
 def _machines(variable: str, groups: dict[str, list[str]]) -> dict[tuple[str, int], str]:
-    """Give the address of each (group, number), the chief first."""
+    """Return the address of each (group, number), the chief first."""
     others = [name for name, addresses in groups.items() if addresses and name not in GROUPS]
     if others:
         msg = (
@@ -112,10 +112,10 @@ def _machines(variable: str, groups: dict[str, list[str]]) -> dict[tuple[str, in
 
 
 def choose_engine(cluster: Cluster) -> None:
-    """Let Keras, which must not be imported yet, run on the engine that several machines need.
+    """Select the Keras back-end that several machines need; call this before importing Keras.
 
     Raises:
-        RunError: another one was asked for, or it is not installed.
+        RunError: KERAS_BACKEND names another one, or it is not installed.
 
     """
     if cluster.size == 1:

@@ -1,4 +1,4 @@
-"""Which commit the code is of."""
+"""Find the commit that the code comes from."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 
 PACKED = "COMMIT"
-"""The file in which code that was packed outside git carries its commit."""
+"""The file that names the commit of code packed for use outside git."""
 
 
 def git_commit() -> str | None:
-    """Name the commit of the checkout, with `-dirty` where files differ; None outside git.
+    """Return the commit of the checkout, with `-dirty` if files differ; None outside git.
 
-    What `training/vertex/setup.sh` packs knows it from the checkout that it was packed from.
+    Code packed by `training/vertex/setup.sh` carries the commit of the checkout it came from.
     """
     folder = Path(__file__).parent
     packed = folder / PACKED

@@ -1,10 +1,10 @@
 """Train one network on several machines at once, with Keras on JAX.
 
-Keras trains as if all their devices were one: every machine brings its part of each
+Keras trains as if the devices of all machines were one: every machine contributes its part of each
 batch, and the gradients, the statistics of batch normalization and the loss are those of the whole
-batch. So a run is the same on any number of machines, up to the rounding of sums. With
-TensorFlow's MultiWorkerMirroredStrategy Keras 3 does not train
-(https://github.com/keras-team/keras/issues/20585; so it is in Keras 3.15.1, too).
+batch. A run is therefore the same on any number of machines, up to the rounding of sums. Keras 3
+does not train with TensorFlow's MultiWorkerMirroredStrategy
+(https://github.com/keras-team/keras/issues/20585; still so in Keras 3.15.1).
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from training.cluster import Cluster
 
 GATHER_SECONDS = 900
-"""How long machines wait for each other at the beginning; each first installs its packages."""
+"""How long machines wait for each other at the start; each installs its packages first."""
 
 SILENCE_SECONDS = 30
 """How long a machine may be silent before the others give up."""
 
 _LOST = re.compile("(ABORTED|CANCELLED|DEADLINE_EXCEEDED|INTERNAL|UNAVAILABLE|UNKNOWN): ")
-"""How the engine's errors begin when a machine does not answer; their classes differ."""
+"""How the engine's error messages begin when a machine does not answer; the classes vary."""
 
 
 def join(cluster: Cluster) -> None:
-    """Meet the other machines.
+    """Connect to the other machines.
 
     Raises:
-        RunError: they do not come.
+        RunError: the machines do not come together.
 
     """
     if cluster.size == 1:
         return
     import jax
 
-    # It would swallow SIGTERM, in the hope that somebody asks it later.
+    # This service would swallow SIGTERM and only report it when asked.
     jax.config.update("jax_enable_preemption_service", False)  # noqa: FBT003 - jax's signature
     chief = cluster.addresses[0]
     host = chief.rpartition(":")[0].strip("[]")
@@ -71,7 +71,7 @@ def spread(cluster: Cluster, variables: Sequence[Any]) -> Iterator[None]:
     Args:
         cluster: the machines, which have joined.
         variables: all variables of a network, its metrics and its optimizer, with the same values
-            on every machine. They keep the values that they get inside.
+            on every machine. They keep the values that they are assigned inside the block.
 
     """
     if cluster.size == 1:
@@ -82,7 +82,7 @@ def spread(cluster: Cluster, variables: Sequence[Any]) -> Iterator[None]:
 
     distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
     for variable in variables:
-        # Keras, if it were to do this, would compare each variable over the network first.
+        # Keras could do this, but would first compare each variable across the machines.
         sharding = distribution.get_variable_layout(variable).backend_layout
         mine = keras.ops.convert_to_numpy(variable)
         variable.assign(jax.make_array_from_process_local_data(sharding, mine))
@@ -93,10 +93,10 @@ def spread(cluster: Cluster, variables: Sequence[Any]) -> Iterator[None]:
 
 
 def agree(cluster: Cluster, facts: Mapping[str, object]) -> None:
-    """Make sure that all machines hold the same facts, which stand in the same order.
+    """Make sure that all machines hold the same facts, listed in the same order.
 
     Raises:
-        RunError: they differ; every machine raises it.
+        RunError: the facts differ; every machine raises it.
 
     """
     if cluster.size == 1:
@@ -121,10 +121,10 @@ def agree(cluster: Cluster, facts: Mapping[str, object]) -> None:
 
 @contextmanager
 def losing_no_machine(cluster: Cluster) -> Iterator[None]:
-    """Turn the engine's failure to reach another machine into a sentence.
+    """Turn the engine's failure to reach another machine into a readable error.
 
     Raises:
-        RunError: a machine was lost inside.
+        RunError: a machine was lost inside the block.
 
     """
     try:
@@ -141,12 +141,12 @@ def losing_no_machine(cluster: Cluster) -> Iterator[None]:
 
 
 def _engine_failure(error: BaseException | None) -> BaseException | None:
-    """Find the error that tells of lost messages, which Keras may follow by errors of its own."""
+    """Find the engine's error about a lost machine, after which Keras may raise its own errors."""
     while error is not None and not _LOST.match(str(error)):
         error = error.__context__
     return error
 
 
 def _end_of_line(error: BaseException) -> str:
-    """Give what an error says last in its first line; the engine begins it with repetitions."""
+    """Return the end of an error's first line, as the engine begins that line with repetitions."""
     return str(error).strip().partition("\n")[0][-120:] or type(error).__name__

@@ -12,4 +12,4 @@ class DataError(TrainingError, ValueError):
 
 
 class RunError(TrainingError, ValueError):
-    """A training run cannot start, go on or be evaluated with what it was given."""
+    """A training run cannot start, resume or be evaluated with what it was given."""

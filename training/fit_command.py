@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def add_fit(commands: Any) -> None:
-    """Add the command to the parsers of commands."""
+    """Add `fit` to the subparsers `commands`."""
     parser = add_command(commands, "fit", "train a network", _fit)
     add_data_options(parser)
     model_folder = os.environ.get("AIP_MODEL_DIR") or None
@@ -115,17 +115,17 @@ def _add_setting(
     text: str,
     settings: type[FitSettings | Augmentation],
 ) -> None:
-    """Add an option; unless it is given the settings' own default counts, which its help tells."""
+    """Add an option whose help shows the default of `settings`, which applies if it is omitted."""
     default = getattr(settings, name.replace("-", "_"))
     text = f"{text} (default: {default})"
     parser.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS, help=text)
 
 
 def _fit(options: argparse.Namespace) -> int:
-    """Train a network; writes model.keras, history.csv, curves.png and run.json into --out.
+    """Train a network and write model.keras, history.csv, curves.png and run.json into --out.
 
-    Where TF_CONFIG or CLUSTER_SPEC names several machines, they train together on JAX, each of
-    them started with the same command; the first writes.
+    If TF_CONFIG or CLUSTER_SPEC names several machines, they train together on JAX. Start the same
+    command on each of them; only the first one writes.
     """
     cluster = read_cluster(os.environ)
     choose_engine(cluster)
@@ -135,7 +135,7 @@ def _fit(options: argparse.Namespace) -> int:
         return supervise(options.arguments, options.program)
     signal.signal(signal.SIGTERM, _terminate)
     settings = _settings(options)
-    with quiet():  # TensorFlow greets
+    with quiet():  # TensorFlow prints start-up messages
         from training.checkpoint import check_same_run
         from training.fit import Run
         from training.origin import origin_of
@@ -177,7 +177,7 @@ def _given(values: dict[str, Any], settings: type[Any]) -> dict[str, Any]:
 
 
 class TerminatedError(BaseException):
-    """Whoever runs the program asks it to end; like Ctrl-C nothing to be handled on the way."""
+    """SIGTERM was received; like KeyboardInterrupt, it must not be caught as an ordinary error."""
 
 
 def _terminate(*_: object) -> None:
@@ -185,7 +185,7 @@ def _terminate(*_: object) -> None:
 
 
 def _reporter(cluster: Cluster) -> Callable[[str], None]:
-    """Give what prints a line; of several machines only the chief speaks."""
+    """Return a function that prints a line, if this machine is the chief."""
 
     def report(line: str) -> None:
         if cluster.chief:
@@ -195,14 +195,14 @@ def _reporter(cluster: Cluster) -> Callable[[str], None]:
 
 
 def _check_folder(folder: Path, resume: str | None) -> bool:
-    """Make the run's folder; refuse to overwrite what a run left there.
+    """Create the run's folder; refuse to overwrite an earlier run.
 
     Returns:
-        Whether to go on with what is there.
+        Whether to resume the run in it.
 
     """
     begun = (folder / CHECKPOINT).exists()
-    # The record comes last: a model without one is that of a run which ended before.
+    # The record is written last: a run that left a checkpoint and a model only was interrupted.
     finished = (folder / (RECORD if begun else MODEL)).exists()
     if finished and not (begun and resume == "auto"):
         msg = f"{folder} already holds a finished model; give --out another folder"

@@ -1,4 +1,4 @@
-"""Which files a run began with: their content, for a path may hold another file tomorrow."""
+"""Identify the files a run started from by their content, as the file at a path may change."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from training.fit_settings import FitSettings
 
 Origin = dict[str, str | list[str | None] | None]
-"""SHA-256 by name; None where there is no such file, or none is needed."""
+"""SHA-256 by name; None if there is no such file, or none is needed."""
 
 
 def origin_of(settings: FitSettings) -> Origin:
-    """Hash the files of start weights and teachers.
+    """Hash the files of the initial weights and the teachers.
 
     Raises:
-        RunError: One cannot be read.
+        RunError: A file cannot be read.
 
     """
     return {
@@ -31,12 +31,12 @@ def origin_of(settings: FitSettings) -> Origin:
 
 
 def check_teacher(path: Path, settings: FitSettings) -> None:
-    """Refuse a teacher whose answers mean something else than those of the student.
+    """Reject a teacher whose answers do not mean the same as the student's.
 
-    Of a network without its run's record beside it nothing is known, and it is taken.
+    A network without its run's record beside it is accepted, as nothing is known about it.
 
     Raises:
-        RunError: It has learnt other labels, or with another balance.
+        RunError: The teacher was trained with other labels or another balance.
 
     """
     try:

@@ -1,7 +1,7 @@
-"""Run the program as a child, and say in a sentence what happened where it cannot do so itself.
+"""Run the program as a child process, and report how it ended where it cannot do so itself.
 
-When a machine is lost, the engine that connects them may abort the whole process from a thread of
-its own, between two lines of Python.
+When a machine is lost, the engine that connects the machines may abort the whole process from one
+of its own threads, at any point of the Python code.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SUPERVISED = "SERENBOX_TRAINING_SUPERVISED"
-"""The variable by which a child knows that it is one."""
+"""The environment variable that marks a supervised child."""
 
 GRACE_SECONDS = 15
-"""How long a child that was told to end may take; Vertex AI gives 30 s in all."""
+"""How long a child may take to end after SIGTERM; Vertex AI allows 30 s in all."""
 
 
 def supervise(arguments: Sequence[str], program: str) -> int:
     """Run `python -m training` with these arguments as a child, until it ends.
 
-    SIGTERM is passed on, and enforced after `GRACE_SECONDS`.
+    SIGTERM is passed on to the child, which is killed if it still runs `GRACE_SECONDS` later.
 
     Returns:
-        The child's exit code; 1 if the engine tore it down, 128 + N if another signal N ended it.
+        The child's exit code; 1 if the engine aborted it, 128 + N if another signal N ended it.
 
     """
     child = subprocess.Popen(  # noqa: S603 - this very program
         [sys.executable, "-m", "training", *arguments],
         env=os.environ | {SUPERVISED: "1"},
-        stdin=subprocess.PIPE,  # closes when this process ends, whatever ends it
+        stdin=subprocess.PIPE,  # closes when this process ends, however it ends
     )
 
     def end(*_: object) -> None:
@@ -45,7 +45,7 @@ def supervise(arguments: Sequence[str], program: str) -> int:
         timer.start()
 
     signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, lambda *_: None)  # the terminal tells the child, too
+    signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to the child as well
     code = child.wait()
     if code >= 0:
         return code
@@ -61,9 +61,9 @@ def supervise(arguments: Sequence[str], program: str) -> int:
 
 
 def leave(code: int) -> int:
-    """Give an exit code back, or, in a child that failed, end with it at once.
+    """Return the exit code, or, in a child that failed, exit with it at once.
 
-    The engine would first wait for machines that may be lost.
+    In a normal exit the engine would first wait for machines that may be lost.
     """
     if code and is_child():
         sys.stdout.flush()
@@ -73,15 +73,15 @@ def leave(code: int) -> int:
 
 
 def is_child() -> bool:
-    """Tell whether this process is a child of `supervise`."""
+    """Return whether this process is a child of `supervise`."""
     return os.environ.get(SUPERVISED) == "1"
 
 
 def end_with_parent() -> None:
-    """Let this child end as soon as its parent has ended."""
+    """Make this child exit as soon as its parent has ended."""
 
     def wait() -> None:
-        os.read(0, 1)  # not through sys.stdin, which a waiting thread would keep from closing
+        os.read(0, 1)  # not sys.stdin, which a waiting thread would keep from being closed
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -1,1 +1,1 @@
-"""Train on Vertex AI: pack the code, describe the job, submit it. README.md tells how."""
+"""Train on Vertex AI: pack the code, describe the job, submit it. See README.md."""

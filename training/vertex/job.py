@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROGRAM = "train.sh"
 
 IMAGE = "python:3.13-slim-trixie"
-"""Docker Hub's: Vertex AI's own images with TensorFlow have Python 3.10, which is too old."""
+"""From Docker Hub: Vertex AI's own TensorFlow images have Python 3.10, which is too old."""
 
 _EPILOG = """\
 Options with one value can also be variables: VERTEX_PACKAGE, VERTEX_DATA, VERTEX_MAX_HOURS and so
@@ -42,7 +42,7 @@ def main(
     """Submit a job, or print it with --dry-run.
 
     Returns:
-        The exit code: 0 done, 2 wrong usage, else that of gcloud, or 1 without it.
+        The exit code: 0 done, 1 gcloud is not installed, 2 wrong usage, else that of gcloud.
 
     """
     parser = _parser(os.environ if environment is None else environment)
@@ -52,7 +52,7 @@ def main(
     if options.dry_run:
         try:
             print(description, flush=True)
-        except BrokenPipeError:  # whoever reads has seen enough; Python would complain at its end
+        except BrokenPipeError:  # the reader has closed the pipe; Python would complain at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if shutil.which("gcloud") is None:
@@ -66,9 +66,9 @@ def main(
 
 
 def job_spec(options: argparse.Namespace) -> dict[str, Any]:
-    """Give the CustomJobSpec, in the JSON form of Google's API.
+    """Return the CustomJobSpec, in the JSON form of Google's API.
 
-    The first pool holds the chief alone, the second the other machines: so `TF_CONFIG` names them.
+    The first pool holds only the chief, the second the other machines, as `TF_CONFIG` groups them.
     """
     machine: dict[str, Any] = {"machineType": options.machine}
     if options.accelerator:
@@ -88,7 +88,7 @@ def job_spec(options: argparse.Namespace) -> dict[str, Any]:
         "scheduling": {
             "timeout": f"{options.max_hours * 3600}s",
             "strategy": "SPOT" if options.spot else "STANDARD",
-            # Who lost a machine cannot go on: all begin again, after the last whole epoch.
+            # If one machine is lost, the others cannot continue: all restart from the checkpoint.
             "restartJobOnWorkerRestart": options.machines > 1,
         },
         "baseOutputDirectory": {"outputUriPrefix": options.output},
@@ -101,7 +101,7 @@ def job_spec(options: argparse.Namespace) -> dict[str, Any]:
 def _container(options: argparse.Namespace) -> dict[str, Any]:
     install = "python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore"
     more = "".join(f" {shlex.quote(requirement)}" for requirement in options.pip)
-    # With exec the training itself gets the signal that a machine is about to be taken away.
+    # With exec, the training itself receives the signal that announces preemption.
     script = f'{install} "$0"{more} && exec python -m training fit "$@"'
     data = ["--data", options.data]
     if options.ferplus:
@@ -120,7 +120,7 @@ def _container(options: argparse.Namespace) -> dict[str, Any]:
 
 def _submit(description: str, options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "job.json")  # JSON is YAML, too, which gcloud asks for
+        config = Path(folder, "job.json")  # gcloud expects YAML, which JSON is, too
         config.write_text(description, "utf-8")
         command = ["gcloud", "ai", "custom-jobs", "create", f"--config={config}"]
         command += [f"--region={options.region}", f"--display-name={options.name}"]
@@ -144,7 +144,7 @@ _OPTIONS: tuple[tuple[str, str | None, str], ...] = (
     ("max-hours", "24", "end the job after so many hours"),
     ("service-account", "", "account the job runs as (default: Vertex AI's own)"),
 )
-"""Name, default (None: must be given) and help of each option that is also a variable."""
+"""Name, default (None: required) and help of each option that is also an environment variable."""
 
 _ADDRESS = (r"gs://[a-z0-9][\w.-]+/.+", "like gs://BUCKET/NAME")
 _NUMBER = ("[1-9][0-9]{0,3}", "a whole number from 1 to 9999")
@@ -154,7 +154,7 @@ _PATTERNS = (
     ("accelerator", r"[A-Z0-9_]+(:[1-9]\d?)?", "like NVIDIA_L4 or NVIDIA_L4:2"),
     ("env", r"[A-Za-z_]\w*=.*", "like NAME=VALUE"),
 )
-"""Name of an option, what it must look like, and how to say so."""
+"""Name of an option, the pattern of its value, and that pattern in words."""
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -184,7 +184,7 @@ def _variable(name: str) -> str:
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse what cannot work, and turn numbers into numbers."""
+    """Reject invalid options, and convert the numeric ones to int."""
     values = vars(options)
     missing = [name for name, default, _ in _OPTIONS if default is None and not values[name]]
     if not options.dry_run and not options.region:

@@ -1,6 +1,6 @@
-"""Pack `training`, and `serenbox`, of which it uses parts, as a source distribution.
+"""Pack `training` and `serenbox`, parts of which it uses, as a source distribution.
 
-What they need is written down once, in the project's own pyproject.toml, and taken from there.
+Their dependencies are read from the project's own pyproject.toml, so they are listed only once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.quiet import quiet
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAME = "serenbox-training"
 OLDEST_SETUPTOOLS = 77
-"""The first to know licences as SPDX names them (PEP 639)."""
+"""The first version that supports SPDX licence expressions (PEP 639)."""
 EXTRAS = ("training", "cluster")
 """The project's extras that the training needs."""
 
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def pack(folder: Path) -> Path:
-    """Make a source distribution in `folder`, which is made where it is missing.
+    """Build a source distribution in `folder`, which is created if missing.
 
     Returns:
         Its path.
@@ -79,12 +79,12 @@ def lay_out(stage: Path) -> None:
 
 
 def _all_but_code(_: str, names: list[str]) -> list[str]:
-    """Name what `copytree` shall leave out: all that is no module; packages come one by one."""
+    """List what `copytree` must skip: all but modules; subpackages are copied one by one."""
     return [name for name in names if not name.endswith((".py", ".typed"))]
 
 
 def _describe(project: dict[str, Any], code: list[str]) -> str:
-    """Write a pyproject.toml; JSON's strings and lists are TOML's, too."""
+    """Return the text of a pyproject.toml; JSON strings and lists are valid TOML."""
     extras = project["optional-dependencies"]
     needs = [*project["dependencies"], *(need for extra in EXTRAS for need in extras[extra])]
     fields = {
