@@ -1,4 +1,4 @@
-"""Which crop suits a model: agreement with labelled photographs over margin and resolution."""
+"""Compare crop geometries by how well a model agrees with labelled photographs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def sweep_crop(
         model: a .tflite emotion model.
         photos: pictures in `photos/<emotion>/`.
         specs: the geometries to try.
-        prior_exponent: in place of the model's own, 0 to 1.
+        prior_exponent: replaces the model's own, 0 to 1.
 
     Raises:
-        RunError: the model cannot be used, the exponent is out of its range, there are no photos,
+        RunError: the model cannot be used, the exponent is out of its range, no photo has a face,
             or one cannot be read.
 
     """

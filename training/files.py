@@ -13,17 +13,17 @@ CHECKPOINT = "checkpoint.npz"
 MODEL = "model.keras"
 """The network of a finished run."""
 RECORD = "run.json"
-"""How it was made; the last file that a run writes."""
+"""How that network was made; the last file that a run writes."""
 
 BUCKETS = Path("/gcs")
 """Where Vertex AI mounts Cloud Storage: gs://BUCKET is BUCKETS/BUCKET."""
 
 
 def local_path(text: str) -> Path:
-    """Give the path of a file or folder that may be named as Cloud Storage names it.
+    """Return the local path of a file or folder, which may be given as a gs:// address.
 
     Raises:
-        RunError: it lies in Cloud Storage, which is not mounted here.
+        RunError: it is in Cloud Storage, which is not mounted here.
 
     """
     if not text.startswith("gs://"):
@@ -41,7 +41,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file's content in one step: a reader sees the old or the new, never a part.
 
     This holds on Cloud Storage mounted with FUSE, too: what is written in one go and then closed
-    becomes a whole object, and renaming a file copies the object before it is deleted.
+    becomes a whole object, and a rename copies the object before it deletes the original.
 
     Raises:
         RunError: it cannot be written there.

@@ -1,4 +1,4 @@
-"""Train: fine-tune the network on FER2013, keep every epoch, write down what was done."""
+"""Fine-tune the network on FER2013, with a checkpoint and a row of history after every epoch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = ["FitSettings", "History", "Run"]
 History = list[dict[str, float]]
 
 _SAMPLE = 1280
-"""Faces for the statistics of a backbone that comes without."""
+"""Number of faces for the statistics of a backbone that is published without them."""
 
 
 class Run:
@@ -52,15 +52,15 @@ class Run:
     ) -> None:
         """Prepare the data and the compiled network; nothing is read from `folder` yet.
 
-        On several machines each makes the same run, after they have joined.
+        On several machines, each creates the same run once they have joined.
 
         Raises:
             DataError: a class is missing.
-            RunError: the batches cannot be divided among the machines, or a teacher is of
-                another kind.
+            RunError: the batches cannot be divided among the machines, or a teacher was trained
+                with other labels or another balance.
 
         """
-        with quiet():  # it seeds TensorFlow, too, which greets, wherever that is installed
+        with quiet():  # if TensorFlow is installed, it is seeded, too, and prints messages
             keras.utils.set_random_seed(settings.seed)
         self.settings, self.folder, self.cluster = settings, folder, cluster
         train = training_faces(faces, settings.label_set)
@@ -69,7 +69,7 @@ class Run:
         data = hashlib.sha256(train.images.tobytes() + targets.tobytes()).hexdigest()
         for teacher in settings.teacher:
             check_teacher(Path(teacher), settings)
-        # What must be the same when a run goes on.
+        # What must be unchanged when a run is resumed.
         self._beginning = {**asdict(settings), **origin_of(settings), "data": data}
         self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)
         self._targets = _smooth(targets, settings.label_smoothing)
@@ -92,7 +92,7 @@ class Run:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """The SHA-256 of start weights and teachers; None where unknown."""
+        """SHA-256 of the initial weights and the teachers; None where unknown."""
         return {name: self._beginning[name] for name in ORIGIN}
 
     def _check_batches(self) -> None:
@@ -121,18 +121,18 @@ class Run:
             optimizer,
             loss=self._loss,
             metrics=[self._loss.accuracy],
-            # JAX lives by XLA; TensorFlow trains this network several times faster without it.
+            # JAX relies on XLA; TensorFlow trains this network several times faster without it.
             jit_compile=keras.backend.backend() == "jax",
         )
-        # What is not built by then is built while the first step is traced, which TensorFlow then
-        # does a second time.
+        # Build loss and metrics now: if they were built while the first step is traced, TensorFlow
+        # would trace that step a second time.
         answers = np.zeros((1, len(EMOTIONS)), np.float32)
         self.network.compute_loss(y=answers, y_pred=answers)
         self.network.compute_metrics(None, answers, answers)
         self.network.reset_metrics()
 
     def start(self) -> None:
-        """Begin from the given backbone."""
+        """Start from the given backbone."""
         settings = self.settings
         sample = model_inputs(self._images[:_SAMPLE], settings.size).astype(np.float32)
         load_backbone(
@@ -144,20 +144,20 @@ class Run:
         )
 
     def resume(self) -> None:
-        """Go on after the last whole epoch in the folder.
+        """Resume after the last whole epoch in the folder.
 
         Raises:
-            RunError: there is no checkpoint, or it does not fit.
+            RunError: there is no checkpoint, or it does not fit this run.
 
         """
         self.history = load_checkpoint(self.folder, self.network, self._beginning)
 
     def train(self, report: Callable[[str], None]) -> None:
-        """Run the epochs that are left, keeping the state after each; `report` gets a line each.
+        """Train the remaining epochs; save a checkpoint and `report` a line after each.
 
         Raises:
-            RunError: a teacher cannot be read, the state cannot be written, or the machines of
-                the cluster were not started alike.
+            RunError: a teacher cannot be read, the loss is no longer finite, the checkpoint cannot
+                be written, or the machines of the cluster were not started alike.
 
         """
         agree(
@@ -214,7 +214,7 @@ class Run:
             part=(self.cluster.index, self.cluster.size),
             teach=self._teach,
         )
-        # `fit` ends with the averaged weights in the network's place.
+        # `fit` replaces the network's weights with the averaged ones at its end.
         trained = _TrainedWeights()
         fitted = self.network.fit(
             batches,
@@ -253,11 +253,11 @@ class Run:
         """Put the averaged weights into the network."""
         self.network.optimizer.finalize_variable_values(self.network.trainable_variables)
         for variable in self.network.trainable_variables:
-            # A copy: on JAX the network would share, and give away, the optimizer's own arrays.
+            # A copy: on JAX the network would share the optimizer's arrays, and donate them.
             variable.assign(keras.ops.copy(variable))
 
     def finished_network(self) -> keras.Model:
-        """Give the averaged network at its fixed size, without optimizer state."""
+        """Return the averaged network at its fixed size, without optimizer state."""
         self.average()
         settings = self.settings
         return with_size(
@@ -266,10 +266,10 @@ class Run:
 
 
 class _TrainedWeights(keras.callbacks.Callback):  # type: ignore[misc] # keras ships no types
-    """The weights after the last step, kept while averaged ones stand in the network."""
+    """Keeps the weights after the last step while the network holds the averaged ones."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Keep those of the network that is trained."""
+        """Keep the weights of the network that is being trained."""
         del epoch, logs
         self.keep(self.model)
 
@@ -279,7 +279,7 @@ class _TrainedWeights(keras.callbacks.Callback):  # type: ignore[misc] # keras s
         self._values = [keras.ops.copy(variable) for variable in self._variables]
 
     def restore(self) -> None:
-        """Put them back."""
+        """Put the kept weights back."""
         for variable, value in zip(self._variables, self._values, strict=True):
             variable.assign(value)
 

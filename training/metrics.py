@@ -1,4 +1,4 @@
-"""How right a set of scores is: accuracy, recall, F1, calibration. Pure functions of arrays."""
+"""Measure how right scores are: accuracy, recall, F1, calibration. Pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """How one class fares; a figure is None where nothing of the class was seen or said."""
+    """The figures of one class; one is None where the class never occurs or is never predicted."""
 
     support: int
     """Faces of this class."""
     precision: float | None
-    """Share of the faces called so that are so."""
+    """Share of the faces predicted to be of this class that are."""
     recall: float | None
-    """Share of the faces that are so and are called so."""
+    """Share of the faces of this class that are predicted to be."""
     f1: float
-    """Harmonic mean of the two; 0 where nothing is right."""
+    """Harmonic mean of precision and recall; 0 if no prediction is right."""
 
 
 @dataclass(frozen=True)

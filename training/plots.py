@@ -1,4 +1,4 @@
-"""The pictures of data, of a run and of an evaluation; each function gives a PNG file."""
+"""Pictures of the data, of a run and of an evaluation, each as a PNG file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from training.robustness import Trial
 
 ACROSS = 7
-"""Faces beside each other."""
+"""Faces per row."""
 
 _LABELS = range(len(EMOTIONS))
 
 
 def draw_curves(history: Sequence[dict[str, float]]) -> bytes:
-    """Draw loss and accuracy of training and PublicTest over the epochs; gives a PNG file."""
+    """Draw loss and accuracy of training and PublicTest over the epochs, as a PNG file."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -39,7 +39,7 @@ def draw_curves(history: Sequence[dict[str, float]]) -> bytes:
 
 
 def draw_confusion(report: dict[str, Any]) -> bytes:
-    """Draw the confusion matrices of an evaluation, one per truth; gives a PNG file."""
+    """Draw the confusion matrices of an evaluation, one per truth, as a PNG file."""
     truths = [
         (name, report[key]["raw"])
         for key, name in (("ferplus", "FER+ majority"), ("fer2013", "FER2013 labels"))
@@ -69,7 +69,7 @@ def draw_confusion(report: dict[str, Any]) -> bytes:
 
 
 def draw_faces(images: Iterable[NDArray[Any]], titles: Sequence[str]) -> bytes:
-    """Draw grey faces, 0..255, in rows of `ACROSS`, each below its title; gives a PNG file."""
+    """Draw grey faces, 0..255, in rows of `ACROSS`, each below its title, as a PNG file."""
     rows = -(-len(titles) // ACROSS)
     figure = Figure(figsize=(1.4 * ACROSS, 1.7 * rows), layout="constrained")
     for axes in figure.subplots(rows, ACROSS, squeeze=False).flat:
@@ -81,12 +81,12 @@ def draw_faces(images: Iterable[NDArray[Any]], titles: Sequence[str]) -> bytes:
 
 
 def draw_examples(images: NDArray[np.uint8], truth: NDArray[np.int64], each: int = 2) -> bytes:
-    """Draw the first faces of every emotion, an emotion to a column; gives a PNG file.
+    """Draw the first faces of every emotion, one column per emotion, as a PNG file.
 
     Args:
         images: (n, 48, 48) grey pixels.
         truth: (n,) index into `EMOTIONS`.
-        each: how many of each emotion.
+        each: how many faces per emotion.
 
     """
     columns = [np.flatnonzero(truth == label)[:each] for label in range(len(EMOTIONS))]
@@ -102,13 +102,13 @@ def draw_examples(images: NDArray[np.uint8], truth: NDArray[np.int64], each: int
 def draw_augmented(
     face: NDArray[np.uint8], size: int, settings: Augmentation, seed: int = 0
 ) -> bytes:
-    """Draw a face as it is, and as training varies it; gives a PNG file.
+    """Draw a face as it is, followed by augmented ones, as a PNG file.
 
     Args:
         face: (48, 48) grey pixels.
         size: side of the network's input, pixels.
-        settings: how far faces are varied.
-        seed: of the variations.
+        settings: limits of the augmentation.
+        seed: seed of the augmentation.
 
     """
     from training.augment import augment
@@ -123,7 +123,7 @@ def draw_answers(
     scores: NDArray[np.float32],
     truth: NDArray[np.int64],
 ) -> bytes:
-    """Draw the first faces above the bars of their scores; gives a PNG file.
+    """Draw the first faces, each above the bars of its scores, as a PNG file.
 
     Args:
         images: (n, 48, 48) grey pixels.
@@ -148,10 +148,10 @@ def draw_answers(
 
 
 def draw_calibration(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> bytes:
-    """Draw how often answers are right over how sure they are; gives a PNG file.
+    """Draw accuracy over confidence, as a PNG file.
 
-    The reliability diagram of Guo et al. 2017 (arXiv 1706.04599), with as many bins as the expected
-    calibration error, above the number of faces in each.
+    This is the reliability diagram of Guo et al. 2017 (arXiv 1706.04599), with as many bins as the
+    expected calibration error, above the number of faces in each bin.
 
     Args:
         scores: (n, 7) in the order of `EMOTIONS`.
@@ -179,10 +179,10 @@ def draw_calibration(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> b
 def draw_trade_off(
     scores: NDArray[np.float32], truth: NDArray[np.int64], chosen: tuple[float, float | None]
 ) -> bytes:
-    """Draw how right answers are over how many faces are left uncertain; gives a PNG file.
+    """Draw accuracy over the share of faces left uncertain, as a PNG file.
 
-    The line is that of one limit for all emotions, from 0 on; the point is the model's own, whose
-    limits differ.
+    The line is for a single threshold for all emotions, from 0 upwards; the point is for the
+    model's own thresholds, which differ.
 
     Args:
         scores: (n, 7) in the order of `EMOTIONS`.
@@ -208,7 +208,7 @@ def draw_trade_off(
 
 
 def draw_robustness(trials: Sequence[Trial], title: str) -> bytes:
-    """Draw accuracy over the amount of each change; gives a PNG file."""
+    """Draw accuracy and macro-recall over the amount of each change, as a PNG file."""
     from training.robustness import CHANGES
 
     names = list(dict.fromkeys(trial.change for trial in trials))
@@ -237,7 +237,7 @@ def draw_mistakes(
     scores: NDArray[np.float32],
     truth: NDArray[np.int64],
 ) -> bytes:
-    """Draw the wrong answers that were surest, the surest first; gives a PNG file.
+    """Draw the most confident wrong answers, the most confident first, as a PNG file.
 
     Args:
         images: (n, 48, 48) grey pixels.
@@ -256,6 +256,6 @@ def draw_mistakes(
 
 
 def surest_mistakes(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give the rows whose highest score is of a wrong emotion, the highest of them first."""
+    """Return the rows whose top score is that of a wrong emotion, the highest score first."""
     wrong = np.flatnonzero(scores.argmax(axis=1) != truth)
     return wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")]

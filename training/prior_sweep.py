@@ -1,4 +1,4 @@
-"""How much of the class prior to put back: accuracy against macro-recall over the exponent."""
+"""Compare prior exponents: accuracy against macro-recall, as more class prior is put back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sweep_prior(
 ) -> Iterator[str]:
     """Yield two lines per exponent with the figures against the truth of `label_set`.
 
-    The second one tells how many faces are named, for they reach the model's threshold, and how
+    The second line says how many faces are named because they reach the model's threshold, and how
     many of those are right.
 
     Args:

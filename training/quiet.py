@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's chatter away from the person who waits for an answer."""
+"""Suppress TensorFlow's messages, which mean nothing to the user."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DESCRIPTORS = (1, 2)
-"""Of stdout and stderr."""
+"""File descriptors of stdout and stderr."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Send everything that is written to stdout and stderr to nowhere, C++ libraries included.
+    """Discard everything written to stdout and stderr inside the block, even by C++ libraries.
 
-    TensorFlow and its converter write to the file descriptors directly and heed no single setting,
-    so the descriptors themselves are turned away. Python warnings are silenced as well. Say
-    nothing to a person inside; exceptions pass through.
+    TensorFlow and its converter write to the file descriptors directly, and no single setting
+    silences them, so the descriptors themselves are redirected. Python warnings are silenced as
+    well. Do not print to the user inside the block; exceptions pass through.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -41,17 +41,17 @@ def quiet() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and Keras, on TensorFlow, without a word.
+    """Import TensorFlow, and Keras running on it, silently.
 
     Raises:
-        ImportError: They are not installed, or Keras already runs on something else.
+        ImportError: They are not installed, or Keras already runs on another back-end.
 
     """
-    # Both are read at the first import only.
+    # Both variables are read only at the first import.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet():
         import keras
-        import tensorflow as tf  # noqa: F401 - loaded here so that it is silent
+        import tensorflow as tf  # noqa: F401 - imported here to be silenced
     if keras.backend.backend() != "tensorflow":
         raise ImportError(f"Keras already runs on {keras.backend.backend()} in this process")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def write_record(run: Run, faces: Faces) -> None:
     """Write model.keras, history.csv, curves.png and run.json into the run's folder.
 
-    On several machines each must call it, and the chief alone writes.
+    On several machines, each must call this; only the chief writes.
 
     Raises:
         RunError: it cannot be written.
@@ -59,10 +59,10 @@ def write_record(run: Run, faces: Faces) -> None:
 
 
 def check_same_data(run: Path, data: Path, ferplus: Path | None) -> None:
-    """Refuse to take a finished run for one with these faces.
+    """Make sure that a finished run was trained with these faces.
 
     Raises:
-        RunError: It was trained with others, or has no whole record.
+        RunError: It was trained with others, or its record is missing or incomplete.
         DataError: The files cannot be read.
 
     """
@@ -78,10 +78,10 @@ def check_same_data(run: Path, data: Path, ferplus: Path | None) -> None:
 
 
 def read_record(run: Path) -> dict[str, Any]:
-    """Read how a finished run was made.
+    """Read the record of how a finished run was made.
 
     Raises:
-        RunError: The record is missing or not whole.
+        RunError: The record is missing or incomplete.
 
     """
     try:
@@ -89,7 +89,7 @@ def read_record(run: Path) -> dict[str, Any]:
         for key in ("settings", "data_sha256", "seconds"):
             record[key]
         if sorted(record["class_prior"]) != sorted(EMOTIONS):
-            raise KeyError("class_prior")  # noqa: TRY301 - told like what else is wrong with it
+            raise KeyError("class_prior")  # noqa: TRY301 - reported like its other defects
         record["settings"] = {**OLDER_RUNS, **record["settings"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{run} is not the folder of a finished run: {RECORD} is missing or not whole"
@@ -98,7 +98,7 @@ def read_record(run: Path) -> dict[str, Any]:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Give the settings; of files the name only, as their place is nobody else's business."""
+    """Return the settings, with files by name only: their paths are private."""
     settings = asdict(run.settings)
     settings["weights"] = Path(run.settings.weights).name
     settings["teacher"] = [Path(teacher).name for teacher in run.settings.teacher]
@@ -106,7 +106,7 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def write_model(network: keras.Model, path: Path) -> None:
-    """Write a network to a .keras file, at once.
+    """Write a network to a .keras file atomically.
 
     Raises:
         RunError: it cannot be written.
@@ -128,7 +128,7 @@ def write_model(network: keras.Model, path: Path) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Name the versions that a result depends on."""
+    """Return the versions that a result depends on."""
     backend = keras.backend.backend()
     return {
         "python": platform.python_version(),
@@ -140,7 +140,7 @@ def versions() -> dict[str, str]:
 
 
 def history_csv(history: History) -> str:
-    """Write the history as CSV text, one row per epoch."""
+    """Return the history as CSV text, one row per epoch."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""The table of what was tried: a row for each finished run, with what it gives on PublicTest."""
+"""The table of experiments: one row per finished run, with its figures on PublicTest."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ SETTINGS = (
     "label_smoothing",
     "seed",
 )
-"""Of a run's settings, those that the table shows; the augmentation is shown in one column.
-`cross_teacher`, `cross_share` and `leave_out` are of runs made when `fit` had them."""
+"""The settings of a run that the table shows; the augmentation is shown in one column of its own.
+`cross_teacher`, `cross_share` and `leave_out` belong to runs made when `fit` had them."""
 
 FIGURES = (
     "ferplus_accuracy",
@@ -64,16 +64,16 @@ def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
     """Measure finished runs and put a row for each into the table, once.
 
     Args:
-        table: A CSV file, made where it is missing.
-        runs: Folders of `fit`, with model.keras and run.json.
-        faces: All faces, with FER+ votes; PublicTest is taken of them.
+        table: A CSV file, created if missing.
+        runs: Folders of runs, with model.keras and run.json.
+        faces: All faces, with FER+ votes; PublicTest is selected from them.
 
     Returns:
         The names of the runs, which are those of their folders.
 
     Raises:
-        RunError: A run is not finished, another one has its name, or the table cannot be written
-            or is another one.
+        RunError: A run is not finished, another one has its name, or the table cannot be read or
+            written or has other columns.
         DataError: There are no votes.
 
     """
@@ -129,7 +129,7 @@ def _row(run: Path, public: Faces) -> dict[str, str]:
 
 
 def _text(value: object, form: str = "") -> str:
-    """Write a setting; a list of them is what a mean of runs has where these differ."""
+    """Format a setting; a mean of runs has a list of values where the runs differ."""
     if isinstance(value, list):
         return " ".join(_text(each, form) for each in value)
     return "" if value is None else format(value, form)

@@ -1,8 +1,8 @@
-"""What a model bears: faces that are moved, resized, turned, small, dark or noisy.
+"""Measure how well a model copes with faces that are moved, resized, turned, small, dark or noisy.
 
 The device never frames a face exactly as FER2013 does, and a camera adds the rest. Each trial
-changes all faces of a split in one way, and gives them to the model through the device's own
-preparation.
+changes all faces of a split in one way, and passes them to the model through the device's own
+preprocessing.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Change(NamedTuple):
     """One way of changing faces."""
 
     unit: str
-    """What is changed and in what it is counted."""
+    """What the amounts measure, and in which unit."""
     amounts: tuple[float, ...]
-    """By how much, in rising order; `plain` is among them."""
+    """The amounts to try, in ascending order; `plain` is among them."""
     plain: float
     """The amount that changes nothing."""
     apply: Callable[[Images, float], Images]
@@ -45,7 +45,7 @@ class Change(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """How right a model is on changed faces."""
+    """The figures of a model on changed faces."""
 
     change: str
     """One of `CHANGES`."""
@@ -69,7 +69,7 @@ def _warped(
 
 
 def _as_small_as(images: Images, side: int) -> Images:
-    """Show faces as a camera does that has `side` pixels for them."""
+    """Resample faces as if a camera had captured them at `side` pixels."""
     way = cv2.INTER_AREA if side < FACE_SIZE else cv2.INTER_LINEAR
     back = cv2.INTER_LINEAR if side < FACE_SIZE else cv2.INTER_AREA
     seen = (cv2.resize(image, (side, side), interpolation=way) for image in images)
@@ -158,7 +158,7 @@ def try_changes(
 
 
 def largest_drop(trials: Sequence[Trial]) -> tuple[float, Trial]:
-    """Return by how much accuracy falls at most below that of unchanged faces, and where."""
+    """Return the largest drop in accuracy from that on unchanged faces, and its trial."""
     plain = {
         trial.change: trial.accuracy
         for trial in trials
@@ -168,7 +168,7 @@ def largest_drop(trials: Sequence[Trial]) -> tuple[float, Trial]:
 
 
 def trials_csv(trials: Sequence[Trial]) -> str:
-    """List the trials as CSV."""
+    """Return the trials as CSV text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["change", "unit", "amount", "accuracy", "macro_recall"])

@@ -1,4 +1,4 @@
-"""Read FER2013 as people have it: the challenge's CSV file or Kaggle's folders of pictures."""
+"""Read FER2013 in its common forms: the challenge's CSV file or Kaggle's folders of pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST_DIGITS = 9
-"""Of a number of votes; ten annotators give no more than two."""
+"""Digits allowed in a number of votes; that of ten annotators has no more than two."""
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -172,8 +172,7 @@ def read_votes(path: Path) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
     """Read FER+ votes, row i of which belongs to row i of fer2013.csv.
 
     Returns:
-        (n, 10) counts in the order of `FERPLUS_COLUMNS`, and (n,) the split each face is said to be
-        of.
+        (n, 10) counts in the order of `FERPLUS_COLUMNS`, and (n,) the split named in each row.
 
     Raises:
         DataError: the file is not FER+'s CSV file or is damaged.

@@ -1,7 +1,7 @@
-"""Statistics of batch normalization for a network whose weights were not trained as they are.
+"""Estimate batch normalization statistics for weights that are not the direct result of training.
 
-The mean of several networks' weights needs its own (Izmailov et al. 2018, arXiv 1803.05407), of
-faces that are varied as those that the weights have learnt from.
+The mean of several networks' weights needs statistics of its own (Izmailov et al. 2018, arXiv
+1803.05407), from faces augmented like those that the networks were trained on.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def estimate_statistics(network: keras.Model, batches: Iterable[NDArray[Any]]) -
     """Replace, in place, the moving statistics of every batch normalization.
 
     Args:
-        network: Its weights stay as they are.
-        batches: (b, size, size, 1) grey pixels, 0..255; all batches weigh alike.
+        network: Its other weights stay as they are.
+        batches: (b, size, size, 1) grey pixels, 0..255; all batches have equal weight.
 
     """
     layers = [
