@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-# TensorFlow reads this when it is imported: its start-up chatter is no message for a person.
+# TensorFlow reads this when it is imported; its start-up messages mean nothing to the user.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from training.cli import main

@@ -1,7 +1,7 @@
-"""How far FER+'s annotators agree among themselves on the seven emotions.
+"""Measure how far FER+'s annotators agree among themselves on the seven emotions.
 
-It is a scale for a model's accuracy. Votes for anything but the seven are left out, so the
-annotators agree a little less than it says.
+This is a yardstick for a model's accuracy. Votes for anything but the seven are left out, so the
+annotators really agree a little less than these figures say.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DRAWS = 20
-"""How often as many others are asked."""
+"""How many times the votes are drawn again."""
 
 
 def one_against_others(votes: NDArray[np.number[Any]]) -> float:
     """Return how often one annotator agrees with the majority of the others.
 
     Args:
-        votes: (n, k) counts by face and emotion. Where several emotions lead, each counts for its
-            part.
+        votes: (n, k) counts by face and emotion. If several emotions are tied for the lead, each
+            counts as an equal fraction.
 
     Returns:
-        The mean over faces and annotators, 0 to 1; faces with one vote are left out.
+        The mean over faces and annotators, 0 to 1; faces with fewer than two votes are left out.
 
     """
     votes = votes[votes.sum(axis=1) > 1]
@@ -41,10 +41,10 @@ def one_against_others(votes: NDArray[np.number[Any]]) -> float:
 
 
 def majority_again(votes: NDArray[np.number[Any]]) -> float:
-    """Return how often the majority would be the same, had as many others been asked.
+    """Return how often the majority would be the same if as many other annotators were asked.
 
-    Each new annotator is drawn from the shares of the votes that were given (the bootstrap of
-    Efron 1979), which is kinder to the majority than new people would be.
+    Each new annotator's vote is drawn from the shares of the given votes (the bootstrap of Efron
+    1979), which favours the majority more than new people would.
 
     Args:
         votes: (n, k) counts by face and emotion.

@@ -1,4 +1,4 @@
-"""Turn FER2013 faces into training batches: geometry, light and the defects of a real camera.
+"""Augment FER2013 faces into training batches: geometry, light and the defects of a real camera.
 
 The device's crop is never framed exactly as FER2013 is, so every face is moved, scaled and turned
 a little; a camera at two metres gives few pixels, noise and odd light, so some faces get these too.
@@ -35,7 +35,7 @@ MIXUP_BETA = 0.4
 def affine(
     size: int, *, flip: bool, degrees: float, scale: float, shift: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Give the (2, 3) matrix that takes a pixel of a `size` picture to its FER2013 face.
+    """Return the (2, 3) matrix that maps a pixel of a `size` picture to its FER2013 face.
 
     Pixel centres are kept aligned as in `cv2.resize`; `shift` is a share of the side.
     """
@@ -54,17 +54,17 @@ def affine(
 def augment(
     face: NDArray[np.uint8], size: int, settings: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Draw one variation of a face.
+    """Augment a face at random.
 
     Args:
         face: (48, 48) grey pixels.
         size: side of the results in pixels.
         settings: limits of the changes.
-        rng: source of chance.
+        rng: random generator.
 
     Returns:
-        (2, size, size) grey pixels, 0..255: the variation, and the same one as a camera without
-        blur and noise would have seen it.
+        (2, size, size) grey pixels, 0..255: the augmented face, and the same one as a camera
+        without blur and noise would have seen it.
 
     """
     seen = _degraded(face, settings, rng)
@@ -78,7 +78,7 @@ def augment(
             rng.uniform(-settings.shift, settings.shift),
         ),
     )
-    # Both at once, as two channels, so that light and cover are the same.
+    # Both at once, as two channels, so that they get the same light and occlusion.
     warped = cv2.warpAffine(
         cv2.merge([seen, face.astype(np.float32)]),
         matrix,
@@ -92,7 +92,7 @@ def augment(
 def _degraded(
     face: NDArray[np.uint8], settings: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Take resolution from a (48, 48) face and add noise, as a camera does before enlarging."""
+    """Reduce a (48, 48) face's resolution and add noise, as a camera does before enlarging."""
     if rng.random() < settings.blur:
         small = round(FACE_SIZE / rng.uniform(1, 3))
         face = np.asarray(cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
@@ -106,7 +106,7 @@ def _degraded(
 def _lit_and_covered(
     images: NDArray[np.float32], settings: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Change light and occlusion of (n, size, size) pictures, all alike."""
+    """Change light and occlusion of (n, size, size) pictures, all in the same way."""
     mean = images.mean()
     gain = 1 + rng.uniform(-settings.contrast, settings.contrast)
     images = (images - mean) * gain + mean
@@ -137,9 +137,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
     ) -> None:
         """Hold (n, 48, 48) `images` and their (n, 7) `targets`, shuffled for this epoch.
 
-        With `part` (i, k) only the i-th of k equal parts of every batch is made, by one of k
-        machines: the same pixels as in the whole batch. `teach` may change the targets; it is
-        asked about the faces without blur and noise.
+        With `part` (i, k), only the i-th of k equal parts of every batch is made, for one of k
+        machines, with the same pixels as in the whole batch. `teach` may change the targets; it is
+        given the faces without blur and noise.
         """
         super().__init__(workers=1)
         self._images, self._targets = images, targets
@@ -166,7 +166,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
         return pixels, targets if self._teach is None else self._teach(clear, targets)
 
     def _blending(self, index: int, places: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
-        """Draw how much of each face of a batch is its own, and whose the rest is."""
+        """Draw each face's own share in its blend, and the face it is blended with."""
         rng = np.random.default_rng((*self._seed, index, len(self._order)))
         blended = rng.random(len(places)) < self._augmentation.mixup
         share = rng.beta(MIXUP_BETA, MIXUP_BETA, len(places))
@@ -181,7 +181,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc] # keras ship
         return faces + rest * (others - faces), target + rest * (their_target - target)
 
     def _face(self, place: int) -> tuple[Any, Any]:
-        """Vary a face. Each has chances of its own, so that it is the same whoever makes it."""
+        """Augment a face; its own random generator makes it the same on every machine."""
         row = self._order[place]
         rng = np.random.default_rng((*self._seed, place))
         return augment(self._images[row], self._size, self._augmentation, rng), self._targets[row]

@@ -1,4 +1,4 @@
-"""Keep a run's whole state after every epoch, so that it can go on after a sudden end."""
+"""Save a run's whole state after every epoch, so that it can be resumed after a sudden end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ORIGIN = ("weights_sha256", "teacher_sha256")
-"""What tells which files a run began with; see `training.origin`."""
+"""The settings that identify the files a run started from; see `training.origin`."""
 
 _OPEN = ("data", *ORIGIN)
-"""What need not be known of a run to go on with it."""
+"""The settings of a run that may be unknown when it is resumed."""
 
 
 def save_checkpoint(
@@ -32,10 +32,10 @@ def save_checkpoint(
 ) -> None:
     """Write weights, optimizer state, the history so far and the run's settings into `folder`.
 
-    `settings` are all that must be the same when the run goes on: the data, too.
+    `settings` hold everything that must be unchanged when the run is resumed, the data included.
 
     Raises:
-        RunError: it cannot be written; the previous checkpoint is as it was.
+        RunError: it cannot be written; the previous checkpoint stays as it was.
 
     """
     content = io.BytesIO()
@@ -55,7 +55,7 @@ def load_checkpoint(
 ) -> list[dict[str, float]]:
     """Fill a compiled model and its optimizer in place from `folder`.
 
-    What `settings` tell of the files the run began with becomes what was true then.
+    The hashes in `settings` of the files the run started from are replaced by the recorded ones.
 
     Returns:
         The history so far, one row per whole epoch.
@@ -84,7 +84,7 @@ def check_same_run(folder: Path, settings: dict[str, Any]) -> None:
     """Make sure that the run in `folder` has these settings.
 
     Raises:
-        RunError: it has others, or its checkpoint cannot be read.
+        RunError: it has other settings, or its checkpoint cannot be read.
 
     """
     _check_settings(_read(folder), settings)
@@ -122,10 +122,10 @@ def _check_settings(arrays: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def _known(began: Any, wanted: Any) -> Any:
-    """Give what a run began with, or what is wanted where either is unknown.
+    """Return what a run began with, or what is wanted if either is unknown.
 
-    Older checkpoints do not tell some things, and a file may be gone by now. Of lists of the same
-    length that holds for each member.
+    Older checkpoints lack some settings, and a file may be gone by now. Lists of the same length
+    are treated member by member.
     """
     if isinstance(began, list) and isinstance(wanted, list) and len(began) == len(wanted):
         return [_known(*pair) for pair in zip(began, wanted, strict=True)]
@@ -133,7 +133,7 @@ def _known(began: Any, wanted: Any) -> Any:
 
 
 def _chance(model: keras.Model) -> list[Any]:
-    """Give the state of every source of chance in a model, which its weights leave out."""
+    """Return the state of every random generator in a model, which its weights leave out."""
     dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
     return [layer.seed_generator.state for layer in dropouts if layer.rate > 0]
 

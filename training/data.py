@@ -1,4 +1,4 @@
-"""FER2013 faces with labels, FER+ votes, the official split and what is wrong with them."""
+"""FER2013 faces with their labels, FER+ votes, official splits and known defects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LabelSet = Literal["fer2013", "ferplus"]
-"""Whose word counts: FER2013's one label, or the votes of FER+'s ten annotators."""
+"""Whose labels count: FER2013's single label, or the votes of FER+'s ten annotators."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Faces:
     splits: NDArray[np.str_]
     """(n,) `Training`, `PublicTest` or `PrivateTest`."""
     duplicate: NDArray[np.bool_]
-    """(n,) the same pixels stand in another split, or earlier in the same one."""
+    """(n,) whether the same pixels occur in another split, or earlier in the same one."""
     ballots: NDArray[np.int64] | None
     """(n, 10) FER+ votes in the order of `FERPLUS_COLUMNS`, or None without FER+."""
     sha256: dict[str, str]
@@ -52,7 +52,7 @@ class Faces:
         return len(self.images)
 
     def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Faces:
-        """Take the faces at a mask or at indices."""
+        """Select faces by a mask or by indices."""
         ballots = None if self.ballots is None else self.ballots[chosen]
         return Faces(
             self.images[chosen],
@@ -74,9 +74,9 @@ class Faces:
 
     @cached_property
     def usable(self) -> NDArray[np.bool_]:
-        """(n,) whether FER+ annotators saw one of the seven emotions; all without FER+.
+        """(n,) whether FER+ annotators saw one of the seven emotions; all True without FER+.
 
-        None of their other answers (contempt, unknown, not a face) has more votes than it.
+        None of their other answers (contempt, unknown, not a face) has more votes than the emotion.
         """
         if self.ballots is None or self.votes is None:
             return np.ones(len(self), np.bool_)
@@ -87,17 +87,17 @@ class Faces:
 
     @cached_property
     def near_copy(self) -> NDArray[np.bool_]:
-        """(n,) whether a *Training* face shows the photograph of a face of a test split."""
+        """(n,) whether a *Training* face is a near copy of a face of a test split."""
         training = self.splits == "Training"
         marks = np.zeros(len(self), np.bool_)
         marks[training] = show_one_of(self.images[training], self.images[~training])
         return marks
 
     def select(self, split: str) -> Faces:
-        """Take the faces of one split.
+        """Select the faces of one split.
 
         Raises:
-            DataError: no face stands in it.
+            DataError: the split has no face.
 
         """
         chosen = self[self.splits == split]
@@ -107,13 +107,13 @@ class Faces:
         return chosen
 
     def truth(self, label_set: LabelSet) -> NDArray[np.int64]:
-        """Give (n,) the one right label of each face; for FER+ the majority of the votes."""
+        """Return the (n,) true label of each face; for FER+, the emotion with the most votes."""
         if label_set == "fer2013":
             return self.labels
         return np.asarray(self._votes_or_error().argmax(axis=1), np.int64)
 
     def targets(self, label_set: LabelSet) -> NDArray[np.float32]:
-        """Give (n, 7) the distribution to learn: one-hot for FER2013, vote shares for FER+."""
+        """Return the (n, 7) distributions to learn: one-hot for FER2013, vote shares for FER+."""
         if label_set == "fer2013":
             return np.eye(len(EMOTIONS), dtype=np.float32)[self.labels]
         votes = self._votes_or_error()
@@ -134,14 +134,14 @@ def _other_votes(ballots: NDArray[np.int64]) -> NDArray[np.int64]:
 def load_faces(
     path: str | os.PathLike[str], ferplus: str | os.PathLike[str] | None = None
 ) -> Faces:
-    """Read FER2013 (and FER+), remember it in the cache, and mark the duplicates.
+    """Read FER2013 (through a cache) and, if given, FER+; mark the duplicates.
 
     Args:
         path: `fer2013.csv` (plain, .gz, .xz) or Kaggle's folder.
         ferplus: FER+'s CSV file; needs the CSV file of FER2013, whose rows it follows.
 
     Raises:
-        DataError: something cannot be read or does not fit; the message names line or path.
+        DataError: something cannot be read or does not fit; the message names the line or path.
 
     """
     source = Path(path)
@@ -203,16 +203,16 @@ def _cached_faces(source: Path, digest: str) -> RawFaces:
     raw = read_faces(source)
     content = io.BytesIO()
     np.savez(content, images=raw.images, labels=raw.labels, splits=raw.splits)
-    # A cache that cannot be written costs time, nothing else.
+    # Failing to write the cache costs only time.
     with contextlib.suppress(RunError):
         write_atomically(cache, content.getvalue())
     return raw
 
 
 def mark_duplicates(raw: RawFaces) -> NDArray[np.bool_]:
-    """Mark (n,) every face whose pixels stand in another split, or earlier in its own.
+    """Mark (n,) every face whose pixels occur in another split, or earlier in its own.
 
-    A face of *Training* that a test split also holds is thereby marked on both sides.
+    A *Training* face that a test split also holds is thus marked in both.
     """
     keys = [hashlib.sha256(image.tobytes()).digest() for image in raw.images]
     seen_in: dict[bytes, set[str]] = {}
@@ -227,11 +227,11 @@ def mark_duplicates(raw: RawFaces) -> NDArray[np.bool_]:
 
 
 def training_faces(faces: Faces, label_set: LabelSet) -> Faces:
-    """Choose what may be learnt from.
+    """Select the faces to train on.
 
-    Takes *Training* faces that stand in no test split, not as another crop or copy of the same
-    photograph either, and once only, not of constant colour, and, for FER+, those in which most
-    annotators saw one of the seven emotions.
+    These are the *Training* faces that occur in no test split, not even as a near copy. Each is
+    taken once only; those of constant colour and, for FER+, those that are not `usable` are left
+    out.
 
     Raises:
         DataError: a class has no face left.
@@ -250,13 +250,13 @@ def training_faces(faces: Faces, label_set: LabelSet) -> Faces:
 
 
 def constant(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Tell (n,) which images show one colour only."""
+    """Return (n,) whether each image has one colour only."""
     flat = images.reshape(len(images), -1)
     return np.asarray(flat.min(axis=1) == flat.max(axis=1))
 
 
 def describe(faces: Faces) -> list[str]:
-    """Say in lines what the data hold: counts per split and class, duplicates, blanks."""
+    """Return lines that describe the data: counts per split and class, duplicates, blanks."""
     lines = []
     for split in SPLITS:
         part = faces.splits == split

@@ -1,11 +1,11 @@
-"""Distillation: what trained networks answer for the training faces, as targets to learn from.
+"""Distillation: the answers of trained networks to the training faces, as targets to learn from.
 
 Ten annotators' votes are a noisy sample of how people see a face. A trained network has seen many
-alike, so its answer, blended with the votes, is a smoother target (Hinton et al. 2015,
+similar faces, so its answer, blended with the votes, is a smoother target (Hinton et al. 2015,
 arXiv 1503.02531; with a teacher of the student's own shape, Furlanello et al. 2018,
-arXiv 1805.04770). It is asked about the picture that the student sees, varied and blended: it
-knows the training faces by heart, but not these (Beyer et al. 2022, arXiv 2106.05237). Blur and
-noise alone are kept from it, so that the student learns to answer in spite of them.
+arXiv 1805.04770). The teacher sees the same picture as the student, augmented and blended: it has
+memorised the training faces, but not these pictures (Beyer et al. 2022, arXiv 2106.05237). Only
+blur and noise are kept from it, so that the student learns to answer in spite of them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Teachers:
 
     Args:
         paths: `.keras` files that `fit` made with the same labels and balance.
-        shift: (7,) what the balanced loss adds to logits, so that the answers keep the frequency
-            of the classes.
-        share: How much of the targets the answers are, 0 to 1.
+        shift: (7,) offsets that the balanced loss adds to logits, so that the answers keep the
+            frequency of the classes.
+        share: Share of the answers in the targets, 0 to 1.
 
     Raises:
         RunError: A teacher cannot be read.
@@ -58,7 +58,7 @@ class Teachers:
         seen = _resized(pixels, network.input_shape[1])
         if keras.distribution.distribution() is None:
             outputs = network.predict_on_batch(seen)
-        else:  # `predict` would divide the batch among machines, and it is this one's part already
+        else:  # `predict` would divide the batch among machines; it is already this one's part
             outputs = keras.ops.convert_to_numpy(network(seen, training=False))
         logits = np.asarray(outputs, np.float64) + self._shift
         log_scores = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Say honestly how good a model is on one split: raw, without duplicates, and by ten annotators."""
+"""Measure a model honestly on one split: raw, without duplicates, and against ten annotators."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from training.predict import Prediction
 
 AGREED_VOTES = 6
-"""Votes of ten from which on annotators are said to agree."""
+"""How many of ten votes one emotion needs for the annotators to be said to agree."""
 
 
 def evaluate(faces: Faces, prediction: Prediction) -> dict[str, Any]:
-    """Measure a prediction against every truth there is.
+    """Measure a prediction against every available truth.
 
     Args:
         faces: the faces of one split.
@@ -39,8 +39,8 @@ def evaluate(faces: Faces, prediction: Prediction) -> dict[str, Any]:
     Returns:
         JSON-ready figures: `fer2013` (`raw`, `deduplicated`) and, with votes, `ferplus` (`raw`,
         `deduplicated`, `agreed`: only faces on which six of ten annotators agree), `annotators`
-        (how far they agree among themselves) and `uncertain` (what the model's thresholds hold
-        back, and how right the rest is).
+        (how far they agree among themselves) and `uncertain` (the share of faces that the model's
+        thresholds hold back, and the accuracy on the rest).
 
     """
     unique = ~faces.duplicate
@@ -89,7 +89,7 @@ def _against(
 def held_back(
     scores: NDArray[np.float32], truth: NDArray[np.int64], spec: ScoreSpec
 ) -> dict[str, float | None]:
-    """Tell the share of faces called uncertain, and the accuracy on the others."""
+    """Return the share of faces called uncertain, and the accuracy on the others."""
     named = reaches_threshold(scores, spec)
     right = scores.argmax(axis=1)[named] == truth[named]
     return {
@@ -99,7 +99,7 @@ def held_back(
 
 
 def reaches_threshold(scores: NDArray[np.float32], spec: ScoreSpec) -> NDArray[np.bool_]:
-    """Tell (n,) whether the top score of each face reaches its threshold, so that it is named."""
+    """Return (n,) whether the top score of each face reaches its threshold, so that it is named."""
     limits = np.array([spec.thresholds[emotion] for emotion in EMOTIONS])
     return np.asarray(scores.max(axis=1) >= limits[scores.argmax(axis=1)])
 
@@ -118,7 +118,7 @@ def answers_csv(faces: Faces, scores: NDArray[np.float32]) -> str:
 def write_evaluation(
     folder: Path, report: dict[str, Any], faces: Faces, scores: NDArray[np.float32]
 ) -> None:
-    """Write the figures, the answers and their pictures into a folder, each file at once."""
+    """Write the figures, the answers and their pictures into a folder, each file atomically."""
     from training.plots import draw_calibration, draw_confusion, draw_trade_off
 
     write_atomically(folder / "evaluation.json", (json.dumps(report, indent=2) + "\n").encode())
@@ -135,7 +135,7 @@ def write_evaluation(
 
 
 def summary(report: dict[str, Any]) -> str:
-    """Say the figures in a few lines for a person."""
+    """Return the figures as a few lines of text for the user."""
     lines = [f"{report['model']['file']} ({report['model']['runtime']}) on {report['split']}"]
     for truth, name in (("fer2013", "FER2013 labels"), ("ferplus", "FER+ majority")):
         lines += [

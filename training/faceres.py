@@ -1,9 +1,9 @@
-"""A backbone that knows faces: MobileNet (v1) of FaceRes, trained to tell people apart.
+"""A backbone that knows faces: the MobileNet (v1) of FaceRes, trained to tell people apart.
 
-ImageNet has few faces; what tells a person from another, millions of pictures of thousands of
-people, teaches far more about them. FaceRes (Savchenko 2019, doi 10.7717/peerj-cs.197) was trained
-on VGGFace2 to recognise people, then their age and sex, never an emotion. It is published as a
-TensorFlow.js graph: a .json with its operations beside a .bin with its weights.
+ImageNet has few faces; telling thousands of people apart in millions of pictures teaches a network
+far more about them. FaceRes (Savchenko 2019, doi 10.7717/peerj-cs.197) was trained on VGGFace2 to
+recognise people, then their age and sex, but never an emotion. It is published as a TensorFlow.js
+graph: a .json file with its operations beside a .bin file with its weights.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LEAST_VARIANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class _Convolution:
-    """A convolution and what follows it: outputs * scale + offset, each by channel."""
+    """A convolution and the scaling after it: outputs * scale + offset, per channel."""
 
     name: str
     kernel: NDArray[np.float32]
@@ -50,23 +50,23 @@ class _Convolution:
 def load_faceres(network: keras.Model, path: Path, pixels: NDArray[np.float32]) -> None:
     """Fill the MobileNet in `network` with the weights of FaceRes, in place.
 
-    FaceRes is published with its batch normalizations folded away. For training they are put back:
-    with the mean and variance that `pixels` give, so that it answers as before.
+    FaceRes is published with its batch normalizations folded away. For training they are put back
+    with the mean and variance that `pixels` give, so that the network answers as before.
 
     Args:
-        network: of `training.network.build_network`, over grey pixels.
-        path: `faceres.json`, its weights beside it.
+        network: made by `training.network.build_network`, over grey pixels.
+        path: `faceres.json`, with its weights beside it.
         pixels: (n, size, size, 1) grey faces, 0..255.
 
     Raises:
-        RunError: the files cannot be read, are of something else, or do not fit.
+        RunError: the files cannot be read, hold something else, or do not fit the network.
 
     """
     try:
         convolutions = list(_convolutions(path))
         if len(convolutions) != sum(isinstance(layer, _CONVOLUTIONS) for layer in network.layers):
             msg = f"it has {len(convolutions)} convolutions"
-            raise ValueError(msg)  # noqa: TRY301 - told like what else is wrong with the files
+            raise ValueError(msg)  # noqa: TRY301 - reported like other defects of the files
         for each in convolutions:
             _fill(network, each)
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -80,14 +80,14 @@ def load_faceres(network: keras.Model, path: Path, pixels: NDArray[np.float32]) 
 
 
 def _convolutions(path: Path) -> Iterator[_Convolution]:
-    """Read the convolutions, of which Keras's MobileNet has the same under the same names."""
+    """Read the convolutions; Keras's MobileNet has the same ones under the same names."""
     graph = json.loads(path.read_text())
     weights = _weights(graph, path)
     inputs = {node["name"]: node.get("input", []) for node in graph["modelTopology"]["node"]}
     for node in graph["modelTopology"]["node"]:
         if node["op"] not in ("Conv2D", "DepthwiseConv2dNative"):
             continue
-        # A full convolution has the scale in its kernel, and the name of its normalization.
+        # A full convolution has the scale in its kernel, and is named after its normalization.
         name = node["name"].split("/")[0].removesuffix("_bn")
         normalization = f"{name}_bn/batchnorm_1"
         offset = weights[inputs[f"{normalization}/add_1"][1]].reshape(-1)
@@ -102,13 +102,13 @@ def _convolutions(path: Path) -> Iterator[_Convolution]:
 
 
 def _weights(graph: dict[str, Any], path: Path) -> dict[str, NDArray[np.float32]]:
-    """Read the constants by name; the manifest lists them in the order in which they stand."""
+    """Read the constants by name; the manifest lists them in file order."""
     weights = {}
     for group in graph["weightsManifest"]:
         content = b"".join((path.parent / name).read_bytes() for name in group["paths"])
         place = 0
         for entry in group["weights"]:
-            # With float16, the weights are halves in the file and floats in the network.
+            # Weights quantized to float16 are stored as such, but used as float32.
             dtype = np.dtype(entry.get("quantization", entry)["dtype"])
             count = int(np.prod(entry["shape"], dtype=int))
             values = np.frombuffer(content, dtype, count, place)
@@ -128,7 +128,7 @@ def _fill(network: keras.Model, each: _Convolution) -> None:
 def _put_statistics_back(
     network: keras.Model, names: list[str], pixels: NDArray[np.float32]
 ) -> None:
-    """Give the batch normalizations mean and variance, scale and offset changed to suit."""
+    """Set mean and variance of the batch normalizations; adjust scale and offset to match."""
     outputs = [network.get_layer(name).output for name in names]
     moments = [
         ops.mean(power, axis=(1, 2)) for output in outputs for power in (output, output * output)

@@ -1,4 +1,4 @@
-"""Everything that decides how a training run goes, apart from the data."""
+"""All settings of a training run, apart from the data."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from training.data import LabelSet
 
 Backbone = Literal["mobilenet_v2", "mobilenet_v1"]
-"""What looks at the pixels: the network that ships, or an older one that only teaches it."""
+"""The network before the logits: the one that ships, or an older one used only as its teacher."""
 OLDER_RUNS: dict[str, str] = {"backbone": "mobilenet_v2"}
-"""What the records of runs before there was this choice do not say."""
+"""Settings that the records of older runs lack because they could not be chosen then."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class Augmentation:
     brightness: float = 40.0
     """Largest change of brightness, grey levels."""
     blur: float = 0.2
-    """Share of the faces that first lose resolution, by up to three times."""
+    """Share of the faces that first lose resolution, by a factor of up to three."""
     noise: float = 0.15
-    """Share of the faces that get noise, up to 16 grey levels of standard deviation."""
+    """Share of the faces that get noise, with a standard deviation of up to 16 grey levels."""
     occlusion: float = 0.25
-    """Share of the faces of which a patch, up to 40 % of the side, is covered."""
+    """Share of the faces with a covered patch, up to 40 % of the side."""
     mixup: float = 0.2
     """Share of the faces that are blended with another one of their batch, as are the targets
     (Zhang et al. 2018, arXiv 1710.09412)."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be.
+        """Reject values out of range.
 
         Raises:
             RunError: a value is out of its range; the message names it.
@@ -58,37 +58,37 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Everything that decides how a run goes, apart from the data."""
+    """All settings of a run, apart from the data."""
 
     label_set: LabelSet = "ferplus"
     """Whose labels to learn."""
     size: int = 96
     """Side of the network's input, pixels; a multiple of 32."""
     backbone: Backbone = "mobilenet_v2"
-    """What looks at the pixels."""
+    """The network before the logits."""
     alpha: float = 1.0
     """Width multiplier of the backbone."""
     weights: str = "imagenet"
-    """Where the network begins: `imagenet`, a .weights.h5 or .keras file, FaceRes's .json (for
+    """Initial weights: `imagenet`, a .weights.h5 or .keras file, FaceRes's .json (for
     mobilenet_v1), or `none`."""
     teacher: tuple[str, ...] = ()
-    """The .keras files whose averaged answers to what is shown are blended into the targets."""
+    """The .keras files whose averaged answers to the faces shown are blended into the targets."""
     teacher_share: float = 0.5
-    """How much of the targets these are, 0 to 1."""
+    """Share of these answers in the targets, 0 to 1."""
     epochs: int = 30
     """Passes over the training faces."""
     small_epochs: int = 8
-    """How many of them, at the beginning, run at `small_size`, which is cheaper."""
+    """How many of the first epochs run at `small_size`, which is cheaper."""
     small_size: int = 64
-    """Side of the input in those, pixels; a multiple of 32."""
+    """Side of the input in those epochs, pixels; a multiple of 32."""
     batch_size: int = 64
     """Faces per step."""
     learning_rate: float = 1e-3
     """Peak rate of AdamW, after one epoch of warm-up; a cosine takes it to zero."""
     weight_decay: float = 0.05
-    """AdamW's decay of kernels."""
+    """AdamW's weight decay, applied to kernels only."""
     ema: float = 0.998
-    """Momentum of the average of weights that is validated and kept."""
+    """Momentum of the moving average of the weights, which is validated and kept."""
     dropout: float = 0.2
     """Share of features dropped before the logits."""
     balance: float = 1.0
@@ -98,10 +98,10 @@ class FitSettings:
     seed: int = 0
     """Seed of everything random."""
     augmentation: Augmentation = field(default_factory=Augmentation)
-    """How faces are varied."""
+    """How faces are augmented."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work.
+        """Reject values out of range.
 
         Raises:
             RunError: a value is out of its range; the message names it.

@@ -1,8 +1,9 @@
-"""Batch normalization that takes less time: fused for training, folded away for answers.
+"""Faster batch normalization: fused for training, folded away for inference.
 
 Keras composes the training step of batch normalization from elementary operations, and on a CPU
-MobileNetV2 then spends most of its time in them. The arithmetic here is the same, but for the
-moving variance, which is the unbiased one (n - 1). Other back-ends keep Keras's own.
+MobileNetV2 then spends most of its time in them. The arithmetic here is the same, except for the
+moving variance, which is the unbiased one (n - 1). Back-ends other than TensorFlow keep Keras's own
+implementation.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
     """Keras's batch normalization over the last axis of (n, h, w, c), fused where possible."""
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:  # noqa: FBT001, FBT002 - Keras's signature
-        """Normalize `inputs`; updates the moving statistics when training."""
+        """Normalize `inputs`, and update the moving statistics when training."""
         if not training or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
@@ -45,7 +46,7 @@ def fuse(network: keras.Model) -> keras.Model:
 
 
 class _Unchanged(keras.layers.Layer):  # type: ignore[misc] # keras ships no types
-    """Stands where a folded batch normalization was, which was called with a mask, too."""
+    """Identity in place of a folded batch normalization; like it, accepts a mask."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         del mask
@@ -56,10 +57,10 @@ def fold(network: keras.Model) -> keras.Model:
     """Copy a network with every batch normalization folded into the convolution before it.
 
     Args:
-        network: Takes and gives the same as its copy.
+        network: Has the same inputs and outputs as its copy.
 
     Returns:
-        A copy with the same answers up to rounding, in less time; it is not for training.
+        A faster copy with the same answers up to rounding; it is not for training.
 
     """
     normalized = _normalized(network)
@@ -83,7 +84,7 @@ def fold(network: keras.Model) -> keras.Model:
 
 
 def _normalized(network: keras.Model) -> dict[str, Any]:
-    """Give each convolution that has one its batch normalization, by the convolution's name."""
+    """Return the batch normalizations that follow a convolution, by the convolution's name."""
     found = {}
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -94,7 +95,7 @@ def _normalized(network: keras.Model) -> dict[str, Any]:
 
 
 def _folded(convolution: Any, normalization: Any) -> list[Any]:
-    """Give kernel and bias that include the scale and offset of the normalization."""
+    """Return kernel and bias that include the scale and offset of the normalization."""
     kernel, *bias = convolution.get_weights()
     gamma, beta, mean, variance = normalization.get_weights()
     scale = gamma / np.sqrt(variance + normalization.epsilon)

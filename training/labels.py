@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SPLITS: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
 
-# FER2013 codes its emotions 0..6 in this order (README of the 2013 challenge), which is not ours.
+# FER2013 codes its emotions 0..6 in this order (README of the 2013 challenge), unlike `EMOTIONS`.
 FER2013_CODES: tuple[str, ...] = (
     "angry",
     "disgust",

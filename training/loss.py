@@ -24,14 +24,14 @@ class BalancedCrossEntropy(keras.losses.Loss):  # type: ignore[misc] # keras shi
         """Take the (7,) class prior, summing to 1, and the exponent, 0..1."""
         super().__init__(name="balanced_cross_entropy")
         self.shift = (exponent * np.log(prior)).astype(np.float32)
-        """(7,) what is added to the logits."""
+        """(7,) offsets added to the logits."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Give (n,) losses of (n, 7) logits against (n, 7) target distributions."""
+        """Return the (n,) losses of (n, 7) logits against (n, 7) target distributions."""
         return ops.categorical_crossentropy(y_true, self._shifted(y_pred), from_logits=True)
 
     def accuracy(self, y_true: Any, y_pred: Any) -> Any:
-        """Give (n,) 1.0 where the answer with the prior is the target's most likely class."""
+        """Return (n,) 1.0 where the answer with the prior is the target's top class, else 0.0."""
         answer = ops.argmax(self._shifted(y_pred), axis=-1)
         return ops.cast(answer == ops.argmax(y_true, axis=-1), "float32")
 

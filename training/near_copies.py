@@ -1,7 +1,7 @@
-"""Faces that show the same photograph, cropped, lit, printed on or compressed otherwise.
+"""Find near copies: the same photograph cropped, lit, printed on or compressed differently.
 
-FER2013 came from web searches, which found many a photograph on several sites. Equal pixels
-(`Faces.duplicate`) tell a part of them only.
+FER2013 came from web searches, which found many photographs on several sites. Equal pixels
+(`Faces.duplicate`) reveal only some of these.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 LIKENESS = 0.93
 """Cosine of two faces' coarse pictures above which they count as one photograph. Of the closest
-pairs of *Training* and the test splits, 45 of 48 between 0.95 and 0.97 are, 28 of 48 between 0.93
-and 0.95 (looked at one by one): rather a few faces too many left out than one too few."""
+pairs of *Training* and the test splits, checked one by one, 45 of 48 between 0.95 and 0.97 show the
+same photograph, and 28 of 48 between 0.93 and 0.95. Leaving out a few faces too many is better than
+leaving out one too few."""
 
 _COARSE = 12
 """Side of a coarse picture, pixels."""
 
 _AT_ONCE = 2048
-"""Faces that are compared at once, for the sake of memory."""
+"""Faces compared at once, to limit memory."""
 
 
 def show_one_of(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Tell (n,) which of `images` show the photograph of one of `others`, or its mirror image.
+    """Return (n,) whether each of `images` is a near copy of one of `others` or its mirror image.
 
     Args:
         images: (n, h, w) grey faces.
@@ -43,7 +44,7 @@ def show_one_of(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray
 
 
 def _coarse(images: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
-    """Give (n, 144) few pixels of each face, less their mean, of length 1."""
+    """Return (n, 144) pixels of the reduced faces, less their mean, scaled to length 1."""
     small = [cv2.resize(face, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA) for face in images]
     flat = np.array(small, np.float32).reshape(len(images), _COARSE**2)
     flat -= flat.mean(axis=1, keepdims=True)

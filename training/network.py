@@ -22,7 +22,7 @@ BACKBONES = {
     "mobilenet_v2": keras.applications.MobileNetV2,
     "mobilenet_v1": keras.applications.MobileNet,
 }
-"""What makes each of `fit_settings.Backbone`."""
+"""The function that makes each `fit_settings.Backbone`."""
 
 
 def build_network(
@@ -34,9 +34,9 @@ def build_network(
 ) -> keras.Model:
     """Make an untrained network.
 
-    It takes raw grey pixels (n, size, size, 1), 0..255, and gives (n, 7) logits in the order of
-    `EMOTIONS`; scaling to -1..1, which MobileNets were made for, is inside. With `size` None it
-    takes any side that is a multiple of 32.
+    It takes raw grey pixels (n, size, size, 1), 0..255, and returns (n, 7) logits in the order of
+    `EMOTIONS`; scaling to -1..1, which MobileNets expect, is built in. With `size` None it takes
+    any side that is a multiple of 32.
     """
     pixels = keras.Input((size, size, 1), name="pixels")
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale_to_unit")(pixels)
@@ -53,7 +53,7 @@ def load_network(path: Path, role: str) -> keras.Model:
 
     Args:
         path: The file.
-        role: What it is to the caller, for the message.
+        role: What the error message calls it.
 
     Raises:
         RunError: It cannot be read, or it is another kind of network.
@@ -90,8 +90,8 @@ def load_backbone(
         network: made by `build_network`.
         weights: `imagenet` (Keras downloads it), `none`, a .weights.h5 file of the backbone in
             `keras.applications` with `include_top=False`, FaceRes's .json, or a .keras file that
-            `fit` made, whose head comes along.
-        pixels: (n, size, size, 1) grey faces, 0..255, to suit FaceRes to.
+            `fit` made, whose head is loaded, too.
+        pixels: (n, size, size, 1) grey faces, 0..255, to estimate FaceRes's statistics from.
         backbone: as given to `build_network`.
         alpha: width multiplier, likewise.
 
@@ -117,7 +117,7 @@ def load_backbone(
 
 
 def _begin_from(network: keras.Model, weights: str, backbone: Backbone, alpha: float) -> None:
-    """Take the weights of `keras.applications`, downloaded or in a file."""
+    """Load the weights of `keras.applications`, downloaded or from a file."""
     from_file = weights != "imagenet"
     try:
         source = BACKBONES[backbone](
@@ -149,7 +149,7 @@ def _continue_from(network: keras.Model, weights: str, backbone: Backbone, alpha
 
 
 def _grey_stem(values: list[Any], target: Any) -> list[Any]:
-    """Sum a kernel over its input colours where the target has one: exact for grey pictures."""
+    """Sum a kernel over its input colours if the target has only one: exact for grey pictures."""
     if values[0].shape != tuple(target.weights[0].shape):
         return [values[0].sum(axis=2, keepdims=True), *values[1:]]
     return values

@@ -1,4 +1,4 @@
-"""Options of the command line that several commands have."""
+"""Command-line options that several commands share."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def path_option(text: str) -> Path:
-    """Read a path, which may be one of Cloud Storage."""
+    """Parse a path, which may be one of Cloud Storage."""
     try:
         return local_path(text)
     except RunError as error:
@@ -46,12 +46,12 @@ def path_option(text: str) -> Path:
 
 
 def file_option(text: str) -> str:
-    """Read a path or a word that is none, as text."""
+    """Parse a path, or a word that is not a path, as text."""
     return str(path_option(text))
 
 
 def whole_option(low: int, high: int) -> Callable[[str], int]:
-    """Return what reads a whole number from `low` to `high`."""
+    """Return a parser of whole numbers from `low` to `high`."""
 
     def parse_whole(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:
@@ -63,7 +63,7 @@ def whole_option(low: int, high: int) -> Callable[[str], int]:
 
 
 def number_option(text: str, low: float = -100, high: float = 100) -> float:
-    """Read a number from `low` to `high`."""
+    """Parse a number from `low` to `high`."""
     try:
         value = float(text)
     except ValueError:
@@ -75,10 +75,10 @@ def number_option(text: str, low: float = -100, high: float = 100) -> float:
 
 
 def part_option(text: str) -> float:
-    """Read a number from 0 to 1."""
+    """Parse a number from 0 to 1."""
     return number_option(text, 0, 1)
 
 
 def lift_option(text: str) -> float:
-    """Read a `CropSpec.lift`."""
+    """Parse a `CropSpec.lift`."""
     return number_option(text, -0.5, 0.5)

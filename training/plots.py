@@ -179,7 +179,7 @@ def draw_calibration(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> b
 def draw_trade_off(
     scores: NDArray[np.float32], truth: NDArray[np.int64], chosen: tuple[float, float | None]
 ) -> bytes:
-    """Draw accuracy over the share of faces left uncertain, as a PNG file.
+    """Draw the accuracy of the rest over the share of faces left uncertain, as a PNG file.
 
     The line is for a single threshold for all emotions, from 0 upwards; the point is for the
     model's own thresholds, which differ.

@@ -1,4 +1,4 @@
-"""Logits of many faces from a .keras or .tflite model, through the device's own preparation."""
+"""Run a .keras or .tflite model on many faces, through the device's own preprocessing."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Prediction:
     logits: NDArray[np.float32]
     """(n, 7) outputs of the network in the order of `EMOTIONS`."""
     scores: NDArray[np.float32]
-    """(n, 7) probabilities made of them."""
+    """(n, 7) probabilities computed from the logits."""
     spec: ScoreSpec
-    """How the scores were made of the logits."""
+    """How the scores were computed from the logits."""
     model: dict[str, Any]
     """Name and SHA-256 of the model file, and what ran it."""
 
@@ -49,7 +49,7 @@ def model_inputs(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def keras_logits(model: Any, images: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    """Run (n, 48, 48) faces through a Keras model at `size`; gives (n, 7) logits."""
+    """Run (n, 48, 48) faces through a Keras model at `size` and return (n, 7) logits."""
     parts = []
     for start in range(0, len(images), BATCH):
         pixels = model_inputs(images[start : start + BATCH], size).astype(np.float32)
@@ -71,12 +71,12 @@ def predict(
         path: a .tflite made by `python -m convert`, or a .keras made by `python -m training fit`.
         images: the faces.
         runtime: what runs a .tflite.
-        scores_as: a .tflite whose temperature, prior and thresholds a .keras shall use; without
-            it a .keras uses the class prior in the run.json beside it and no thresholds.
-        prior_exponent: in place of the model's own.
+        scores_as: a .tflite whose temperature, prior and thresholds are used for a .keras; without
+            it, the class prior in the run.json beside the .keras is used, without thresholds.
+        prior_exponent: replaces the model's own, 0 to 1.
 
     Raises:
-        RunError: the model cannot be read, or the other arguments do not go with it.
+        RunError: the model cannot be read, or the other arguments do not fit it.
 
     """
     if not path.is_file():
@@ -118,7 +118,7 @@ def _from_tflite(
 
 
 def _in_order(metadata: ModelMetadata) -> ScoreSpec:
-    """Give a model's scoring with its numbers in the order of `EMOTIONS`."""
+    """Return how a model scores, with its class prior and shift in the order of `EMOTIONS`."""
     scores = metadata.scores
     order = [metadata.labels.index(emotion) for emotion in EMOTIONS]
     prior = tuple(scores.class_prior[index] for index in order)
@@ -129,7 +129,7 @@ def _in_order(metadata: ModelMetadata) -> ScoreSpec:
 def _from_keras(
     path: Path, images: NDArray[np.uint8], scores_as: Path | None
 ) -> tuple[NDArray[np.float32], ScoreSpec, str]:
-    with quiet():  # TensorFlow greets
+    with quiet():  # TensorFlow prints start-up messages
         import keras
 
         from training.network import load_network
@@ -152,5 +152,5 @@ def _run_spec(path: Path) -> ScoreSpec:
             "or give --scores-as FILE.tflite"
         )
         raise RunError(msg) from error
-    # What the balanced loss kept out of the logits is put back.
+    # Put back what the balanced loss kept out of the logits.
     return ScoreSpec(1.0, class_prior, balance, dict.fromkeys(EMOTIONS, 0.0))

@@ -45,7 +45,7 @@ SETTINGS = (
     "label_smoothing",
     "seed",
 )
-"""The settings of a run that the table shows; the augmentation is shown in one column of its own.
+"""The settings of a run that the table shows; the augmentation is shown in one further column.
 `cross_teacher`, `cross_share` and `leave_out` belong to runs made when `fit` had them."""
 
 FIGURES = (

@@ -1,8 +1,9 @@
-"""One network of several: the mean of the weights of runs that began alike.
+"""Average several networks into one: the mean weights of runs that started from the same network.
 
-Networks that went on from the same weights end in the same valley, and the middle of it is better
-than its rim: much of what an ensemble gives, at the price of one network (model soups: Wortsman et
-al. 2022, arXiv 2203.05482; a network and what it became: arXiv 2109.01903).
+Networks fine-tuned from the same weights end in the same valley of the loss, whose middle is better
+than its rim. The mean gives much of the gain of an ensemble at the cost of one network (model
+soups: Wortsman et al. 2022, arXiv 2203.05482; a network and its fine-tuned version: arXiv
+2109.01903).
 """
 
 from __future__ import annotations
@@ -35,31 +36,30 @@ if TYPE_CHECKING:
 
 
 BATCHES = 60
-"""How many batches the statistics are taken of, at most."""
+"""Maximum number of batches from which the statistics are estimated."""
 
 _ALIKE = ("label_set", "size", "backbone", "alpha", "balance")
-"""The settings that must not differ; of others the record tells all values."""
+"""The settings that must not differ; of the others, the record lists all values."""
 
 _PRIOR_TOLERANCE = 0.1
-"""By how much of itself a class's prior may differ, which moves a balanced logit by a tenth: so
-little comes of a few faces more or less."""
+"""Relative difference allowed in a class's prior, enough for a few faces more or less. It moves a
+balanced logit by a tenth."""
 
 
 def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
-    """Write the mean of finished runs, with statistics of its own, as if it were a run.
+    """Write the mean of finished runs, with statistics of its own, in the form of a run.
 
-    Where `out` holds that mean already, it stays as it is.
-
-    The statistics are taken of faces varied as in the last of the runs.
+    If `out` already holds that mean, it stays as it is. The statistics are estimated from faces
+    augmented as in the last of the runs.
 
     Args:
-        runs: Folders of `fit`, with model.keras and run.json.
+        runs: Folders written by `fit`, with model.keras and run.json.
         faces: All faces they were trained with.
         out: Folder for model.keras and run.json, which has a list where the runs' settings differ.
 
     Raises:
-        RunError: A run is not finished or a mean itself, the runs have other shapes, labels,
-            balance, data or class priors, or `out` holds another model or cannot be written.
+        RunError: A run is not finished or is itself a mean; the runs differ in shape, labels,
+            balance, data or class prior; or `out` holds another model or cannot be written.
         DataError: There are no votes.
 
     """
@@ -88,13 +88,13 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         "versions": versions(),
         "machines": 1,
     }
-    # The model comes last: an end in between leaves none that would look finished.
+    # The model is written last, so that an interruption leaves nothing that looks finished.
     write_atomically(out / RECORD, (json.dumps(record, indent=2) + "\n").encode())
     write_model(networks[0], out / MODEL)
 
 
 def _check_made_of(out: Path, runs: list[Path]) -> None:
-    """Refuse to take what is there for the mean of these runs where it is not."""
+    """Make sure that the model in `out` is the mean of these runs."""
     try:
         made_of = read_record(out).get("averaged")
     except RunError:
@@ -113,7 +113,7 @@ def _hashes(runs: list[Path]) -> list[str]:
 
 
 def _batches(settings: dict[str, Any], faces: Faces) -> Iterator[NDArray[np.float32]]:
-    """Yield batches as the run with these settings showed them."""
+    """Yield batches augmented as in a run with these settings."""
     train = training_faces(faces, settings["label_set"])
     batches = TrainingBatches(
         train.images,
@@ -129,7 +129,7 @@ def _batches(settings: dict[str, Any], faces: Faces) -> Iterator[NDArray[np.floa
 
 
 def _merged(values: list[Any]) -> Any:
-    """Give what all values are, or the list of them; of objects, member by member."""
+    """Return the common value, or the list of values if they differ; merge dicts key by key."""
     if all(value == values[0] for value in values):
         return values[0]
     if all(isinstance(value, dict) for value in values):
@@ -157,5 +157,5 @@ def _differing(run: Path, first: Path, name: str) -> RunError:
 
 
 def _prior(record: dict[str, Any]) -> NDArray[np.float64]:
-    """Give the (7,) class prior of a run."""
+    """Return the (7,) class prior of a run."""
     return np.array([record["class_prior"][emotion] for emotion in EMOTIONS])
