@@ -34,7 +34,7 @@ _HALF_RANGE = 127.5
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 _LEAST_VARIANCE = 1e-6
-"""Below it a channel is constant, and its scale would grow without bound."""
+"""Keeps the variance of a constant channel, E[x^2] - E[x]^2, from being negative by rounding."""
 
 
 @dataclass(frozen=True, eq=False)
