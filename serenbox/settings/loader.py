@@ -22,7 +22,7 @@ SYSTEM_FILE = Path("/etc/serenbox/serenbox.toml")
 """The configuration of the service."""
 
 MAX_BYTES = 256 * 1024
-"""The largest file that is read; the commented default has about 5 KiB."""
+"""The largest file that is read; the commented default has about 7 KiB."""
 
 _WHERE_IN_TOML = r"(?P<reason>.*) \((?:at line (?P<line>\d+)|at end of document).*\)"
 _HOW_TOML_LOOKS = 'write KEY = VALUE, with text in "quotes" and true or false in small letters'

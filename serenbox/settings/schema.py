@@ -139,8 +139,8 @@ class MoodSettings(Table):
     uncertain_after: Annotated[
         float,
         Setting(
-            "Seconds without a score above its threshold until the mood is uncertain; dwell longer "
-            "if emotions take turns.",
+            "Seconds for which the highest score misses its threshold until the mood is uncertain; "
+            "dwell longer if emotions take turns.",
             0,
             600,
         ),
