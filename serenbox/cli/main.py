@@ -21,7 +21,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "run": Command("serenbox.cli.run:RunTool", "sense the mood before the camera and publish it"),
+    "run": Command("serenbox.cli.run:RunTool", "sense the mood with the camera and publish it"),
     "pause": Command("serenbox.cli.control:PauseTool", "close the camera until told to resume"),
     "resume": Command("serenbox.cli.control:ResumeTool", "open the camera again"),
     "status": Command("serenbox.cli.control:StatusTool", "say what the service is doing"),
@@ -47,7 +47,7 @@ _ELSEWHERE = {
 
 
 class Overview(Tool):
-    """Sense the mood of whoever sits before the camera, on this device alone."""
+    """Sense the mood of the person in front of the camera, on this device alone."""
 
     prog: ClassVar[str] = "serenbox"
 

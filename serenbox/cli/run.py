@@ -46,7 +46,7 @@ _seconds = number_type("a number above 0", lambda seconds: 0 < seconds < math.in
 
 
 class RunTool(Tool):
-    """Sense the mood of whoever is before the camera and publish it, until told to stop.
+    """Sense the mood of the person in front of the camera and publish it, until told to stop.
 
     SIGTERM and SIGINT (Ctrl-C) end it; SIGHUP makes it read the configuration and the model again,
     and keep the old ones if the new are bad. `serenbox pause` closes the camera. Events go to
