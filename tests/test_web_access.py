@@ -34,7 +34,7 @@ def test_beyond_this_machine_only_with_a_token(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("token", ["short", "a" * 15, "with a blank in between", "ü" * 20])
 def test_a_token_that_is_none(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERENBOX_WEB_TOKEN", token)
-    with pytest.raises(SettingsError, match="too short or has odd characters"):
+    with pytest.raises(SettingsError, match="too short or has invalid characters"):
         Access.of(WebSettings())
 
 

@@ -100,7 +100,7 @@ def read_password() -> str | None:
     else:
         return text.removesuffix("\n").removesuffix("\r") or None
     raise BrokerError(
-        "setup", f"the MQTT password in {path} cannot be read ({reason}): write it anew"
+        "setup", f"the MQTT password in {path} cannot be read ({reason}): write that file again"
     )
 
 

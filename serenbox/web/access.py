@@ -50,7 +50,9 @@ def read_token() -> str | None:
     if token is None:
         return None
     if len(token) < _SHORTEST or not (token.isascii() and token.isprintable() and " " not in token):
-        raise SettingsError(f"the web page's token is too short or has odd characters: {_REMEDY}")
+        raise SettingsError(
+            f"the web page's token is too short or has invalid characters: {_REMEDY}"
+        )
     return token
 
 
@@ -65,7 +67,7 @@ def _stored_token() -> str | None:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise SettingsError(
-                f"the web page's token in {path} cannot be read ({reason}): write it anew"
+                f"the web page's token in {path} cannot be read ({reason}): write that file again"
             ) from error
     return os.environ.get(VARIABLE, "").strip() or None
 

@@ -42,7 +42,7 @@ class BoxCollector(Collector):
         yield from self._mood()
         if self._board.reported:  # else a counter would fall to 0 and rise again at every reload
             version = {"version": str(health["version"])}
-            yield InfoMetricFamily("serenbox_build", "What runs.", version)
+            yield InfoMetricFamily("serenbox_build", "Version of SerenBox.", version)
             yield from _frames(health)
             yield from _box(health)
         yield from _outputs(health["outputs"])
@@ -52,18 +52,22 @@ class BoxCollector(Collector):
             "serenbox_web_previews", "Visitors who watch the camera live.", server.streams[PICTURES]
         )
         yield _counter(
-            "serenbox_web_refused_streams", "Viewers turned away: too many.", server.refused.total()
+            "serenbox_web_refused_streams",
+            "Viewers turned away because there were too many.",
+            server.refused.total(),
         )
         yield _counter(
-            "serenbox_web_dropped_connections", "Visitors who were too slow.", server.dropped
+            "serenbox_web_dropped_connections",
+            "Visitors dropped for being too slow.",
+            server.dropped,
         )
 
     def _mood(self) -> Iterator[Metric]:
         mood = self._board.mood
-        yield _one_of("serenbox_state", "What the box does.", "state", mood["state"], _STATES)
-        yield _one_of("serenbox_mood", "The mood now.", "mood", mood["mood"], MOOD_LABELS)
+        yield _one_of("serenbox_state", "What the box is doing.", "state", mood["state"], _STATES)
+        yield _one_of("serenbox_mood", "The current mood.", "mood", mood["mood"], MOOD_LABELS)
         yield _gauge(
-            "serenbox_mood_confidence_ratio", "How sure the mood is, 0 to 1.", mood["confidence"]
+            "serenbox_mood_confidence_ratio", "Confidence of the mood, 0 to 1.", mood["confidence"]
         )
         scores = GaugeMetricFamily(
             "serenbox_mood_score_ratio", "Smoothed probability, 0 to 1.", labels=["emotion"]
@@ -73,7 +77,7 @@ class BoxCollector(Collector):
         yield scores
         yield _gauge("serenbox_faces", "Faces in view.", mood["face_count"])
         changes = CounterMetricFamily(
-            "serenbox_mood_changes", "How often the mood became each.", labels=["mood"]
+            "serenbox_mood_changes", "Changes to each mood.", labels=["mood"]
         )
         for label in MOOD_LABELS:
             changes.add_metric([label], self._board.changes[label])
@@ -98,8 +102,8 @@ def exposition(board: Board, server: Callable[[], Server]) -> Callable[[str], tu
 
 def _frames(health: Mapping[str, Any]) -> Iterator[Metric]:
     yield _counter("serenbox_frames", "Frames looked at.", health["frames"])
-    yield _gauge("serenbox_frames_per_second", "Frames looked at, of late.", health["fps"])
-    latency = Metric("serenbox_stage_latency_seconds", "Latency by stage, of late.", "summary")
+    yield _gauge("serenbox_frames_per_second", "Recent frame rate.", health["fps"])
+    latency = Metric("serenbox_stage_latency_seconds", "Recent latency by stage.", "summary")
     for stage, quantiles in health["latency_ms"].items():
         for name, quantile in _QUANTILES.items():
             if name in quantiles:
@@ -111,20 +115,24 @@ def _frames(health: Mapping[str, Any]) -> Iterator[Metric]:
 def _box(health: Mapping[str, Any]) -> Iterator[Metric]:
     """Yield the metrics of the machine; those that are unknown are left out."""
     if health["temperature_c"] is not None:
-        yield _gauge("serenbox_temperature_celsius", "The processor's.", health["temperature_c"])
+        yield _gauge("serenbox_temperature_celsius", "Of the processor.", health["temperature_c"])
     if health["throttled"] is not None:
         yield _gauge(
-            "serenbox_throttled", "1 where heat or low voltage slows it.", health["throttled"]
+            "serenbox_throttled",
+            "1 while heat or low voltage slows the processor.",
+            health["throttled"],
         )
 
 
 def _outputs(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
-    connected = GaugeMetricFamily("serenbox_output_connected", "1 where it is.", labels=["output"])
+    connected = GaugeMetricFamily(
+        "serenbox_output_connected", "1 while the output is connected.", labels=["output"]
+    )
     published = CounterMetricFamily(
         "serenbox_output_published_messages", "Messages published.", labels=["output"]
     )
     dropped = CounterMetricFamily(
-        "serenbox_output_dropped_events", "Events that nobody got.", labels=["output"]
+        "serenbox_output_dropped_events", "Events that nobody received.", labels=["output"]
     )
     for name, health in outputs.items():
         connected.add_metric([name], _number(health.get("connected")))
