@@ -155,7 +155,7 @@ def _checked(image: object) -> Pixels:
     """Check a caller's pixels; return them as (height, width) grey or (height, width, 3) BGR."""
     if image is None:
         raise ImageError(
-            "the picture is None, which OpenCV gives where it cannot read one: check the file's "
+            "the picture is None, which OpenCV gives when it cannot read one: check the file's "
             "name or the camera"
         )
     if not isinstance(image, np.ndarray):

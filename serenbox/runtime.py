@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["LoadedModel", "Runtime", "RuntimeName", "TensorSpec", "open_model"]
 
 _NUMPY_2 = (
-    "tflite-runtime cannot work with numpy {version}, it was built for numpy 1: run `pip install "
-    "'numpy<2' 'opencv-python-headless<4.12'`, or use the other runtime with `pip install "
+    "tflite-runtime cannot work with numpy {version}, as it was built for numpy 1: run `pip "
+    "install 'numpy<2' 'opencv-python-headless<4.12'`, or use the other runtime with `pip install "
     "ai-edge-litert`"
 )
 
@@ -167,7 +167,7 @@ def open_model(content: bytes, *, threads: int = 1, runtime: Runtime = "auto") -
         ) from error
     if not interpreter.get_input_details() or not interpreter.get_output_details():
         raise ModelError(
-            "the model has no input or no output, so it can read no picture: use another one"
+            "the model has no input or no output, so it cannot read pictures: use another one"
         )
     return LoadedModel(interpreter, name)
 

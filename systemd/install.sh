@@ -20,8 +20,8 @@ usage: install.sh [--wheel FILE] | --uninstall
 
 Installs SerenBox from the checkout that this script is in, or from a wheel, and starts it.
   --wheel FILE  install this wheel
-  --uninstall   stop it and remove everything of it: program, service, user, state, and the settings
-                with whatever else is in their folder, such as scripts of yours
+  --uninstall   stop it and remove all of it: program, service, user, state, and the settings
+                with whatever else is in their folder, such as your scripts
 TEXT
 }
 
@@ -53,7 +53,7 @@ install_packages() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   command -v apt-get >/dev/null \
-    || fail "${missing[*]} is missing and there is no apt-get: install it in this system's own way"
+    || fail "${missing[*]} is missing and there is no apt-get: use this system's package manager"
   say "Installing ${missing[*]} with apt ..."
   attempt "apt-get could not read its lists: connect to the network and try again" \
     apt-get update -qq
@@ -65,7 +65,7 @@ install_packages() {
 check_python() {
   command -v python3 >/dev/null || fail "there is no python3: run \`sudo apt-get install python3\`"
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-    || fail "$(python3 --version) is too old, 3.11 is needed: use Debian 12 or newer"
+    || fail "$(python3 --version) is too old; 3.11 is needed: use Debian 12 or newer"
 }
 
 # apt's picamera2 is built for apt's NumPy. Where it is there, nothing may bring another one.
@@ -137,7 +137,7 @@ write_config() {
     rm "$present"
     say "Keeping the settings in $CONFIG."
   else
-    say "Keeping the settings in $CONFIG; all there is to set now, with its defaults: $present"
+    say "Keeping the settings in $CONFIG; every setting there is, with its default: $present"
   fi
 }
 
@@ -150,7 +150,7 @@ start() {
   local seconds
   for ((seconds = 0; seconds < 30; seconds++)); do
     if systemctl is-active --quiet serenbox.service; then
-      say "SerenBox runs. Settings: $CONFIG. Look after it with: sudo serenbox check"
+      say "SerenBox is running. Settings: $CONFIG. Check everything with: sudo serenbox check"
       return
     fi
     sleep 1
@@ -160,18 +160,18 @@ start() {
 
 install_all() {
   { command -v systemctl >/dev/null && [ -d /run/systemd/system ]; } \
-    || fail "systemd does not run here, and the service needs it: see README.md for other ways"
+    || fail "systemd is not running here, and the service needs it: see README.md for other ways"
   if [ -n "$wheel" ]; then
     [ -f "$wheel" ] || fail "there is no wheel $wheel: give the path of a serenbox-….whl"
     wheel=$(realpath "$wheel")
   else
     [ -f "$checkout/pyproject.toml" ] \
-      || fail "$checkout is no checkout of SerenBox: give a wheel with --wheel FILE"
+      || fail "$checkout is not a checkout of SerenBox: give a wheel with --wheel FILE"
   fi
   # Python looks for modules where it is started: nothing there may run as root.
   cd /
   if is_a_person; then
-    fail "there is a user serenbox who may log in: give that account another name first"
+    fail "there is a user serenbox who may log in: rename that account first"
   fi
   install_packages
   check_python
@@ -219,7 +219,7 @@ uninstall_all() {
     attempt "the group serenbox could not be removed" groupdel serenbox
   fi
   if [ -d /run/systemd/system ]; then systemctl daemon-reload 2>/dev/null || true; fi
-  say "SerenBox is gone. Packages of the system, such as python3-venv, stay, and so does what an MQTT" \
+  say "SerenBox is gone. System packages, such as python3-venv, stay, and so does what an MQTT" \
     "broker keeps of it (retained topics): docs/mqtt.md says how to remove that."
 }
 

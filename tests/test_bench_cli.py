@@ -143,7 +143,7 @@ def test_own_clip_without_a_face(capsys: pytest.CaptureFixture[str], tmp_path: P
     code = BenchTool().main(["--only", "frames", "--frames", "5", "--input", str(film)])
 
     assert code == EXIT_USAGE
-    assert "a face was found in 0 of 5 frames only" in capsys.readouterr().err
+    assert "a face was found in only 0 of 5 frames" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_report() -> None:
     report.figures.append(Figure("memory_mb", "memory", "MB", 120.0, 93.456))
     assert report.well
     report.figures.append(Figure("start", "start to mood", "x", 1.5, 1.6, "0.6 s"))
-    report.figures.append(Figure("idle", "idle", "%", 4.0, None, "only Linux tells"))
+    report.figures.append(Figure("idle", "idle", "%", 4.0, None, "only Linux reports it"))
 
     table = as_table(report).splitlines()
     assert table[0] == r"input: a\nclip"

@@ -108,7 +108,7 @@ def test_a_buffer_may_be_longer_and_of_any_shape(picture: Pixels) -> None:
 
 
 def test_what_cannot_be_read_is_told() -> None:
-    with pytest.raises(CameraError, match="gives MJPEG, which is not read"):
+    with pytest.raises(CameraError, match="gives MJPEG, which is not supported"):
         to_bgr(np.zeros(100, np.uint8), "MJPEG", (4, 4), 4)
     with pytest.raises(CameraError, match="gave 100 bytes instead of 6144"):
         to_bgr(np.zeros(100, np.uint8), "NV12", (64, 64), 64)

@@ -83,7 +83,7 @@ def test_a_folder_in_the_memory_of_dev_is_no_device() -> None:
         ("/dev/video99", "/dev/video99: there is no such camera"),
         ("pi:left", "cameras are numbered"),
         ("pi:²", "cameras are numbered"),
-        ("gopher://box", "addresses of this kind are not read"),
+        ("gopher://box", "addresses of this kind are not supported"),
         ("scripted:nothing.json", "nothing.json: the script cannot be read"),
         ("", "camera.source is empty"),
     ],
@@ -135,5 +135,7 @@ def test_auto_takes_the_first_that_gives_a_picture(
 def test_auto_says_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "picamera2", None)
     monkeypatch.setattr(listing, "usb_cameras", list)
-    with pytest.raises(CameraError, match=r"pi and usb: picamera2 .*; no USB camera is connected"):
+    with pytest.raises(
+        CameraError, match=r"pi and usb\): picamera2 .*; no USB camera is connected"
+    ):
         open_camera(CameraSettings())

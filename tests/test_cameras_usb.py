@@ -166,7 +166,7 @@ def test_what_is_no_camera_is_told(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match=r"video7: there is no such camera"):
         open_usb(tmp_path / "video7", CameraSettings())
     (tmp_path / "file").touch()
-    with pytest.raises(CameraError, match="it is no device"):
+    with pytest.raises(CameraError, match="it is not a device"):
         open_usb(tmp_path / "file", CameraSettings())
-    with pytest.raises(CameraError, match=r"null: it is no camera: name one of"):
+    with pytest.raises(CameraError, match=r"null: it is not a camera: name one that"):
         open_usb(Path("/dev/null"), CameraSettings())

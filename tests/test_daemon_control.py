@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def answer(request: str) -> dict[str, Any]:
     if request == "status":
         return {"state": "sensing", "padding": "x" * 30_000}
-    return {"error": f"the service knows no '{request}'"}
+    return {"error": f"the service does not know '{request}'"}
 
 
 class Loop:
@@ -67,7 +67,7 @@ def test_a_request_is_answered(path: Path) -> None:
 
 @pytest.mark.usefixtures("loop")
 def test_a_refusal_is_an_error(path: Path) -> None:
-    with pytest.raises(ServiceError, match="knows no 'dance'"):
+    with pytest.raises(ServiceError, match="does not know 'dance'"):
         ask_service("dance", [path])
 
 
@@ -142,7 +142,7 @@ def test_a_service_that_hangs(path: Path) -> None:
 @pytest.mark.parametrize("reply", [b"hello", json.dumps([1]).encode()])
 def test_something_else_answers(path: Path, reply: bytes) -> None:
     thread = serve_once(path, reply)
-    with pytest.raises(ServiceError, match="is no serenbox service"):
+    with pytest.raises(ServiceError, match="is not a serenbox service"):
         ask_service("status", [path])
     thread.join()
 

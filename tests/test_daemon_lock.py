@@ -17,7 +17,9 @@ def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with ServiceLock(path):
         holder = rf"process {os.getpid()}, since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d"
-        with pytest.raises(ServiceError, match=rf"another serenbox \({holder}\) runs already"):
+        with pytest.raises(
+            ServiceError, match=rf"another serenbox \({holder}\) is already running"
+        ):
             ServiceLock(path)
     ServiceLock(path).release()
 
@@ -35,7 +37,7 @@ def test_nothing_that_could_steer_a_terminal_is_repeated(tmp_path: Path) -> None
     path = tmp_path / "lock"
     with ServiceLock(path):
         path.write_bytes(b"\x1b[31m" + bytes(range(256)))
-        with pytest.raises(ServiceError, match="another serenbox runs already"):
+        with pytest.raises(ServiceError, match="another serenbox is already running"):
             ServiceLock(path)
 
 

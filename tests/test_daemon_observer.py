@@ -198,7 +198,7 @@ def test_scores_that_are_no_numbers_are_refused(
     monkeypatch.setattr("serenbox.classifier._row_scores", lambda *_: [math.nan] * 7)
     pipeline = Pipeline(Settings())
     for number in range(3):  # nothing moves, which does not mean that nobody is there
-        with pytest.raises(ModelError, match="no numbers"):
+        with pytest.raises(ModelError, match="not numbers"):
             pipeline.look(Frame(portrait, number / 10))
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not numbers"):
         pipeline.rehearse()

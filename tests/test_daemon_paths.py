@@ -73,7 +73,7 @@ def test_a_runtime_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     real.mkdir()
     link = tmp_path / "link"  # somebody else's trap in /tmp
     link.symlink_to(real)
-    with pytest.raises(ServiceError, match="is no folder: remove it"):
+    with pytest.raises(ServiceError, match="is not a folder: remove it"):
         make_runtime_folder(link)
     file = tmp_path / "file"
     file.touch()

@@ -35,7 +35,7 @@ def test_a_broken_configuration_changes_nothing(tmp_path: Path, camera: str) -> 
             QUICK + '\n[device]\nnaem = "den"\n[service]\nlog_level = "error"\n'
         )
         daemon.send(signal.SIGHUP)
-        daemon.wait_logged("the old configuration stays, for the new one is bad")
+        daemon.wait_logged("the old configuration stays, because the new one is bad")
         assert "naem" in daemon.log[-1]
         assert "serenbox.toml, line 16" in daemon.log[-1]
         goes_on(daemon)

@@ -100,7 +100,7 @@ def test_the_second_is_told_who_was_there_first(tmp_path: Path, camera: str) -> 
         assert second.stdout == ""
         line = second.stderr.splitlines()[-1]  # that of a machine's swap may come before
         assert f"another serenbox (process {first.pid}, since 20" in line
-        assert "runs already: end it first" in line
+        assert "is already running: stop it first" in line
         # The first one has not noticed anything.
         assert first.command("status").returncode == 0
         assert first.end() == 0

@@ -70,6 +70,6 @@ def test_where_nobody_knows_it_is_paused(tmp_path: Path, caplog: pytest.LogCaptu
     (tmp_path / "loop").symlink_to("loop")
     flag = PausedFlag(tmp_path / "loop" / "paused")
     assert flag.read()
-    assert "the camera stays closed until somebody resumes" in str(flag.problem)
+    assert "the camera stays closed until somebody resumes it" in str(flag.problem)
     assert str(flag.problem) in caplog.text
     assert not flag.write(paused=False)

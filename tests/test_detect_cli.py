@@ -247,7 +247,7 @@ def test_inputs_that_mean_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty" / "notes.txt").touch()
     assert_error(run("empty"), 2, "empty: there are no pictures in this folder", ".jpg, ")
     assert_error(run("*.jpg"), 2, "*.jpg: no picture matches this pattern")
-    assert_error(run(""), 2, "an empty name stands for no picture")
+    assert_error(run(""), 2, "an empty name is not a picture")
     process = run("a.png", "--annotate", "")
     assert process.returncode == 2
     assert b"argument --annotate: the name is empty" in process.stderr

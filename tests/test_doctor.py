@@ -62,14 +62,14 @@ def test_hooks_must_be_there_and_executable(
     assert not_executable.seen == f"{plain} is not executable"
     assert not_executable.mend == f"sudo chmod +x '{plain}'"
     assert unseen.seen == (
-        f"{hidden} is in a folder that the service does not see: let it lie there, as "
+        f"{hidden} is in a folder that the service cannot see: copy it, and name "
         "/etc/serenbox/hooks/hidden in the settings"
     )
     assert unseen.mend.endswith(f"/etc/serenbox/hooks {hidden}")
     other = Person("root", 0, frozenset())
     assert [one.state for one in hooks.check_hooks(settings[3:4], other)] == ["ok"]
     (tilde,) = hooks.check_hooks([HookSettings(("mood",), ("~/hook",))], other)
-    assert "a ~ stands for no folder" in tilde.seen
+    assert "~ does not stand for a folder" in tilde.seen
 
 
 def test_hooks_must_be_open_to_the_user_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +365,7 @@ def test_no_systemd_is_no_failure(roots: Roots) -> None:
     running = service.check_unit(roots, {"state": "sensing", "pid": 77})
     assert (running.state, running.seen) == (
         "ok",
-        "process 77, not of systemd; what it was started with is not seen",
+        "process 77, not started by systemd; what it was started with is not known",
     )
 
 
@@ -373,10 +373,10 @@ def test_a_pause_is_told(roots: Roots) -> None:
     running = {"state": "paused", "pid": 77, "problem": None}
     result = service.check_unit(roots, running)
     assert (result.state, result.mend) == ("warn", "serenbox resume")
-    assert result.seen.endswith("until somebody resumes")
+    assert result.seen.endswith("until somebody resumes it")
     result = service.check_unit(roots, running | {"problem": "this will be forgotten"})
     assert result.state == "fail"
-    assert result.seen.endswith("until somebody resumes; this will be forgotten")
+    assert result.seen.endswith("until somebody resumes it; this will be forgotten")
 
 
 def test_what_the_running_service_has_a_problem_with_fails(
@@ -422,7 +422,7 @@ def test_the_history_that_a_running_service_keeps_is_not_to_be_removed(
     monkeypatch.setattr(service, "ask_running", lambda: running)
     (kept,) = [result for result in examine(config, roots=roots) if result.name == "history"]
     assert (kept.state, kept.mend) == ("ok", "")
-    assert kept.seen == "off, but the service that runs was started with it on"
+    assert kept.seen == "off, but the running service was started with it on"
 
 
 # --- all of it -----------------------------------------------------------------------------------

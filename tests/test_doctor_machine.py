@@ -39,7 +39,7 @@ def test_no_sensor_is_no_failure(roots: Roots) -> None:
 @pytest.mark.parametrize(
     ("answer", "state", "words"),
     [
-        (None, "ok", "nobody to ask"),
+        (None, "ok", "not known"),
         ("throttled=0x0\n", "ok", "none"),
         ("throttled=0x50005\n", "warn", "now: under-voltage, throttled"),
         ("80000", "warn", "since the start: soft limit"),

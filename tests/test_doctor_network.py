@@ -57,7 +57,7 @@ def test_what_the_service_says_of_the_broker_counts() -> None:
         ]
     assert [result.state for result in found] == ["fail", "warn", "ok", "ok"]
     assert found[0].seen == refused
-    assert found[1].seen.endswith(f" takes connections; the service that runs says: {elsewhere}")
+    assert found[1].seen.endswith(f" takes connections; the running service says: {elsewhere}")
     assert found[2].seen.endswith(" takes connections, and the service is connected")
 
 
@@ -101,7 +101,7 @@ def test_broker_whose_name_the_service_may_ask_nobody_for_fails(
         (roots.etc / "hosts").write_text("127.0.0.1 localhost\n127.0.0.1 Broker.lan  # here\n")
         mended = service.check_broker(settings, Reach(open_to(), roots.etc))
     assert result.state == "fail"
-    assert result.seen.endswith("may ask nobody for the address of broker.lan")
+    assert result.seen.endswith("may not look up the address of broker.lan")
     assert result.mend == "echo '127.0.0.1 broker.lan' | sudo tee -a /etc/hosts"
     assert mended.state == "ok"
 
@@ -114,7 +114,7 @@ def test_a_camera_in_the_network_is_looked_for_like_the_broker(roots: Roots) -> 
         confined = check_camera(source, [], roots, Reach(CONFINED, roots.etc))
     gone = check_camera(source, [], roots, Reach(open_to(), roots.etc))
     assert found.state == "ok"
-    assert found.seen.startswith(f"127.0.0.1:{port} takes connections; whether video comes")
+    assert found.seen.startswith(f"127.0.0.1:{port} takes connections; whether it sends video")
     assert (confined.state, gone.state) == ("fail", "fail")
     assert "IPAddressAllow=127.0.0.1" in confined.mend
     assert "geheim" not in f"{found}{confined}{gone}"
@@ -178,7 +178,7 @@ def test_the_page_is_open_to_nobody_or_has_a_token(
         return check_page(WebSettings(**settings), firewall or Firewall(), roots.etc)
 
     assert look().state == "ok"
-    assert look(enabled=True).seen == "for this machine alone: 127.0.0.1, port 8765"
+    assert look(enabled=True).seen == "for this machine only: 127.0.0.1, port 8765"
     bare = look(enabled=True, host="0.0.0.0")  # noqa: S104
     assert (bare.state, bare.seen) == (
         "fail",

@@ -180,7 +180,7 @@ def test_nothing_known(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Database(state / "history.db").close()
     status, out, _ = run(capsys)
     assert status == 0
-    assert out.endswith("\n\nnothing is known of this time\n")
+    assert out.endswith("\n\nnothing is known about this time\n")
     assert len(run(capsys, "--csv")[1].splitlines()) == 1
 
 
@@ -234,7 +234,7 @@ def test_what_another_process_uses_is_not_removed_beneath_it(
         other.execute("SELECT * FROM minutes").fetchone()
         status, _, err = run(capsys, "--delete")
         assert status == 1
-        assert "another process uses this history" in err
+        assert "another process is using this history" in err
         assert kept.exists()
     assert run(capsys, "--delete")[0] == 0
 
@@ -252,7 +252,7 @@ def test_what_is_no_history_is_never_removed_by_its_name(
     for path in (picture, other):
         status, out, err = run(capsys, "--file", str(path), "--delete")
         assert (status, out) == (1, "")
-        assert f"{path}: it is no history of SerenBox" in err
+        assert f"{path}: it is not a SerenBox history" in err
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -415,7 +415,7 @@ def test_a_folder_that_may_not_be_looked_into(
     monkeypatch.setattr(os, "access", lambda *_: False)
     status, _, err = run(capsys)
     assert status == 2
-    assert "system may not be looked into by you: use sudo" in err
+    assert f"you may not look into {tmp_path / 'system'}: use sudo" in err
 
 
 def test_without_matplotlib_it_says_what_to_install(

@@ -115,7 +115,7 @@ def test_killed_and_damaged(tmp_path: Path, camera: str, path: Path) -> None:
     path.write_bytes(content)
     with Daemon(tmp_path, camera) as daemon:
         daemon.wait_mood("happy")
-        daemon.wait_logged("and a new one begun")
+        daemon.wait_logged("and a new one was started")
         assert daemon.end() == 0
     (warning,) = daemon.warnings()
     assert "history.db: it is damaged" in warning
@@ -174,7 +174,7 @@ def test_a_full_disk_that_gets_room_again(tmp_path: Path, camera: str, path: Pat
         unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, unlimited)
         clock.set(240)
-        daemon.wait_logged("the history is written again")
+        daemon.wait_logged("the history is being written again")
         wait_for(lambda: history_of(daemon)["published"] >= 2, "the minutes that waited")
         assert daemon.end() == 0
     assert len(daemon.warnings()) == 1

@@ -158,9 +158,9 @@ def test_another_program_s_database_is_no_history(path: Path) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE minutes (a)")
-    with pytest.raises(HistoryDamagedError, match="no history of SerenBox"):
+    with pytest.raises(HistoryDamagedError, match="not a SerenBox history"):
         Database(path)
-    with pytest.raises(HistoryDamagedError, match="no history of SerenBox"):
+    with pytest.raises(HistoryDamagedError, match="not a SerenBox history"):
         read_extent(path)
 
 

@@ -282,7 +282,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost(
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
     assert "the history cannot be written" in said[0]
-    assert said[1] == "the history is written again"
+    assert said[1] == "the history is being written again"
 
 
 def test_minutes_that_wait_too_long_are_dropped_and_counted(

@@ -299,7 +299,10 @@ def test_one_that_reads_nothing_does_no_harm(tmp_path: Path) -> None:
         ("kill -9 $$", "hook was ended by SIGKILL"),
         (None, "hook cannot be started: there is no such program"),
         ("#", "hook cannot be started: it may not be run: make it executable"),
-        ("\0", "hook cannot be started: it is no program: begin a script with a line such as #!"),
+        (
+            "\0",
+            "hook cannot be started: it is not a program: begin a script with a line such as #!",
+        ),
     ],
 )
 def test_one_that_dies_or_is_missing_is_one_line(
@@ -348,7 +351,7 @@ def test_closing_ends_what_runs(
     assert polite.read_text() == "yes\n"
     assert output.health()["running"] == 0
     assert output.health()["dropped"] == 2
-    assert not any("said once an hour" in line for line in caplog.messages)
+    assert not any("said at most once an hour" in line for line in caplog.messages)
     output.event(change())
     assert output.health()["dropped"] == 3
 
@@ -381,7 +384,7 @@ def test_a_mistake_of_ours_ends_the_hooks_and_says_so(caplog: pytest.LogCaptureF
     wait_for(lambda: output.health()["running"], "the run")
     output.event({"event": "mood", "mood": "happy"})
     wait_for(lambda: not output.health()["connected"], "the end")
-    assert "a mistake in SerenBox" in output.health()["problem"]
+    assert "a bug in SerenBox" in output.health()["problem"]
     assert output.health()["running"] == 0
     assert len(caplog.messages) == 1
     output.event(change())

@@ -176,7 +176,7 @@ def test_what_is_no_json_is_dropped(
     output.close(PATIENCE)
     assert read_lines(pipe[0]) == [EVENT]
     assert output.health()["dropped"] == 2
-    assert "a mistake in SerenBox" in caplog.text
+    assert "a bug in SerenBox" in caplog.text
 
 
 PROGRAM = """

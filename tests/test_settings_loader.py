@@ -167,7 +167,7 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
             'line 2: mqtt.host is the text "x:1883", and must be a name or',
         ),
         ('[mqtt]\nhost = "pi..local"', 'line 2: mqtt.host is the text "pi..local", and must be a'),
-        ('[mqtt]\n\nca_file = "/x"', 'line 3: mqtt.ca_file is the text "/x", and must be empty wh'),
+        ('[mqtt]\n\nca_file = "/x"', 'line 3: mqtt.ca_file is the text "/x", and must be empty if'),
     ],
 )
 def test_says_where_and_what_would_be_right(config: Path, text: str, problem: str) -> None:
@@ -245,12 +245,12 @@ def test_reads_arrays_of_tables(config: Path) -> None:
             "[[hooks]]\ncommand = ['', 'a']\nevents = ['mood']",
             "line 2: hooks.command must begin with the name of a program",
         ),
-        (HOOK * 17, "line 49: there are 17 [[hooks]], and 16 at most may be"),
+        (HOOK * 17, "line 49: there are 17 [[hooks]], and at most 16 are allowed"),
         ("[[hook]]\nevents = []", "line 1: hook is not a setting: did you mean [[hooks]]?"),
         ("command = ['a']", "line 1: command is not in a table: put it under [[hooks]]"),
         (
             "[diffuser]\nenabled = true",
-            "line 2: diffuser.enabled is true, and must be false where mqtt.enabled is false",
+            "line 2: diffuser.enabled is true, and must be false if mqtt.enabled is false",
         ),
     ],
 )
@@ -320,8 +320,8 @@ def test_a_password_in_an_address_is_not_repeated(config: Path) -> None:
     [
         ("[camera]\nsource = usb", "line 2", "write KEY = VALUE"),
         ("[camera]\nloop = True\n", "line 2", "true or false in small letters"),
-        ("[camera]\nwidth = 3\nwidth = 4", "line 3", "name each key and each [table] once only"),
-        ("[camera]\n[mqtt]\n[camera]", "line 3", "[camera] stands already in line 1: put its sett"),
+        ("[camera]\nwidth = 3\nwidth = 4", "line 3", "name each key and each [table] only once"),
+        ("[camera]\n[mqtt]\n[camera]", "line 3", "[camera] is already in line 1: put its settings"),
         ("[mqtt]\nhost = 'x", "line 2", "write KEY = VALUE"),
         ("[mqtt]\nhost = '''x\ny\n\n", "line 3", "write KEY = VALUE"),
         ("just text", "line 1", "write KEY = VALUE"),
@@ -355,7 +355,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, config: Path) -> None:
     config.symlink_to(config)
     with pytest.raises(SettingsError, match=r"it cannot be read .*symbolic link"):
         load_settings(config)
-    with pytest.raises(SettingsError, match="larger than 256 KiB, so it is no configuration"):
+    with pytest.raises(SettingsError, match="larger than 256 KiB, so it is not a configuration"):
         load_settings(Path("/dev/zero"))
 
 
@@ -422,8 +422,8 @@ def test_overrides() -> None:
         ("camra.fps", 5, "camra.fps is not a setting: did you mean [camera]?"),
         ("fps", 5, "fps is not a setting: the tables are"),
         ("device.name", "a b", 'device.name is the text "a b", and must be'),
-        ("hooks.command", ["a"], "[[hooks]] can be set in a file only"),
-        ("hooks", [], "[[hooks]] can be set in a file only"),
+        ("hooks.command", ["a"], "[[hooks]] can only be set in a file"),
+        ("hooks", [], "[[hooks]] can only be set in a file"),
     ],
 )
 def test_impossible_overrides(name: str, value: object, problem: str) -> None:

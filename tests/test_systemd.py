@@ -184,7 +184,7 @@ def test_installer_asks_for_root(tmp_path: Path) -> None:
 def test_installer_needs_systemd_and_changes_nothing_without(tmp_path: Path) -> None:
     result = run_installer(path=tools(tmp_path / "bin", id="echo 0"))
     assert result.returncode == 1
-    assert "systemd does not run here" in result.stderr
+    assert "systemd is not running here" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -163,11 +163,11 @@ def test_an_answer_that_fails_is_owned_up_to_now_and_then(
     for _ in range(3):
         answer = box.client.get("/api/health")
         assert answer.status_code == 500
-        assert got(answer) == {"error": "this is a mistake in SerenBox; its log says more"}
+        assert got(answer) == {"error": "this is a bug in SerenBox; its log says more"}
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
     (record,) = caplog.records
     assert record.getMessage() == (
-        "GET /api/health could not be answered (ZeroDivisionError: by nought): a mistake in "
+        "GET /api/health could not be answered (ZeroDivisionError: by nought): a bug in "
         "SerenBox, please report it"
     )
 
@@ -218,7 +218,7 @@ def test_who_comes_by_another_name_is_told_what_works() -> None:
     for box, host in ((here, "box.example"), (here, "192.168.1.5"), (open_one, "box.example")):
         refused = box.client.get("/healthz", headers={"Host": host})
         assert refused.status_code == 421
-        for advice in ("use localhost", "where web.host is no loopback address", "web.names"):
+        for advice in ("use localhost", "if web.host is not a loopback address", "web.names"):
             assert advice in got(refused)["error"]
     assert here.client.get("/healthz", headers={"Host": "localhost"}).status_code != 421
     assert open_one.client.get("/healthz", headers={"Host": "192.168.1.5"}).status_code != 421

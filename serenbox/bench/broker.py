@@ -110,7 +110,9 @@ class _Subscriber:
         self._client.subscribe(topic, 1)
         self._client.loop_start()
         if not subscribed.wait(_PATIENCE):
-            raise ServiceError("Mosquitto took no subscription: see whether its port is blocked")
+            raise ServiceError(
+                "Mosquitto accepted no subscription: see whether its port is blocked"
+            )
 
     def __enter__(self) -> Self:
         return self

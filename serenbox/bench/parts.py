@@ -58,8 +58,8 @@ def measure_frames(plan: Plan, report: Report) -> None:
     seen = len(samples["classify"])
     if seen < plan.frames / 2:
         raise ServiceError(
-            f"a face was found in {seen} of {plan.frames} frames only: give a clip or a photo of "
-            "one person who looks at the camera"
+            f"a face was found in only {seen} of {plan.frames} frames: give a clip or a photo of "
+            "one person looking at the camera"
         )
     report.stages.update({stage: percentiles(seconds) for stage, seconds in samples.items()})
     middle, tail = frames.ratios(samples)
@@ -123,7 +123,7 @@ def memory_growth(points: Sequence[tuple[int, float]]) -> tuple[float | None, st
     later = points[len(points) // 2 :]
     count = later[-1][0] - later[0][0]
     if count < _FEWEST:
-        return None, f"{count} frames tell too little: watch longer with --memory-seconds"
+        return None, f"{count} frames are too few to judge: watch longer with --memory-seconds"
     slope = statistics.linear_regression(*zip(*later, strict=True)).slope
     return 1e5 * slope, f"over {count} frames"
 
@@ -158,7 +158,7 @@ def measure_idle(plan: Plan, report: Report) -> None:
 
 
 _IDLE_FPS = 5
-_LINUX_ONLY = "only Linux tells"
+_LINUX_ONLY = "only Linux reports it"
 
 PARTS: Mapping[str, Callable[[Plan, Report], None]] = {
     "frames": measure_frames,

@@ -90,7 +90,9 @@ class ServiceProcess:
             if self._process.poll() is not None:
                 break
             time.sleep(_INTERVAL)
-        raise ServiceError(f"the service looked at no {count} frames: {last_line(self._log)}")
+        raise ServiceError(
+            f"the service looked at fewer than {count} frames: {last_line(self._log)}"
+        )
 
     def frames(self) -> int:
         """Return how many frames it has looked at."""
@@ -169,13 +171,13 @@ def wait_line(process: subprocess.Popen[bytes], log: Path | None = None) -> None
     assert process.stdout is not None  # noqa: S101 - for the type checker
     ready, _, _ = select.select([process.stdout], [], [], _PATIENCE)
     if not ready or not process.stdout.readline():
-        raise ServiceError(f"a process that is measured printed nothing: {last_line(log)}")
+        raise ServiceError(f"a process being measured printed nothing: {last_line(log)}")
 
 
 def last_line(log: Path | None) -> str:
     """Return the last line of a log, which usually says what is wrong."""
     lines = log.read_text(errors="replace").splitlines() if log else []
-    return lines[-1] if lines else "and it gave no reason"
+    return lines[-1] if lines else "it gave no reason"
 
 
 def _environment(folder: Path) -> dict[str, str]:

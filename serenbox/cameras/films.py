@@ -156,7 +156,7 @@ class PictureFolder:
         self.pictures = float(len(self._paths))
         if not self._paths:
             raise CameraError(
-                f"{path}: there are no pictures in this folder: they would end in "
+                f"{path}: there are no pictures in this folder: their names must end in "
                 f"{', '.join(SUFFIXES)}"
             )
 

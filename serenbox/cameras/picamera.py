@@ -204,7 +204,7 @@ def to_bgr(buffer: Pixels, pixel_format: str, size: tuple[int, int], stride: int
     planar = pixel_format in _PLANAR
     if not planar and pixel_format not in _PACKED:
         raise CameraError(
-            f"the camera gives {pixel_format}, which is not read: "
+            f"the camera gives {pixel_format}, which is not supported: "
             f"it must be one of {', '.join((*_PACKED, *_PLANAR))}"
         )
     rows = height * 3 // 2 if planar else height

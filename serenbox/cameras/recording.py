@@ -84,7 +84,7 @@ class Recording(CameraBase):
 
     def _picture(self) -> object:
         if self._shown is None:
-            raise DamagedPictureError(f"{self._name}: picture {self._count} of it is damaged")
+            raise DamagedPictureError(f"{self._name}: picture {self._count} is damaged")
         return self._shown
 
     def _wait_until_due(self, timeout: float) -> bool:

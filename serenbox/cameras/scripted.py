@@ -206,7 +206,9 @@ def _load(script: Path, settings: CameraSettings) -> tuple[float, bool, list[dic
             f"{script}: the script cannot be read ({error.strerror}): check its name"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CameraError(f'{script}: it is no script ({error}): write {{"steps": […]}}') from error
+        raise CameraError(
+            f'{script}: it is not a script ({error}): write {{"steps": […]}}'
+        ) from error
     if not isinstance(steps, list) or not steps or not fps > 0:
         raise CameraError(f"{script}: a script has at least one step, and fps above 0")
     for number, step in enumerate(steps, 1):

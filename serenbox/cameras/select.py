@@ -102,9 +102,7 @@ def _first_that_works(settings: CameraSettings) -> Camera:
     try:
         return _first([partial(attempt, "pi"), partial(attempt, "usb")])
     except CameraError as error:
-        raise CameraError(
-            f"no camera was found that works; tried were pi and usb: {error}"
-        ) from error
+        raise CameraError(f"no working camera was found (tried pi and usb): {error}") from error
 
 
 def _first(openers: list[Callable[[], Camera]]) -> Camera:

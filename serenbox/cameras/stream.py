@@ -34,7 +34,7 @@ def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
     shown = site(address)
     if shown.partition("://")[0] not in STREAM_SCHEMES:
         raise CameraError(
-            f"{shown}: addresses of this kind are not read: "
+            f"{shown}: addresses of this kind are not supported: "
             f"use one that begins with {', '.join(f'{scheme}://' for scheme in STREAM_SCHEMES)}"
         )
     import cv2
@@ -48,9 +48,9 @@ def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
     capture = open_capture(address, cv2.CAP_FFMPEG, options)
     if capture is None:
         raise CameraError(
-            f"{shown}: no video came from there: check the address in a player such as VLC, "
-            "the user and password in it, and with `sudo serenbox check` whether the service may "
-            "reach it"
+            f"{shown}: no video came from there: check the address in a player such as VLC "
+            "and the user and password in it, and see with `sudo serenbox check` whether the "
+            "service may reach it"
         )
     return StreamCamera(f"stream {shown}", capture, settings.timeout, settings.rotate)
 

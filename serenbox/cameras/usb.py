@@ -135,7 +135,7 @@ def _check_node(device: Path) -> None:
             f"{device}: there is no such camera: plug it in, or see `ls /dev/video*`"
         ) from None
     if not stat.S_ISCHR(mode):
-        raise CameraError(f"{device}: it is no device: name one of `ls /dev/video*`")
+        raise CameraError(f"{device}: it is not a device: name one that `ls /dev/video*` lists")
     if not os.access(device, os.R_OK | os.W_OK):
         raise CameraError(
             f"{device}: this user may not open it: run `sudo usermod -aG video $USER` and log in "
@@ -157,13 +157,13 @@ def _adjust(capture: cv2.VideoCapture, settings: CameraSettings) -> None:
 def _unusable(device: Path) -> str:
     with contextlib.suppress(OSError):  # unplugged meanwhile
         if os.major(device.stat().st_rdev) != _VIDEO4LINUX:
-            return f"{device}: it is no camera: name one of `ls /dev/video*`"
+            return f"{device}: it is not a camera: name one that `ls /dev/video*` lists"
     others = users(device)
     if others:
         return f"{device}: the camera is taken by {', '.join(others)}: stop that, or name another"
     return (
-        f"{device}: it gives no pictures: it is no camera, hangs, or another user's program has it "
-        f"(`sudo fuser -v {device}` tells)"
+        f"{device}: it gives no pictures: it is not a camera, it hangs, or another user's program "
+        f"has it (`sudo fuser -v {device}` shows which)"
     )
 
 

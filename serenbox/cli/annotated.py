@@ -23,7 +23,7 @@ def prepare_folder(folder: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"{folder}: annotated pictures cannot be written there ({error.strerror}): "
-            "name a folder that may be written to"
+            "name a writable folder"
         ) from error
 
 

@@ -81,12 +81,12 @@ class Tool(ABC):
         """Report an unforeseen error, also in one line and without a traceback."""
         if isinstance(error, OSError) and error.filename is not None:
             self.error(
-                f"{error.filename}: {error.strerror}: check the path and its permissions, also "
+                f"{error.filename}: {error.strerror}: check the path, its permissions and "
                 "those of the folders above it"
             )
             return EXIT_USAGE
         self.error(
-            f"unexpected {type(error).__name__}: {error}: this is a mistake in SerenBox; "
+            f"unexpected {type(error).__name__}: {error}: this is a bug in SerenBox; "
             "run it again with --debug and report what that prints"
         )
         return EXIT_FAILED

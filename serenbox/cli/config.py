@@ -35,7 +35,9 @@ class ConfigTool(Tool):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--check", action="store_true", help="tell whether all is right")
+        what.add_argument(
+            "--check", action="store_true", help="check the configuration for mistakes"
+        )
         what.add_argument(
             "--show", action="store_true", help="print every setting and where it comes from"
         )

@@ -65,15 +65,15 @@ class PauseTool(ControlTool):
         while answer["state"] != "paused":
             if time.monotonic() > deadline:
                 raise ServiceError(
-                    f"the camera is still not closed after {_PATIENCE:g} s: end the service to be "
-                    "sure, with `sudo systemctl stop serenbox`"
+                    f"the camera is still not closed after {_PATIENCE:g} s: to be sure, stop "
+                    "the service with `sudo systemctl stop serenbox`"
                 )
             time.sleep(0.05)
             answer = ask_service("status")
         if not remembered:
             raise ServiceError(
-                "paused: the camera is closed, but a restart would open it again, for this could "
-                "not be written down: see the service's log"
+                "paused: the camera is closed, but a restart would open it again, because the "
+                "pause could not be saved: see the service's log"
             )
         write_line("paused: the camera is closed until `serenbox resume`")
 
@@ -91,8 +91,8 @@ class ResumeTool(ControlTool):
         del args
         if not ask_service("resume").get("remembered", True):
             raise ServiceError(
-                "resumed: the camera is being opened, but a restart would close it again, for this "
-                "could not be written down: see the service's log"
+                "resumed: the camera is being opened, but a restart would close it again, because "
+                "this could not be saved: see the service's log"
             )
         write_line("resumed: the camera is being opened")
 

@@ -73,16 +73,20 @@ class DetectTool(Tool):
         add(
             "--cropped",
             action="store_true",
-            help="each picture is a face already (as in FER2013): do not search for faces",
+            help="each picture is already a face (as in FER2013): do not search for faces",
         )
         add(
             "--annotate",
             metavar="DIR",
             type=path_of,
-            help="also write each picture with boxes and scores drawn into it to this folder; "
-            "a name that is taken there gets a number",
+            help="also write each picture, with boxes and scores drawn on it, to this folder; "
+            "a name already taken there gets a number",
         )
-        add("--model", metavar="FILE", help="emotion model (.tflite) to use instead of the usual")
+        add(
+            "--model",
+            metavar="FILE",
+            help="emotion model (.tflite) to use instead of the usual one",
+        )
         add(
             "--min-confidence",
             metavar="SCORE",
@@ -104,8 +108,8 @@ class DetectTool(Tool):
             metavar="SCORE",
             type=_face_score,
             default=FACE_SCORE,
-            help="how sure it must be that something is a face, 0.1 to 1; higher finds fewer, and "
-            f"fewer that are none (default: {FACE_SCORE})",
+            help="how sure it must be that something is a face, 0.1 to 1; higher finds fewer "
+            f"faces, and fewer false ones (default: {FACE_SCORE})",
         )
         add(
             "--runtime",
@@ -158,7 +162,7 @@ class _Run:
             self._fail(str(error))
         except (MemoryError, cv2.error) as error:
             reason = "not enough memory" if isinstance(error, MemoryError) else error.err
-            self._fail(f"{name}: it cannot be worked on ({reason}): make it smaller")
+            self._fail(f"{name}: it cannot be processed ({reason}): make it smaller")
         else:
             self._print(name, image, faces, self._annotate(name, image, faces))
 

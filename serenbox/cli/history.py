@@ -68,7 +68,7 @@ class HistoryTool(Tool):
         what.add_argument("--csv", action="store_true", help="print a row per minute")
         what.add_argument("--plot", metavar="OUT.png", type=path_of, help="draw it")
         what.add_argument("--delete", action="store_true", help="remove all of it for good")
-        add("--file", metavar="FILE", type=path_of, help="a history in place of this box's own")
+        add("--file", metavar="FILE", type=path_of, help="history to use instead of this box's own")
 
     def run(self, args: argparse.Namespace) -> int:
         """Do what was asked for."""
@@ -121,7 +121,7 @@ def _check_is_history(path: Path) -> None:
         raise HistoryError(f"{path}: it cannot be read ({reason_of(error)})") from error
     # SQLite is asked only after this: it removes what it takes for a database's own files.
     if start and start != _SQLITE:
-        raise HistoryError(f"{path}: it is no history of SerenBox, so it is not removed")
+        raise HistoryError(f"{path}: it is not a SerenBox history, so it is not removed")
     read_extent(path)
 
 
@@ -139,10 +139,10 @@ def _find() -> Path:
         if exists(path):
             return path
         if path.parent.is_dir() and not os.access(path.parent, os.R_OK | os.X_OK):
-            raise HistoryError(f"{path.parent} may not be looked into by you: use sudo")
+            raise HistoryError(f"you may not look into {path.parent}: use sudo")
     places = " and ".join(str(path) for path in candidates)
     raise HistoryError(
-        f"there is no history (looked for {places}): it is kept where history.enabled is true; a "
+        f"there is no history (looked for {places}): it is kept if history.enabled is true; each "
         "minute is written when it ends"
     )
 
@@ -171,7 +171,7 @@ def _plot(path: Path, days: int | None, picture: Path) -> None:
     from serenbox.history.plot import draw_history
 
     now = time.time()
-    quarters = ("The last day, by the quarter of an hour", boundaries(now, 24 * 4, QUARTER))
+    quarters = ("The last day, by the quarter hour", boundaries(now, 24 * 4, QUARTER))
     if days == 1:
         wanted = [quarters]
     elif days is None:

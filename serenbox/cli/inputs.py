@@ -74,7 +74,7 @@ def _expand(name: str, skip: Path | None, problems: list[str]) -> list[str]:
     if name == STDIN:
         return [name]
     if not name:
-        problems.append("an empty name stands for no picture: leave it away, or name one")
+        problems.append("an empty name is not a picture: leave it out, or name one")
         return []
     if _is_folder(name):
         return _in_folder(name, skip, problems)
@@ -112,7 +112,7 @@ def _in_folder(folder: str, skip: Path | None, problems: list[str]) -> list[str]
     if not pictures and len(problems) == before:
         problems.append(
             f"{folder}: there are no pictures in this folder or below it: "
-            f"they would end in {', '.join(SUFFIXES)}"
+            f"their names must end in {', '.join(SUFFIXES)}"
         )
     return pictures
 

@@ -56,7 +56,7 @@ class Overview(Tool):
         parser.usage = "serenbox COMMAND [ARGUMENT ...]"
         width = max(map(len, COMMANDS))
         listed = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-        last = ["`serenbox COMMAND --help` tells more about each.", "Photos: `serenbox-detect`."]
+        last = ["`serenbox COMMAND --help` says more about each.", "Photos: `serenbox-detect`."]
         parser.epilog = "\n".join(["commands:", *listed, "", *last])
         parser.add_argument("command", metavar="COMMAND", nargs="?", help="one of those below")
 
@@ -69,7 +69,7 @@ class Overview(Tool):
 
 def _hint(word: str) -> str:
     if word in _ELSEWHERE:
-        return f"say `{_ELSEWHERE[word]}`"
+        return f"run `{_ELSEWHERE[word]}`"
     import difflib
 
     nearest = difflib.get_close_matches(word[:60], COMMANDS, n=1)

@@ -61,14 +61,14 @@ class ReplayTool(Tool):
         add(
             "--cropped",
             action="store_true",
-            help="each picture is a face already (as in FER2013): do not search for faces",
+            help="each picture is already a face (as in FER2013): do not search for faces",
         )
         add("--plot", metavar="OUT.png", type=path_of, help="also draw scores and moods over time")
         add(
             "--config",
             metavar="FILE",
             type=path_of,
-            help="configuration to use instead of the usual",
+            help="configuration to use instead of the usual one",
         )
         add(
             "--set",

@@ -77,13 +77,13 @@ class RunTool(Tool):
             action="append",
             default=[],
             dest="overrides",
-            help="a setting that counts more than the configuration's; may be repeated",
+            help="a setting that overrides the configuration's; may be repeated",
         )
-        add("--seconds", metavar="N", type=_seconds, help="end after so many seconds")
+        add("--seconds", metavar="N", type=_seconds, help="end after this many seconds")
         add(
             "--check-config",
             action="store_true",
-            help="only tell whether the configuration is right",
+            help="only check whether the configuration is right",
         )
 
     def run(self, args: argparse.Namespace) -> int:

@@ -123,5 +123,5 @@ def _listening(args: argparse.Namespace) -> Listening:
 def _environment_port() -> int:
     text = os.environ.get("PORT") or str(_DEFAULT_PORT)
     if not text.isdecimal() or len(text) > len("65535"):
-        raise UsageError(f"$PORT is '{text}', and must be a number: set it right or give --port")
+        raise UsageError(f"$PORT is '{text}', and must be a number: correct it or give --port")
     return int(text)

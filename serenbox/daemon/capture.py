@@ -172,7 +172,7 @@ class Capture:
         except Exception as error:  # noqa: BLE001 - a bug here must end the service, not hang it
             self.problem = (
                 f"unexpected {type(error).__name__} in the capture thread: {error}: this is a "
-                "mistake in SerenBox or in the camera's driver, please report it"
+                "bug in SerenBox or in the camera's driver, please report it"
             )
             _log.debug("the capture thread failed", exc_info=True)
             self._become(CameraState.FAILED)
@@ -278,8 +278,8 @@ class Capture:
         _log.log(level, "%s; trying again, up to %d times", problem, recovery.reopens)
         if self._losses == _TOLD:
             _log.warning(
-                "the camera comes and goes: check its cable and its supply; no more is said "
-                "of it until frames came for %.0f s",
+                "the camera comes and goes: check its cable and its power supply; no more is "
+                "logged about it until frames have come for %.0f s",
                 STEADY,
             )
         self._become(CameraState.LOST)

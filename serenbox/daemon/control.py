@@ -145,7 +145,7 @@ def ask_service(
                 continue
             except PermissionError as error:
                 raise ServiceError(
-                    f"the service at {path} may not be talked to by you: use sudo"
+                    f"you may not talk to the service at {path}: use sudo"
                 ) from error
             except OSError as error:
                 reason = "it took too long" if isinstance(error, TimeoutError) else reason_of(error)
@@ -184,7 +184,7 @@ def _read_answer(answer: bytes, path: Path) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise ServiceError(
-            f"what answers at {path} is no serenbox service, or is ending: try again"
+            f"what answers at {path} is not a serenbox service, or is ending: try again"
         )
     if "error" in found:
         raise ServiceError(str(found["error"]))

@@ -39,8 +39,8 @@ class ServiceLock:
             holder = _holder(self._file)
             os.close(self._file)
             raise ServiceError(
-                f"another serenbox{holder} runs already: end it first, the installed service with "
-                "`sudo systemctl stop serenbox`"
+                f"another serenbox{holder} is already running: stop it first; for the installed "
+                "service, run `sudo systemctl stop serenbox`"
             ) from error
         with contextlib.suppress(OSError):  # the lock holds even on a full disk
             os.ftruncate(self._file, 0)

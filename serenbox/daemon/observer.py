@@ -92,5 +92,5 @@ class Observer:
                 "`serenbox check` finds fault with them"
             ) from error
         if self._bad_frames == 1:
-            _log.warning("a frame is left out, for the models failed on it (%s)", reason)
+            _log.warning("a frame is left out, because the models failed on it (%s)", reason)
             _log.debug("the models failed", exc_info=error)

@@ -91,12 +91,12 @@ def make_runtime_folder(folder: Path) -> None:
     except OSError as error:
         raise ServiceError(
             f"the runtime folder {folder} cannot be made ({error.strerror}): make it writable, or "
-            "name another one in the environment variable RUNTIME_DIRECTORY"
+            "name another in the environment variable RUNTIME_DIRECTORY"
         ) from error
     if not _is_ours(found):
         raise ServiceError(
-            f"the runtime folder {folder} belongs to another user or is no folder: remove it, or "
-            "name another one in the environment variable RUNTIME_DIRECTORY"
+            f"the runtime folder {folder} belongs to another user or is not a folder: remove it, "
+            "or name another in the environment variable RUNTIME_DIRECTORY"
         )
 
 

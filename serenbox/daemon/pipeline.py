@@ -120,5 +120,5 @@ def make_detector(settings: Settings) -> EmotionDetector:
 def _check(scores: Mapping[str, float]) -> None:
     if not math.isfinite(sum(scores.values())):
         raise ModelError(
-            "the emotion model answers with scores that are no numbers: replace the model"
+            "the emotion model answers with scores that are not numbers: replace the model"
         )

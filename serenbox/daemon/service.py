@@ -286,7 +286,7 @@ class Service:
             }
         if request == "delete history":
             return self._outputs.delete_history()
-        return {"error": f"the service knows no '{request}': it may be of another version"}
+        return {"error": f"the service does not know '{request}': it may be another version"}
 
     def _reload(self) -> None:
         """Reload the configuration and the models; keep the old ones if the new ones are bad."""
@@ -300,7 +300,7 @@ class Service:
             outputs = self._outputs.prepare(old, new)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the old one works
             reason = str(error) if isinstance(error, SerenBoxError) else repr(error)
-            _log.error("the old configuration stays, for the new one is bad: %s", reason)
+            _log.error("the old configuration stays, because the new one is bad: %s", reason)
             _log.debug("what was wrong with it", exc_info=error)
         else:
             if new.diffuser != old.diffuser:

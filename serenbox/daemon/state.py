@@ -39,8 +39,9 @@ class PausedFlag:
             return False
         except OSError as error:
             self.problem = (
-                f"whether it was paused cannot be read ({reason_of(error)}), so the camera stays "
-                f"closed until somebody resumes: see what is wrong with {self._path.parent}"
+                f"whether the service was paused cannot be read ({reason_of(error)}), so the "
+                "camera stays closed until somebody resumes it: see what is wrong with "
+                f"{self._path.parent}"
             )
             _log.warning("%s", self.problem)
         return True

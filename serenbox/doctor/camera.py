@@ -174,7 +174,7 @@ def _check_stream(address: str, reach: Reach, edit: str) -> Result:
     found = reach.check("camera", host, port, f"ping -c 3 {host}")
     if found.state != "ok":
         return found
-    return replace(found, seen=f"{found.seen}; whether video comes was not tried")
+    return replace(found, seen=f"{found.seen}; whether it sends video was not tried")
 
 
 def _check_recording(source: str, edit: str) -> Result:

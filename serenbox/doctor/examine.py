@@ -72,7 +72,7 @@ def examine(
     if settings is not None:
         kept = history.check_history(settings.history, Paths(state, state).history)
         if not settings.history.enabled and is_used(running, "history"):
-            seen = "off, but the service that runs was started with it on"
+            seen = "off, but the running service was started with it on"
             kept = Result(kept.name, "ok", seen)
         yield as_told(kept, output_problem(told, "history") if settings.history.enabled else "")
 

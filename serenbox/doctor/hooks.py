@@ -33,7 +33,9 @@ def check_hooks(hooks: Sequence[HookSettings], person: Person) -> Iterator[Resul
 def _check(program: str, person: Person) -> Result:
     path = shutil.which(program, os.F_OK)
     if path is None and program.startswith("~"):
-        seen = f"{program}: no shell reads this, so a ~ stands for no folder: write the whole path"
+        seen = (
+            f"{program}: no shell reads this, so ~ does not stand for a folder: write the full path"
+        )
         return Result("hook", "warn", seen)
     if path is None and "/" not in program:
         seen = f"{program}: there is no program of this name in {os.environ.get('PATH', 'PATH')}"
@@ -51,10 +53,10 @@ def _check(program: str, person: Person) -> Result:
         return Result("hook", "warn", seen, f"sudo chmod a+rx {shlex.quote(str(closed))}")
     hidden = path.startswith(HIDDEN) or os.path.realpath(path).startswith(HIDDEN)
     if hidden and person.name == SERVICE_USER:
-        seen = f"{path} is in a folder that the service does not see"
+        seen = f"{path} is in a folder that the service cannot see"
         mend = f"sudo install -D -m 755 -t {_FOLDER} {shlex.quote(path)}"
         new = f"{_FOLDER}/{Path(path).name}"
-        return Result("hook", "warn", f"{seen}: let it lie there, as {new} in the settings", mend)
+        return Result("hook", "warn", f"{seen}: copy it, and name {new} in the settings", mend)
     return Result("hook", "ok", path)
 
 

@@ -37,7 +37,7 @@ def check_temperature(roots: Roots) -> Result:
         if degrees is not None:
             zones.append((text_of(folder / "type") or folder.name, degrees))
     if not zones:
-        return Result("temperature", "ok", "this machine does not tell")
+        return Result("temperature", "ok", "this machine does not report it")
     processor = [zone for zone in zones if "cpu" in zone[0]]
     kind, degrees = max(processor or zones, key=lambda zone: zone[1])
     seen = f"{degrees:.0f} °C ({kind})"
@@ -57,7 +57,7 @@ def check_throttling(answer: str | None) -> Result:
     """
     name = "throttling"
     if answer is None:
-        return Result(name, "ok", "nobody to ask: no Raspberry Pi, or no vcgencmd")
+        return Result(name, "ok", "not known: not a Raspberry Pi, or vcgencmd is missing")
     try:
         bits = int(answer.strip().removeprefix("throttled="), 16)
     except ValueError:

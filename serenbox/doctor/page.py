@@ -50,7 +50,7 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
         return Result(_NAME, "fail", seen, f"{install_command('web')}  # in SerenBox's checkout")
     place = f"{settings.host}, port {settings.port}"
     if is_loopback(settings.host):
-        return Result(_NAME, "ok", f"for this machine alone: {place}")
+        return Result(_NAME, "ok", f"for this machine only: {place}")
     try:
         token = read_token() is not None or _unit_has_token(etc)
     except SettingsError as error:
@@ -62,7 +62,7 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
     if firewall.denied and not others:
         seen = f"{place}: {UNIT} lets no other machine in"
         mend = command_that_adds("IPAddressAllow=192.168.1.0/24", "web-network")
-        return Result(_NAME, "warn", f"{seen}; where its network is 192.168.1.0/24", mend)
+        return Result(_NAME, "warn", f"{seen}; if its network is 192.168.1.0/24", mend)
     whom = f", for {' and '.join(others)}" if firewall.denied else ""
     return Result(_NAME, "ok", f"with a token: {place}{whom}")
 

@@ -52,7 +52,7 @@ class Reach:
             mend = command_that_adds(f"IPAddressAllow={address}", f"reach-{address}")
             return Result(name, "fail", seen, mend)
         if not can_look_up(host, self.etc, self.firewall):
-            seen = f"{place} takes connections, but {UNIT} may ask nobody for the address of {host}"
+            seen = f"{place} takes connections, but {UNIT} may not look up the address of {host}"
             mend = f"echo '{address} {host}' | sudo tee -a /etc/hosts"
             return Result(name, "fail", seen, mend)
         return Result(name, "ok", f"{place} takes connections")

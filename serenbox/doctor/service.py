@@ -50,7 +50,7 @@ def check_broker(
         here = problem.startswith(address(settings)) and "reached" not in problem
         if here:
             return Result("broker", "fail", problem, LOOK)
-        seen = f"{found.seen}; the service that runs says: {problem}"
+        seen = f"{found.seen}; the running service says: {problem}"
         return Result("broker", "warn", seen, f"sudo systemctl restart {UNIT}")
     if told.get("connected"):
         return replace(found, seen=f"{found.seen}, and the service is connected")
@@ -77,7 +77,7 @@ def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result
     if found is not None and found.state != "ok":
         return found
     if running and running.get("state") == "paused":
-        seen = "paused: its camera stays closed until somebody resumes"
+        seen = "paused: its camera stays closed until somebody resumes it"
         problem = running.get("problem")
         if problem:  # a paused camera is meant to stay closed after a restart, too
             seen += f"; {problem}"
@@ -86,7 +86,10 @@ def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result
     if found is not None:
         return found
     if running:
-        seen = f"process {running.get('pid')}, not of systemd; what it was started with is not seen"
+        seen = (
+            f"process {running.get('pid')}, not started by systemd; what it was started with is "
+            "not known"
+        )
         return Result("service", "ok", seen)
     return Result("service", "ok", "none runs, and systemd, which would start it, is not there")
 
@@ -100,7 +103,7 @@ def judge_unit(found: Mapping[str, str]) -> Result:
     """
     state, restarts = found.get("ActiveState", ""), found.get("NRestarts", "0")
     if state == "active":
-        since = "" if restarts == "0" else f"; systemd had to start it again, times: {restarts}"
+        since = "" if restarts == "0" else f"; restarts by systemd so far: {restarts}"
         return Result("service", "ok", f"{UNIT} is active{since}")
     mend = f"journalctl --unit {UNIT} --lines 50"
     if state == "failed":
@@ -114,9 +117,11 @@ def judge_unit(found: Mapping[str, str]) -> Result:
         return Result("service", "fail", seen, mend)
     if state in {"activating", "reloading", "deactivating"}:
         mend = f"systemctl status {UNIT}"
-        return Result("service", "warn", f"{UNIT} is {state}: it may wait for its camera", mend)
+        return Result(
+            "service", "warn", f"{UNIT} is {state}: it may be waiting for its camera", mend
+        )
     mend = f"sudo systemctl enable --now {UNIT}"
-    return Result("service", "warn", f"{UNIT} is {state or 'unknown'}: it does not sense", mend)
+    return Result("service", "warn", f"{UNIT} is {state or 'unknown'}: it is not sensing", mend)
 
 
 def _ask_unit() -> Result:

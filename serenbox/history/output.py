@@ -193,8 +193,8 @@ class HistoryOutput:
             self._turn()
         except Exception as error:  # noqa: BLE001 - the history ends, but sensing goes on
             self._report(
-                f"the history has failed ({type(error).__name__}: {error}): a mistake in SerenBox, "
-                "please report it; restart the service to have it go on"
+                f"the history has failed ({type(error).__name__}: {error}): a bug in SerenBox, "
+                "please report it; restart the service to get it back"
             )
             _log.debug("the history failed", exc_info=True)
         finally:
@@ -234,13 +234,13 @@ class HistoryOutput:
                 return False
         if self._problem is not None and self._database is not None:
             self._problem = None
-            _log.info("the history is written again")
+            _log.info("the history is being written again")
         return True
 
     def _open(self) -> None:
         if self._database is not None and not self._database.in_place:
             self._close_database()
-            _log.warning("%s: somebody has removed the history: a new one is begun", self._path)
+            _log.warning("%s: somebody has removed the history: a new one is started", self._path)
         if self._database is None:
             self._database = Database(self._path)
             ahead, back = compare_clock(self._database, self._wall())
@@ -287,7 +287,7 @@ class HistoryOutput:
     def _set_aside(self, damage: HistoryDamagedError) -> None:
         self._close_database()
         aside = set_aside(self._path, self._wall())
-        _log.warning("%s: it was set aside as %s, and a new one begun", damage, aside.name)
+        _log.warning("%s: it was set aside as %s, and a new one was started", damage, aside.name)
 
     def _close_database(self) -> None:
         if self._database is not None:
@@ -316,7 +316,7 @@ class HistoryOutput:
             return str(error)
         return (
             f"{self._path}: the history cannot be written ({reason_of(error)}): see that the "
-            "folder may be written to and that its disk has room; the minutes of a day wait in "
+            "folder may be written to and that its disk has room; up to a day's minutes wait in "
             "memory"
         )
 

@@ -40,8 +40,8 @@ def as_owner(path: Path) -> Iterator[None]:
             os.seteuid(owner.st_uid)
         except OSError as error:
             raise HistoryError(
-                f"{path}: it belongs to user {owner.st_uid}, as whom root may not act here "
-                f"({reason_of(error)}): run this as that user"
+                f"{path}: it belongs to user {owner.st_uid}, and root may not act as that user "
+                f"here ({reason_of(error)}): run this as that user"
             ) from error
         yield
     finally:

@@ -59,8 +59,8 @@ def remove(path: Path) -> None:
         with as_owner(path):
             if path.exists() and is_open_elsewhere(path):
                 raise HistoryError(
-                    f"{path}: another process uses this history: end it first, such as with `sudo "
-                    "systemctl stop serenbox`"
+                    f"{path}: another process is using this history: stop it first, for example "
+                    "with `sudo systemctl stop serenbox`"
                 )
             delete_files(path)
     except (OSError, sqlite3.Error) as error:

@@ -37,7 +37,7 @@ def check_table(connection: sqlite3.Connection, path: Path) -> None:
     """Raise HistoryDamagedError if the table of minutes is missing or has other columns."""
     found = connection.execute("SELECT name FROM pragma_table_info('minutes')").fetchall()
     if tuple(name for (name,) in found) != COLUMNS:
-        raise HistoryDamagedError(f"{path}: it is no history of SerenBox")
+        raise HistoryDamagedError(f"{path}: it is not a SerenBox history")
 
 
 @contextlib.contextmanager
@@ -60,6 +60,6 @@ def primary_code(error: sqlite3.Error) -> int | None:
 def newer(path: Path) -> HistoryError:
     """Return the error for a database made by a newer version."""
     return HistoryError(
-        f"{path}: a newer SerenBox has made this history: update SerenBox, or remove it with "
+        f"{path}: a newer SerenBox made this history: update SerenBox, or remove it with "
         "`serenbox history --delete`"
     )

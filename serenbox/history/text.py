@@ -47,7 +47,7 @@ def as_table(steps: Sequence[Step], now: float) -> str:
         lines.append(_line(time.strftime(form, time.localtime(step.begin)), cells, widths))
     known = sum(step.known for step in steps)
     if not known:
-        return "\n".join([*lines, "", "nothing is known of this time"])
+        return "\n".join([*lines, "", "nothing is known about this time"])
     totals = [sum(step.seconds[index] for step in steps) for index in indices]
     sums = [f"{value / unit:.1f}" for value in (known, *totals)]
     shares = ["", *(f"{value / known:.0%}" for value in totals)]

@@ -26,9 +26,9 @@ _REPEATED = 3600.0
 """Minimum seconds between two log lines about the same kind of failure."""
 
 _START_ADVICE = {
-    errno.ENOENT: "there is no such program, or none that its first line names",
+    errno.ENOENT: "there is no such program, or its first line names one that does not exist",
     errno.EACCES: "it may not be run: make it executable, and its folder readable, for the service",
-    errno.ENOEXEC: "it is no program: begin a script with a line such as #!/bin/sh",
+    errno.ENOEXEC: "it is not a program: begin a script with a line such as #!/bin/sh",
 }
 
 
@@ -129,7 +129,7 @@ class Hook:
         count = self._told.setdefault(kind, RateLimit(_REPEATED, self._clock)).pass_on()
         if count:
             times = f" ({count} times since this was last said)" if count > 1 else ""
-            _log.warning("%s%s; this is said once an hour at most", problem, times)
+            _log.warning("%s%s; this is said at most once an hour", problem, times)
 
 
 def _signal_name(number: int) -> str:

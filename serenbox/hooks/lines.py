@@ -60,7 +60,7 @@ class LineLog:
             self._end_line()
         if self._left_out and self._news.pass_on():
             _log.warning(
-                "%s prints much: %d lines of it are not logged (at most %d a minute are)",
+                "%s prints a lot: %d lines of it are not logged (at most %d a minute are)",
                 self._name,
                 self._left_out,
                 LINES,

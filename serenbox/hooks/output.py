@@ -107,8 +107,8 @@ class HookOutput:
                 self._wait()
         except Exception as error:  # noqa: BLE001 - the hooks end, but the box goes on sensing
             self._problem = (
-                f"hooks are not run any more (unexpected {type(error).__name__}: {error}): a "
-                "mistake in SerenBox, please report it; restart the service to have them back"
+                f"hooks are no longer run (unexpected {type(error).__name__}: {error}): a "
+                "bug in SerenBox, please report it; restart the service to get them back"
             )
             _log.warning("%s", self._problem)
         finally:

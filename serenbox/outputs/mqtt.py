@@ -184,7 +184,7 @@ class MqttOutput:
         except Exception as error:  # noqa: BLE001
             return BrokerError(
                 "mistake",
-                f"MQTT: unexpected {type(error).__name__}: {error}: a mistake in SerenBox",
+                f"MQTT: unexpected {type(error).__name__}: {error}: a bug in SerenBox",
             )
         finally:
             self._finish(session)

@@ -140,7 +140,7 @@ def connect_error(error: Exception, settings: MqttSettings) -> BrokerError:
     if isinstance(error, ConnectionResetError) and settings.tls:
         return BrokerError(
             "unreachable",
-            f"{broker} cannot be reached ({reason_of(error)}): where that does not pass, set "
+            f"{broker} cannot be reached ({reason_of(error)}): if that does not pass, set "
             "mqtt.port to its TLS port, often 8883, or mqtt.tls to false",
         )
     if isinstance(error, ssl.SSLError):
@@ -173,8 +173,8 @@ def _explain_distrust(error: ssl.SSLCertVerificationError, broker: str) -> str:
     reason = error.verify_message
     if error.verify_code in _CLOCK_FAULTS:
         return (
-            f"the certificate of {broker} does not hold today ({reason}): see with `timedatectl` "
-            "whether the clock of this machine is right, else renew the certificate"
+            f"the certificate of {broker} is not valid today ({reason}): see with `timedatectl` "
+            "whether this machine's clock is right; if it is, renew the certificate"
         )
     return (
         f"the certificate of {broker} is not trusted ({reason}): set mqtt.ca_file to the authority "
@@ -190,7 +190,7 @@ def refusal(reason: str, settings: MqttSettings) -> BrokerError:
         settings: The broker, and the user who was refused.
 
     """
-    who = f"user {settings.username!r}" if settings.username else "a client without user name"
+    who = f"user {settings.username!r}" if settings.username else "a client without a user name"
     return BrokerError(
         "refused",
         f"{address(settings)} refuses {who} ({reason}): set mqtt.username and the password, in the "
@@ -213,8 +213,8 @@ def taken_over(settings: MqttSettings, topics: Topics) -> BrokerError:
     """Return the error for another client of the same name that displaces this one, or seems to."""
     return BrokerError(
         "taken",
-        f"{address(settings)} keeps ending the connection, as it does where another client has the "
-        f"name {topics.client}: give every box a device.name of its own",
+        f"{address(settings)} keeps closing the connection, as it does when another client has the "
+        f"name {topics.client}: give every box its own device.name",
     )
 
 

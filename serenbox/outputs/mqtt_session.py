@@ -256,13 +256,13 @@ class Session:
     ) -> None:
         if reason.value == _PROTOCOL_UNKNOWN and self._modern:
             self._failure = BrokerError(
-                "version", f"{address(self._settings)} does not know MQTT 5: 3.1.1 is tried"
+                "version", f"{address(self._settings)} does not know MQTT 5: trying 3.1.1"
             )
         elif reason.value in _REFUSALS:
             self._failure = refusal(str(reason), self._settings)
         elif reason.is_failure:
             self._failure = BrokerError(
-                "unreachable", f"{address(self._settings)} takes no connection now ({reason})"
+                "unreachable", f"{address(self._settings)} accepts no connections now ({reason})"
             )
         else:
             self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
@@ -308,7 +308,7 @@ class Session:
     def _lost(self, reason: str) -> BrokerError:
         return BrokerError(
             "unreachable",
-            f"{address(self._settings)} is gone ({reason}): it is tried again until it is back",
+            f"{address(self._settings)} is gone ({reason}): trying again until it is back",
         )
 
 

@@ -112,15 +112,17 @@ class StdoutOutput:
                 json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
             )
         except (TypeError, ValueError) as error:
-            self._report(f"a message cannot be written as JSON ({error}): a mistake in SerenBox")
+            self._report(f"a message cannot be written as JSON ({error}): a bug in SerenBox")
         except OSError as error:
             if error.errno in _GONE:
-                self._report("whoever read standard output has gone: events go elsewhere only")
+                self._report(
+                    "the reader of standard output has gone: events go only to the other outputs"
+                )
                 self._mailbox.count_dropped(kind == "event")
                 return False
             self._report(
                 f"standard output: events cannot be written ({error.strerror}) and are lost until "
-                "they can: free some space or write them elsewhere"
+                "they can be: free some space or write them elsewhere"
             )
         else:
             self._published += 1

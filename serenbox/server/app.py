@@ -165,7 +165,7 @@ def _add_refusals(app: Flask) -> None:
             error,
             exc_info=_log.isEnabledFor(logging.DEBUG),
         )
-        message = "this is a mistake in SerenBox; its log says more"
+        message = "this is a bug in SerenBox; its log says more"
         return refuse(InternalServerError(message))
 
 

@@ -149,7 +149,7 @@ class Engine:
             raise BusyError from error
         except cv2.error as error:
             raise TooLargeError(
-                f"the picture cannot be worked on ({error.err}): make it smaller"
+                f"the picture cannot be processed ({error.err}): make it smaller"
             ) from error
         finally:
             self._since = None

@@ -76,7 +76,7 @@ def error_body(error: HTTPException) -> dict[str, object]:
     if isinstance(error, RequestError):
         return {"status": status, "error": error.name_in_json, "message": error.description}
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        message = "the body is larger than what is read: make the picture smaller"
+        message = "the body is too large: make the picture smaller"
         return {"status": status, "error": TooLargeError.name_in_json, "message": message}
     name = status.phrase.lower().replace(" ", "_").replace("-", "_")
     return {"status": status, "error": name, "message": error.description or status.description}

@@ -46,7 +46,7 @@ class Metrics:
         self._faces = Counter("serenbox_faces", "Faces found", registry=self._registry)
         self._waiting = Gauge(
             "serenbox_waiting",
-            "Requests at or before the model",
+            "Requests in the model or waiting for it",
             registry=self._registry,
             multiprocess_mode="livesum",
         )

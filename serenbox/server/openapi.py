@@ -14,9 +14,9 @@ Json: TypeAlias = dict[str, Any]
 
 _REFUSALS = {
     "400": "There is no picture in the request, or its body is broken.",
-    "408": "The body did not come in time.",
+    "408": "The body did not arrive in time.",
     "413": "The body or the picture is too large.",
-    "415": "The body is not a whole picture in a format that is read.",
+    "415": "The body is not a whole picture in a supported format.",
     "503": "The server is busy; Retry-After says when to ask again.",
 }
 _NO_FACE = {"422": "The picture shows no face."}
@@ -103,7 +103,9 @@ def _plain(name: str, summary: str, kind: str, schema: Json) -> Json:
 
 
 def _health() -> Json:
-    operation = _plain("health", "Say how the server is", "application/json", _reference("Health"))
+    operation = _plain(
+        "health", "Say whether the server is well", "application/json", _reference("Health")
+    )
     stuck = _answer("The model does not answer", "application/json", _reference("Health"))
     operation["responses"]["503"] = stuck
     return operation
@@ -157,7 +159,7 @@ def _schemas(settings: ServerSettings) -> Json:
     text = {"type": "string"}
     return {
         "Scores": _scores(settings.total)
-        | {"description": f"They sum to {settings.total}, but for rounding."},
+        | {"description": f"They sum to {settings.total}, apart from rounding."},
         "Detection": _object(
             image=text, width=pixels, height=pixels, faces={"type": "array", "items": face}
         ),

@@ -154,5 +154,5 @@ def _check_address(listening: Listening) -> None:
     except (OSError, UnicodeError) as error:
         reason = reason_of(error)
         raise ServiceError(
-            f"{where} cannot be listened on ({reason}): choose another with --host and --port"
+            f"cannot listen on {where} ({reason}): choose another with --host and --port"
         ) from error

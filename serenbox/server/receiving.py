@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FIELD = "file"
 """The field of a form that holds the picture."""
 
-_BROKEN = "the body is broken off or not what its headers say: send the request again"
+_BROKEN = "the body is cut off or not what its headers say: send the request again"
 
 _PIECE = 64 * 1024
 
@@ -116,7 +116,7 @@ class GuardedInput:
 
     def _check_time(self) -> None:
         if self._clock() > self._deadline:
-            raise TooSlowError("the body did not come in time: use a faster connection")
+            raise TooSlowError("the body did not arrive in time: use a faster connection")
 
 
 class InputGuard:

@@ -72,7 +72,7 @@ class ServerSettings:
     """What applies to one worker of the server. Each field's metadata says how to read it."""
 
     model: str | None = _setting(
-        None, str, "FILE", "emotion model (.tflite) to use instead of the usual"
+        None, str, "FILE", "emotion model (.tflite) to use instead of the usual one"
     )
     runtime: Runtime = _setting(  # noqa: RUF009 - it makes a field
         "auto",
@@ -116,13 +116,16 @@ class ServerSettings:
         5.0, _number(0, 600), "S", "how long a request may wait for the model before it gets a 503"
     )
     receive_seconds: float = _setting(
-        15.0, _number(0.1, 600), "S", "how long the sending of a request may take"
+        15.0, _number(0.1, 600), "S", "how long sending a request may take"
     )
     stuck_seconds: float = _setting(
-        60.0, _number(1, 3600), "S", "after so long on one picture /healthz answers 503"
+        60.0, _number(1, 3600), "S", "after this long on one picture, /healthz answers 503"
     )
     cors_origins: tuple[str, ...] = _setting(
-        (), _origins, "ORIGINS", "origins whose pages may ask, separated by commas; * is any"
+        (),
+        _origins,
+        "ORIGINS",
+        "origins whose pages may send requests, separated by commas; * means any",
     )
 
     def __post_init__(self) -> None:

@@ -19,12 +19,12 @@ _REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
     errors.LimitRequestHeaders: (
         431,
         "Request Header Fields Too Large",
-        "the request has too many headers, or too long ones",
+        "the request has too many headers, or ones that are too long",
     ),
     errors.ExpectationFailed: (
         417,
         "Expectation Failed",
-        "the header Expect may be 100-continue only: leave it away",
+        "the header Expect may only be 100-continue: leave it out",
     ),
 }
 _NO_HTTP = (400, "Bad Request", "the request is not valid HTTP")

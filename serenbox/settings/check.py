@@ -79,7 +79,7 @@ def check_document(document: Mapping[str, object]) -> Findings:
 def check_value(table: str, key: str, value: object, findings: Findings) -> None:
     """Add the value to the findings, or the problem with its name or with the value itself."""
     if table not in tables() and table in arrays():
-        problem: str | None = f"{_header(table)} can be set in a file only"
+        problem: str | None = f"{_header(table)} can only be set in a file"
     else:
         problem = _problem(table, key, value)
     if problem:
@@ -113,7 +113,7 @@ def _check_array(table: str, content: object, findings: Findings) -> None:
         problem = f"{table} is {what}, and must be an array of tables: begin each with [[{table}]]"
         findings.problems.append(((table,), problem))
     elif len(content) > MAX_ENTRIES:
-        problem = f"there are {len(content)} [[{table}]], and {MAX_ENTRIES} at most may be"
+        problem = f"there are {len(content)} [[{table}]], and at most {MAX_ENTRIES} are allowed"
         findings.problems.append(((table, MAX_ENTRIES), problem))
     else:
         found = (

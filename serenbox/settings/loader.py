@@ -157,8 +157,8 @@ def _read_text(path: Path) -> str:
         ) from error
     if len(content) > MAX_BYTES:
         raise SettingsError(
-            f"{path}: it is larger than {MAX_BYTES // 1024} KiB, so it is no configuration: name "
-            "the right file"
+            f"{path}: it is larger than {MAX_BYTES // 1024} KiB, so it is not a configuration: "
+            "name the right file"
         )
     try:
         return content.decode("utf-8-sig")
@@ -183,11 +183,11 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         if (first := _first_of(reason, text, line)) is not None:
             table, earlier = first
             raise SettingsError(
-                f"{_place(path, line)}: [{table}] stands already in line {earlier}: put its "
+                f"{_place(path, line)}: [{table}] is already in line {earlier}: put its "
                 "settings there"
             ) from error
         twice = reason.startswith("Cannot") and not reason.startswith("Cannot mutate")
-        hint = "name each key and each [table] once only" if twice else _HOW_TOML_LOOKS
+        hint = "name each key and each [table] only once" if twice else _HOW_TOML_LOOKS
         raise SettingsError(
             f"{_place(path, line)}: this is not TOML ({shortened(reason)}): {hint}"
         ) from error

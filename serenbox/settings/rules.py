@@ -128,12 +128,13 @@ RULES = (
     Rule(
         ("mqtt.ca_file", "mqtt.tls"),
         lambda settings: settings.mqtt.tls or not settings.mqtt.ca_file,
-        "empty where mqtt.tls is false: the connection would not be encrypted; set tls = true",
+        "empty if mqtt.tls is false: the connection would not be encrypted; set tls = true",
     ),
     Rule(
         ("diffuser.enabled", "mqtt.enabled"),
         lambda settings: settings.mqtt.enabled or not settings.diffuser.enabled,
-        "false where mqtt.enabled is false: the diffuser is told over MQTT; set that to true",
+        "false if mqtt.enabled is false: the diffuser is controlled over MQTT; "
+        "set mqtt.enabled to true",
     ),
 )
 """Every rule. Files that settings name are checked where they are used."""

@@ -101,7 +101,7 @@ class SensingSettings(Table):
     ] = FACE_SCORE
     max_faces: Annotated[int, Setting("Faces to follow at a time, largest first.", 1, 50)] = 5
     memory: Annotated[
-        float, Setting("Seconds for which a face that frames miss keeps its number.", 0, 60)
+        float, Setting("Seconds for which a face missing from frames keeps its number.", 0, 60)
     ] = 1.0
 
 
@@ -212,7 +212,9 @@ class DiffuserSettings(Table):
     off_after: Annotated[
         float, Setting("Seconds for which they must ask for off to turn it off.", 0, 3600)
     ] = 30.0
-    minimum_on: Annotated[float, Setting("Seconds that an oil is on at least.", 0, 86400)] = 60.0
+    minimum_on: Annotated[
+        float, Setting("Shortest time that an oil stays on, seconds.", 0, 86400)
+    ] = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -236,8 +238,8 @@ class WebSettings(Table):
     preview: Annotated[
         bool,
         Setting(
-            "Whether a visitor may watch the camera live for one visit: whoever has the token or, "
-            "without one, sits at this machine. The page shows to everybody that it is on."
+            "Whether a visitor may watch the camera live for one visit: anyone who has the token "
+            "or, without one, sits at this machine. The page shows everybody that it is on."
         ),
     ] = True
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _HEAD = """\
 The configuration of SerenBox. Every setting is optional: each is shown with its default, and the \
-# before it makes it a comment. Take the # away to change one. `serenbox config --check` tells \
-whether all is right, and `systemctl reload serenbox` makes the service read it again.
+# before it makes it a comment. Take the # away to change one. `serenbox config --check` checks \
+them for mistakes, and `systemctl reload serenbox` makes the service read them again.
 """
 
 

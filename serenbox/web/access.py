@@ -98,7 +98,7 @@ class Access:
         token, loopback = read_token(), is_loopback(settings.host)
         if token is None and not loopback:
             raise SettingsError(
-                f"web.host is {settings.host!r}, so that others could open the page, and there is "
+                f"web.host is {settings.host!r}, so others could open the page, and there is "
                 f"no token: {_REMEDY}, or set web.host to 127.0.0.1"
             )
         names = {"localhost", *settings.names.lower().split()}

@@ -61,7 +61,7 @@ _OPEN = ("/healthz", "/login", "/static/")
 """Paths that need no token: they reveal only whether the box is well and whether it is paused."""
 
 _NOT_ITS_NAME = (
-    "the page does not go by this name: use localhost or, where web.host is no loopback address, "
+    "the page does not go by this name: use localhost or, if web.host is not a loopback address, "
     "the address of the box, or add the name to web.names"
 )
 
@@ -127,7 +127,7 @@ class _Guard:
         if not access.knows_host(request.headers.get("Host")):
             abort(421, _NOT_ITS_NAME)
         if not same_site(request.headers, method=request.method):
-            abort(403, "another site is behind this request")
+            abort(403, "this request comes from another site")
         shown = request.headers.get("Authorization"), request.cookies.get(self._access.cookie)
         if not access.knows_token(*shown) and not request.path.startswith(_OPEN):
             abort(401, "the token is missing or wrong")
@@ -161,14 +161,14 @@ class _Guard:
         if count := self._failures.pass_on():
             _log.debug("an answer failed", exc_info=error)
             _log.warning(
-                "%s %s could not be answered (%s: %s): a mistake in SerenBox, please report it%s",
+                "%s %s could not be answered (%s: %s): a bug in SerenBox, please report it%s",
                 request.method,
                 request.path,
                 type(error).__name__,
                 error,
                 f" ({count} times since this was last said)" if count > 1 else "",
             )
-        return self.explain(InternalServerError("this is a mistake in SerenBox; its log says more"))
+        return self.explain(InternalServerError("this is a bug in SerenBox; its log says more"))
 
 
 class _Api:
@@ -221,13 +221,13 @@ class _Camera:
         if not self._board.preview_allowed:
             abort(403, "web.preview is false: nobody may watch the camera")
         if _INTENT not in request.headers:
-            abort(403, f"the header {_INTENT} is missing: it says that this is no accident")
+            abort(403, f"the header {_INTENT} is missing: it shows that this is intended")
         if not self._access.may_watch(request.remote_addr, request.headers):
             abort(403, "without a token the camera can only be watched from the box itself")
         if self._board.mood["state"] != "sensing":
             abort(409, "there is nothing to watch: the camera is paused or lost")
         if not request.environ[OPEN_STREAM](PICTURES):
-            return _busy("others watch already: try again when they have left")
+            return _busy("others are already watching: try again when they have left")
         return _stream(f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
 

@@ -135,8 +135,8 @@ class WebOutput:
                 self._serve(listener)
         except Exception as error:  # noqa: BLE001 - the page ends, but sensing goes on
             self._report(
-                f"the web page has failed ({type(error).__name__}: {error}): a mistake in "
-                "SerenBox, please report it; restart the service to have it back"
+                f"the web page has failed ({type(error).__name__}: {error}): a bug in "
+                "SerenBox, please report it; restart the service to get it back"
             )
         finally:
             self._mailbox.shut()

@@ -103,7 +103,7 @@ def call(application: WSGIApplication, environment: dict[str, Any]) -> Answer:
         status, headers = started[-1]
     except Exception as error:  # noqa: BLE001 - a bug in one answer must not end the page
         _log.warning(
-            "a request could not be answered (%s: %s): a mistake in SerenBox, please report it",
+            "a request could not be answered (%s: %s): a bug in SerenBox, please report it",
             type(error).__name__,
             error,
         )
