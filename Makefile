@@ -32,7 +32,7 @@ DATA = --data $(FER2013) --ferplus $(FERPLUS)
 .DEFAULT_GOAL := help
 .PHONY: help demo photo test test-pi test-container check format model benchmark-model faces-model bench clean
 
-help: ## say what there is
+help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## run the service on a camera or a short film, until Ctrl-C or for SECONDS=20
@@ -49,7 +49,7 @@ photo: $(VENV)/.demo ## find the emotion of a real portrait and draw it
 	$(BIN)/serenbox-detect --annotate demo $(PORTRAIT)
 	@echo "The annotated picture is demo/astronaut.png"
 
-test: $(VENV)/.dev $(if $(PYTHON311),.venv-tflite/.ready) ## set up and pass the tests
+test: $(VENV)/.dev $(if $(PYTHON311),.venv-tflite/.ready) ## set up and run the tests
 	SERENBOX_TFLITE_PYTHON=$(if $(PYTHON311),.venv-tflite/bin/python) $(BIN)/python -m pytest \
 	  --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(if $(PYTHON311),.venv-tflite/bin/python -m pytest --quiet $(DEVICE_TESTS))
@@ -67,7 +67,7 @@ check: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/.dev ## let ruff mend what it can
+format: $(VENV)/.dev ## let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -115,7 +115,7 @@ benchmark-model: $(VENV)/.dev ## train a network on FER2013's own labels, to com
 	  --version 1 --fine-tune 2500 --prior-exponent 1 --margin 0 --lift 0.07 --calibration-images 300
 	$(BIN)/python -m training evaluate $(RUN)/benchmark.tflite $(DATA)
 
-faces-model: $(VENV)/.dev $(FACERES) ## train a network that knew faces before, as a teacher: FER2013=… FERPLUS=…
+faces-model: $(VENV)/.dev $(FACERES) ## train a network that already knew faces, as a teacher: FER2013=… FERPLUS=…
 	$(FIT) --backbone mobilenet_v1 --weights $(FACERES) --size 160 --epochs 8 --small-epochs 0 \
 	  --learning-rate 0.0005 --out $(RUN)/faces
 
@@ -128,7 +128,7 @@ $(FACERES):
 	  | sha256sum --check --quiet && mv faceres.bin faceres.json ..
 	rm -r $(@D)/part
 
-clean: ## remove what the other words made
+clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-tflite build dist demo *.egg-info
 
 $(BIN)/python:

@@ -55,7 +55,7 @@ def _fail(error: Exception, code: int) -> int:
 def _run(parsed: argparse.Namespace) -> None:
     if parsed.inspect is not None:
         if parsed.model is not None:
-            raise InputError("--inspect looks at one file and converts nothing: leave MODEL away")
+            raise InputError("--inspect looks at one file and converts nothing: leave MODEL out")
         from convert.inspection import inspect_file
 
         write_line(inspect_file(parsed.inspect, as_json=parsed.json))
@@ -63,7 +63,7 @@ def _run(parsed: argparse.Namespace) -> None:
     if parsed.model is None:
         raise InputError("give a MODEL.keras to convert, or --inspect FILE.tflite")
     if parsed.json:
-        raise InputError("--json goes with --inspect only: leave it away")
+        raise InputError("--json goes with --inspect only: leave it out")
     _convert(parsed)
 
 

@@ -49,11 +49,11 @@ def to_options(parsed: argparse.Namespace) -> Options:
 
     """
     if not parsed.model.is_file():
-        raise InputError(f"{parsed.model} does not exist or is no file: give a .keras file")
+        raise InputError(f"{parsed.model} does not exist or is not a file: give a .keras file")
     if parsed.data is None:
         raise InputError(
-            "without --data there are no faces to calibrate and check the model on, and int8 made "
-            "without them would only look like a model: give FER2013 with --data"
+            "without --data there are no faces to calibrate and check the model on, and an int8 "
+            "file made without them would only look like a model: give FER2013 with --data"
         )
     for path in (parsed.data, parsed.ferplus):
         if path is not None and not path.exists():
@@ -113,11 +113,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--calibration-images",
         whole_option(1, 28_709),
         "N",
-        "faces of the Training split to calibrate on, every class alike as far as there are faces",
+        "faces of the Training split to calibrate on, the classes as balanced as the data allow",
     )
     text = (
-        "train the weights for what int8 does to them, on so many batches of 64 faces, so that the "
-        "result answers as the original does"
+        "train the weights to make up for the effects of int8, on this many batches of 64 faces, "
+        "so that the result answers as the original does"
     )
     _add(group, "--fine-tune", whole_option(0, 100_000), "STEPS", text)
     text = "refuse a result that loses more accuracy than this, in percentage points"
@@ -148,7 +148,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
         type=part_option,
         metavar="E",
         help="how much of the class prior of the training to put back: 0 all classes alike, 1 all "
-        f"of it (default: {USUAL_PART:g} of what training kept out, which its run.json tells; 0 "
+        f"of it (default: {USUAL_PART:g} of what training kept out according to its run.json; 0 "
         "without one)",
     )
     _add(
@@ -156,8 +156,8 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
         "--target-precision",
         part_option,
         "P",
-        "how often a named emotion shall be right; a label's threshold is the lowest that does it, "
-        "0.4 at least",
+        "how often a named emotion should be right; a label's threshold is the lowest that "
+        "achieves this, but at least 0.4",
     )
     _add(
         group,
@@ -170,15 +170,18 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
 
 def _add_metadata(parser: argparse.ArgumentParser) -> None:
     crop = DEFAULT_CROP
-    group = parser.add_argument_group("what the device shall do, and names")
-    text = "space around the face, as a part of its longer side (default: %(default)s)"
+    group = parser.add_argument_group("what the device should do, and names")
+    text = "space around the face, as a fraction of its longer side (default: %(default)s)"
     group.add_argument("--margin", type=part_option, default=crop.margin, metavar="PART", help=text)
     group.add_argument(
         "--no-level-eyes", dest="level_eyes", action="store_false", help="do not turn the face"
     )
-    text = "how far the crop moves to the forehead, as a part of its side (default: %(default)s)"
+    text = (
+        "how far the crop moves towards the forehead, as a fraction of its side "
+        "(default: %(default)s)"
+    )
     group.add_argument("--lift", type=lift_option, default=crop.lift, metavar="PART", help=text)
-    text = "side of the crop in pixels, as sharp as the training faces (default: %(default)s)"
+    text = "side of the crop in pixels: the sharpness of the training faces (default: %(default)s)"
     size = whole_option(8, 1024)
     group.add_argument("--resolution", type=size, default=crop.resolution, metavar="N", help=text)
     _add(group, "--name", _text, "NAME", "name of the model")

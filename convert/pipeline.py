@@ -125,7 +125,7 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
     exponent = chosen_exponent(options.prior_exponent, run)
     if options.prior_exponent is None and kept_out(run) is None:
         say(
-            f"no {RECORD} beside the model tells how it was trained: no class prior is put "
+            f"no {RECORD} beside the model says how it was trained: no class prior is put "
             f"back; give --prior-exponent {USUAL_PART:g} if its logits are without it, as those of "
             "`fit` are"
         )
@@ -154,7 +154,7 @@ def _quantize(options: Options, material: Material, say: Callable[[str], None]) 
     check_operators(structure)
     check_integers(structure)
     untried = check_oldest_runtime(tflite)
-    tried = "opened there" if untried is None else f"not tried there: {untried}"
+    tried = "it opens there" if untried is None else f"not tried there: {untried}"
     say(f"every operation is known to {OLDEST_RUNTIME} ({tried})")
     return tflite
 
@@ -163,7 +163,7 @@ def _doubt(comparison: Comparison, say: Callable[[str], None]) -> None:
     accuracy = comparison.float_figures.accuracy
     if accuracy < DOUBTFUL_ACCURACY:
         say(
-            f"warning: the original model itself is right on {accuracy:.1%} of the faces only; are "
+            f"warning: the original model itself is right on only {accuracy:.1%} of the faces; are "
             "--scale and --labels those it was trained with?"
         )
 

@@ -60,7 +60,7 @@ def make_exam(faces: Faces, label_set: LabelSet, labels: tuple[str, ...]) -> Exa
             "for every label, so give the whole of FER2013"
         )
     if chosen.duplicate.all():
-        raise InputError(f"every face of the data's {SPLIT} split stands elsewhere, too")
+        raise InputError(f"every face of the data's {SPLIT} split also occurs elsewhere")
     return Exam(chosen.images, truth, chosen.duplicate)
 
 

@@ -82,7 +82,7 @@ def load_float_model(path: Path, scale: str, labels: int) -> FloatModel:
 
 def _read(path: Path) -> keras.Model:
     if not path.is_file():
-        raise InputError(f"{path} does not exist or is no file: give a model saved as .keras")
+        raise InputError(f"{path} does not exist or is not a file: give a model saved as .keras")
     try:
         with quiet():
             model = keras.models.load_model(path, compile=False)
@@ -123,8 +123,8 @@ def _check_logits(model: FloatModel, path: Path) -> None:
     outputs = model.logits(noise)
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-4):
         raise InputError(
-            f"{path} gives probabilities where logits are needed: a softmax stands before its last "
-            "layer; save the model without the layers behind it"
+            f"{path} gives probabilities where logits are needed: a softmax comes before its last "
+            "layer; save the model without the layers after it"
         )
 
 
@@ -168,7 +168,7 @@ def linearize(config: dict[str, Any]) -> None:
         if activation not in ("softmax", "linear"):
             raise InputError(
                 f"its last layer has the activation {_name(activation)}, from which no logits "
-                "can be had: train it with a softmax or without an activation at the end"
+                "can be recovered: train it with a softmax or without an activation at the end"
             )
         settings["activation"] = "linear"
     else:

@@ -83,5 +83,5 @@ def test_what_is_no_network_of_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "damaged.keras").write_bytes(content)
     with pytest.raises(RunError, match="not a whole Keras model"):
         ask([str(tmp_path / "damaged.keras")])
-    with pytest.raises(RunError, match="not of `fit`"):
+    with pytest.raises(RunError, match="not made by `fit`"):
         ask([str(tmp_path / "other.keras")])

@@ -27,7 +27,7 @@ def test_a_bucket_that_is_not_mounted_is_told(
 ) -> None:
     monkeypatch.setattr(training.files, "BUCKETS", tmp_path / "nowhere")
 
-    with pytest.raises(RunError, match="gs://a-bucket/x lies in Cloud Storage"):
+    with pytest.raises(RunError, match="gs://a-bucket/x is in Cloud Storage"):
         local_path("gs://a-bucket/x")
 
 

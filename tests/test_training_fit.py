@@ -174,7 +174,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
 ) -> None:
     run = Run(faces, trained.settings, tmp_path)
     monkeypatch.setattr(run, "_epoch", lambda _: {"loss": float("nan")})
-    with pytest.raises(RunError, match="the loss of epoch 1 is no number any more: begin again"):
+    with pytest.raises(RunError, match="the loss of epoch 1 is no longer a number: start again"):
         run.train(print)
     assert not (tmp_path / CHECKPOINT).exists()
 
@@ -250,7 +250,7 @@ def test_a_finished_run_is_not_taken_for_one_with_other_faces(
     other.write_text((data / "fer2013.csv").read_text().rstrip("\n").rpartition("\n")[0] + "\n")
     options = ("--epochs", "3", "--resume=auto", "--data", str(other))
 
-    assert "trained with other data than --data and --ferplus name" in refuse(finished, *options)
+    assert "not trained on the data given with --data and --ferplus" in refuse(finished, *options)
 
 
 def test_finished_runs_are_tabulated_once_each(
@@ -276,7 +276,7 @@ def test_finished_runs_are_tabulated_once_each(
     with pytest.raises(RunError, match="another run named finished"):
         tabulate(table, [finished], faces)
     table.write_text("a,b\n1,2\n")
-    with pytest.raises(RunError, match="other columns"):
+    with pytest.raises(RunError, match="does not have the columns"):
         tabulate(table, [finished], faces)
 
 
@@ -341,7 +341,7 @@ def test_a_run_that_is_told_to_end_does_so_at_once(data: Path, tmp_path: Path) -
     _, complaint = process.communicate(timeout=60)
 
     assert process.returncode == 143
-    assert "told to end; --resume goes on after the last whole epoch" in complaint
+    assert "told to stop; --resume goes on after the last whole epoch" in complaint
     assert "Traceback" not in complaint
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["checkpoint.npz"]
 

@@ -58,7 +58,7 @@ def test_a_finished_network_is_gone_on_from_head_and_all(tmp_path: Path) -> None
     load_backbone(network, str(path), pixels(1, 64), alpha=ALPHA)
 
     np.testing.assert_allclose(network(pixels(2, 64)), finished(pixels(2, 64)), atol=1e-5)
-    with pytest.raises(RunError, match=r"another network than mobilenet_v2 of alpha 0\.5"):
+    with pytest.raises(RunError, match=r"a different network from mobilenet_v2 of alpha 0\.5"):
         load_backbone(build_network(64, alpha=0.5), str(path), pixels(1, 64), alpha=0.5)
 
 

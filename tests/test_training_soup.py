@@ -130,14 +130,14 @@ def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) 
     with pytest.raises(RunError, match="differ in their class prior"):
         average_runs([runs[0], another], faces, tmp_path / "mean")
     (another / "run.json").write_text(json.dumps({**record, "averaged": ["0"]}))
-    with pytest.raises(RunError, match="another is a mean itself"):
+    with pytest.raises(RunError, match="another is itself a mean"):
         average_runs([runs[0], another], faces, tmp_path / "mean")
     with pytest.raises(RunError, match="is not the folder of a finished run"):
         average_runs([runs[0], tmp_path], faces, tmp_path / "mean")
     others = Faces(
         faces.images, faces.labels, faces.splits, faces.duplicate, faces.ballots, {"fer2013": "0"}
     )
-    with pytest.raises(RunError, match="was trained with other data"):
+    with pytest.raises(RunError, match="was not trained on the data"):
         average_runs(runs, others, tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
     lonely = tmp_path / "lonely"

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: stopped{_going_on(options)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except TerminatedError:
-        print(f"{PROGRAM}: told to end{_going_on(options)}", file=sys.stderr)
+        print(f"{PROGRAM}: told to stop{_going_on(options)}", file=sys.stderr)
         return 143
     return status
 
@@ -177,8 +177,13 @@ def _add_crop(commands: Any) -> None:
         "--photos", type=Path, required=True, metavar="DIR", help="photographs in DIR/<emotion>/"
     )
     for name, kind, default, text in (
-        ("margins", part_option, MARGINS, "margins to try, as a part of the face's longer side"),
-        ("lifts", lift_option, (0.0,), "lifts to try, as a part of the crop's side"),
+        (
+            "margins",
+            part_option,
+            MARGINS,
+            "margins to try, as a fraction of the face's longer side",
+        ),
+        ("lifts", lift_option, (0.0,), "lifts to try, as a fraction of the crop's side"),
         ("resolutions", whole_option(8, 1024), (48,), "resolutions to try, pixels"),
     ):
         parser.add_argument(

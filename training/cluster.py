@@ -85,7 +85,7 @@ def _parse(name: str, text: str) -> Cluster:
     try:
         index = list(machines).index((kind, number))
     except ValueError as error:
-        msg = f"{name} calls this machine {kind} {number}, and its cluster has no such machine"
+        msg = f"{name} calls this machine {kind} {number}, but its cluster has no such machine"
         raise RunError(msg) from error
     return Cluster(tuple(machines.values()), index)
 
@@ -95,8 +95,8 @@ def _machines(variable: str, groups: dict[str, list[str]]) -> dict[tuple[str, in
     others = [name for name, addresses in groups.items() if addresses and name not in GROUPS]
     if others:
         msg = (
-            f"{variable} has machines of the kind {', '.join(others)}, for which there is nothing "
-            "to do here: start a chief and workers only"
+            f"{variable} has machines of the kind {', '.join(others)}, which have nothing "
+            "to do here: start only a chief and workers"
         )
         raise RunError(msg)
     machines = {
@@ -122,7 +122,7 @@ def choose_engine(cluster: Cluster) -> None:
         return
     asked = os.environ.setdefault("KERAS_BACKEND", ENGINE)
     if asked != ENGINE:
-        msg = f"KERAS_BACKEND is {asked}, and several machines train on {ENGINE} only: unset it"
+        msg = f"KERAS_BACKEND is {asked}, but several machines train only on {ENGINE}: unset it"
         raise RunError(msg)
     if importlib.util.find_spec(ENGINE) is None:
         msg = f"several machines train on {ENGINE}, which is missing: pip install '.[cluster]'"

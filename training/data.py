@@ -102,7 +102,7 @@ class Faces:
         """
         chosen = self[self.splits == split]
         if not len(chosen):
-            msg = f"the data hold no face of the split {split}; known are {', '.join(SPLITS)}"
+            msg = f"the data hold no face of the split {split}; the splits are {', '.join(SPLITS)}"
             raise DataError(msg)
         return chosen
 
@@ -121,7 +121,7 @@ class Faces:
 
     def _votes_or_error(self) -> NDArray[np.float32]:
         if self.votes is None:
-            msg = "these labels need FER+ votes: give its file with --ferplus"
+            msg = "these labels need FER+'s votes: give their file with --ferplus"
             raise DataError(msg)
         return self.votes
 

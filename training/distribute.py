@@ -134,7 +134,7 @@ def losing_no_machine(cluster: Cluster) -> Iterator[None]:
         if cluster.size == 1 or failure is None:
             raise
         msg = (
-            f"machine {cluster.index + 1} of {cluster.size} lost another one "
+            f"machine {cluster.index + 1} of {cluster.size} lost contact with another "
             f"({_end_of_line(failure)}): start all of them again, with --resume=auto"
         )
         raise RunError(msg) from error

@@ -59,7 +59,7 @@ def evaluate(faces: Faces, prediction: Prediction) -> dict[str, Any]:
     }
     if faces.votes is not None:
         if not faces.usable.any():
-            msg = "no face of the split shows one of the seven emotions to FER+'s annotators"
+            msg = "FER+'s annotators saw none of the seven emotions in any face of the split"
             raise DataError(msg)
         agreed = faces.votes.max(axis=1) >= AGREED_VOTES
         chosen = {"raw": everything, "deduplicated": unique, "agreed": agreed}

@@ -72,8 +72,8 @@ def load_faceres(network: keras.Model, path: Path, pixels: NDArray[np.float32]) 
     except (OSError, ValueError, LookupError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = (
-            f"--weights {path}: it is not FaceRes as TensorFlow.js has it, or not of this width "
-            f"({reason}); give its faceres.json, faceres.bin beside it"
+            f"--weights {path}: this is not FaceRes as TensorFlow.js has it, or not of this width "
+            f"({reason}); give its faceres.json, with faceres.bin beside it"
         )
         raise RunError(msg) from error
     _put_statistics_back(network, [each.name for each in convolutions], pixels)

@@ -30,8 +30,8 @@ def local_path(text: str) -> Path:
         return Path(text)
     if not BUCKETS.is_dir():
         msg = (
-            f"{text} lies in Cloud Storage, which is mounted at {BUCKETS} on Vertex AI only: "
-            "give a path of this machine"
+            f"{text} is in Cloud Storage, which is mounted at {BUCKETS} only on Vertex AI: "
+            "give a path on this machine"
         )
         raise RunError(msg)
     return BUCKETS / text.removeprefix("gs://")

@@ -184,7 +184,7 @@ class Run:
             row = {"epoch": epoch + 1, **self._epoch(epoch)}
             if not math.isfinite(row["loss"]):
                 msg = (
-                    f"the loss of epoch {epoch + 1} is no number any more: begin again with a "
+                    f"the loss of epoch {epoch + 1} is no longer a number: start again with a "
                     f"--learning-rate below {self.settings.learning_rate:g}"
                 )
                 raise RunError(msg)

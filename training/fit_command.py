@@ -36,28 +36,28 @@ def add_fit(commands: Any) -> None:
         default=model_folder,
         required=model_folder is None,
         metavar="DIR",
-        help="folder of the run; may be left out where $AIP_MODEL_DIR names it, as on Vertex AI",
+        help="folder of the run; may be left out if $AIP_MODEL_DIR names it, as on Vertex AI",
     )
     parser.add_argument(
         "--resume",
         nargs="?",
         choices=("there", "auto"),
         const="there",
-        help="go on after the last whole epoch in --out; with --resume=auto begin where there is "
-        "none, and be content where the run is finished: for jobs that are started again and again",
+        help="go on after the last whole epoch in --out; with --resume=auto, begin if there is "
+        "none, and do nothing if the run is finished: for jobs that may be restarted at any time",
     )
     parser.add_argument(
         "--labels",
         dest="label_set",
         choices=get_args(LabelSet),
         default=argparse.SUPPRESS,
-        help="whose labels to learn (default: ferplus where --ferplus is given, else fer2013)",
+        help="whose labels to learn (default: ferplus if --ferplus is given, else fer2013)",
     )
     parser.add_argument(
         "--backbone",
         choices=get_args(Backbone),
         default=argparse.SUPPRESS,
-        help=f"what looks at the pixels (default: {FitSettings.backbone})",
+        help=f"the network before the logits (default: {FitSettings.backbone})",
     )
     _add_settings(parser)
 
@@ -69,10 +69,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         (
             "weights",
             file_option,
-            "where to begin: imagenet, a .weights.h5 or .keras file, FaceRes's .json, or none",
+            "what to start from: imagenet, a .weights.h5 or .keras file, FaceRes's .json, or none",
         ),
         ("epochs", int, "passes over the training faces"),
-        ("small-epochs", int, "how many of them, first, run at --small-size"),
+        ("small-epochs", int, "how many of them, at the beginning, run at --small-size"),
         ("small-size", int, "side of the input in those"),
         ("batch-size", int, "faces per step"),
         ("learning-rate", float, "peak learning rate of AdamW"),
@@ -94,7 +94,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("brightness", "largest change of brightness, grey levels"),
         ("blur", "share of the faces that lose resolution"),
         ("noise", "share of the faces that get noise"),
-        ("occlusion", "share of the faces of which a patch is covered"),
+        ("occlusion", "share of the faces that have a patch covered"),
         ("mixup", "share of the faces that are blended with another"),
     ):
         _add_setting(variation, name, float, text, Augmentation)
@@ -104,7 +104,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=argparse.SUPPRESS,
         metavar="FILE",
-        help="networks of earlier runs, .keras, whose averaged answers are learnt, too",
+        help="networks of earlier runs, .keras, whose averaged answers are learnt as well",
     )
 
 

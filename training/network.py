@@ -69,8 +69,8 @@ def load_network(path: Path, role: str) -> keras.Model:
         raise RunError(msg) from error
     if network.output_shape != (None, len(EMOTIONS)) or network.input_shape[3:] != (1,):
         msg = (
-            f"{role} {path} does not take grey faces and give {len(EMOTIONS)} logits: it is not "
-            "of `fit`"
+            f"{role} {path} does not take grey faces and give {len(EMOTIONS)} logits: it was "
+            "not made by `fit`"
         )
         raise RunError(msg)
     return network
@@ -144,7 +144,7 @@ def _continue_from(network: keras.Model, weights: str, backbone: Backbone, alpha
     try:
         network.set_weights(source.get_weights())
     except ValueError as error:
-        msg = f"--weights {weights}: it is another network than {backbone} of alpha {alpha}"
+        msg = f"--weights {weights}: it is a different network from {backbone} of alpha {alpha}"
         raise RunError(msg) from error
 
 

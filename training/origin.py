@@ -49,7 +49,7 @@ def check_teacher(path: Path, settings: FitSettings) -> None:
             option = "--labels" if name == "label_set" else f"--{name}"
             msg = (
                 f"--teacher {path} was trained with {option} {value}, and this run has "
-                f"{getattr(settings, name)}: take a teacher that was trained alike"
+                f"{getattr(settings, name)}: take a teacher that was trained the same way"
             )
             raise RunError(msg)
 
@@ -62,5 +62,5 @@ def _sha256(name: str) -> str | None:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}; see that you may read it"
+        msg = f"{path} cannot be read: {error.strerror}; make sure that you may read it"
         raise RunError(msg) from error

@@ -86,7 +86,7 @@ def predict(
         msg = f"--prior-exponent is {prior_exponent:g}, and must be from 0 to 1"
         raise RunError(msg)
     if scores_as is not None and path.suffix != ".keras":
-        msg = f"--scores-as is for a .keras, and {path.name} brings its own scores: leave it away"
+        msg = f"--scores-as is for a .keras, and {path.name} brings its own scores: leave it out"
         raise RunError(msg)
     try:
         if path.suffix == ".keras":
@@ -148,7 +148,7 @@ def _run_spec(path: Path) -> ScoreSpec:
         class_prior = tuple(float(prior[emotion]) for emotion in EMOTIONS)
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = (
-            f"{record} does not tell the class prior: keep it beside the model, "
+            f"{record} does not give the class prior: keep it beside the model, "
             "or give --scores-as FILE.tflite"
         )
         raise RunError(msg) from error

@@ -71,8 +71,8 @@ def check_same_data(run: Path, data: Path, ferplus: Path | None) -> None:
         sha256["ferplus"] = hash_source(ferplus)
     if read_record(run)["data_sha256"] != sha256:
         msg = (
-            f"{run} holds a finished run, trained with other data than --data and --ferplus name; "
-            "give --out another folder"
+            f"{run} holds a finished run that was not trained on the data given with --data and "
+            "--ferplus; give --out another folder"
         )
         raise RunError(msg)
 
@@ -92,7 +92,7 @@ def read_record(run: Path) -> dict[str, Any]:
             raise KeyError("class_prior")  # noqa: TRY301 - reported like its other defects
         record["settings"] = {**OLDER_RUNS, **record["settings"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{run} is not the folder of a finished run: {RECORD} is missing or not whole"
+        msg = f"{run} is not the folder of a finished run: {RECORD} is missing or incomplete"
         raise RunError(msg) from error
     return record
 
@@ -120,8 +120,8 @@ def write_model(network: keras.Model, path: Path) -> None:
     except OSError as error:
         msg = (
             f"the model cannot be put together in {tempfile.gettempdir()} ({reason_of(error)}): "
-            "make room there, or name another folder with TMPDIR, and say the same again, `fit` "
-            "with --resume"
+            "make room there, or name another folder with TMPDIR, and run the same command again, "
+            "`fit` with --resume"
         )
         raise RunError(msg) from error
     write_atomically(path, content)

@@ -105,7 +105,7 @@ def _read(table: Path) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{table} cannot be read ({reason_of(error)}); give --table another file"
         raise RunError(msg) from error
-    msg = f"{table} has other columns than this program writes; give --table another file"
+    msg = f"{table} does not have the columns that this program writes; give --table another file"
     raise RunError(msg)
 
 

@@ -70,7 +70,7 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     for run, record in zip(runs, records, strict=True):
         _check_alike(run, record, runs[0], records[0])
     if records[0]["data_sha256"] != faces.sha256:
-        msg = f"{runs[0]} was trained with other data than --data and --ferplus name"
+        msg = f"{runs[0]} was not trained on the data given with --data and --ferplus"
         raise RunError(msg)
     networks = [load_network(run / MODEL, "the model") for run in runs]
     weights = zip(*(network.get_weights() for network in networks), strict=True)
@@ -140,7 +140,7 @@ def _merged(values: list[Any]) -> Any:
 
 def _check_alike(run: Path, record: dict[str, Any], first: Path, wanted: dict[str, Any]) -> None:
     if "averaged" in record:
-        msg = f"{run} is a mean itself: name the runs that it was made of"
+        msg = f"{run} is itself a mean: name the runs that it was made of"
         raise RunError(msg)
     for name, mine, other in (
         *((key, record["settings"].get(key), wanted["settings"].get(key)) for key in _ALIKE),
@@ -153,7 +153,9 @@ def _check_alike(run: Path, record: dict[str, Any], first: Path, wanted: dict[st
 
 
 def _differing(run: Path, first: Path, name: str) -> RunError:
-    return RunError(f"{run} and {first} differ in their {name}: no mean of them is a network")
+    return RunError(
+        f"{run} and {first} differ in their {name}: they cannot be averaged into one network"
+    )
 
 
 def _prior(record: dict[str, Any]) -> NDArray[np.float64]:

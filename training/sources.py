@@ -113,7 +113,7 @@ def _csv_faces(path: Path) -> Iterator[tuple[NDArray[np.uint8], int, str]]:
             msg = f"{where}: emotion {code!r} is not a code from 0 to {len(order) - 1}"
             raise DataError(msg)
         if split not in SPLITS:
-            msg = f"{where}: Usage {split!r} is none of {', '.join(SPLITS)}"
+            msg = f"{where}: Usage {split!r} is not one of {', '.join(SPLITS)}"
             raise DataError(msg)
         yield _parse_pixels(pixels, where), order[int(code)], split
 
@@ -143,7 +143,7 @@ def _folder_faces(root: Path) -> Iterator[tuple[NDArray[np.uint8], int, str]]:
     for path in sorted(pictures_in(root), key=lambda path: path.name):
         label = path.parent.name.lower()
         if label not in EMOTIONS:
-            msg = f"{path}: its folder {path.parent.name!r} is none of {', '.join(EMOTIONS)}"
+            msg = f"{path}: its folder {path.parent.name!r} is not one of {', '.join(EMOTIONS)}"
             raise DataError(msg)
         split = path.name.split("_", 1)[0]
         if split not in SPLITS:
@@ -182,7 +182,7 @@ def read_votes(path: Path) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
     rows, splits = [], []
     for line, row in csv_rows(path, columns):
         if not all(count.isdecimal() and len(count) <= _MOST_DIGITS for count in row[2:]):
-            msg = f"{path}, line {line}: a vote is not a whole number, or a very large one"
+            msg = f"{path}, line {line}: a vote is not a whole number, or is too large"
             raise DataError(msg)
         rows.append([int(count) for count in row[2:]])
         splits.append(row[0])

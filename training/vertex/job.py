@@ -141,7 +141,7 @@ _OPTIONS: tuple[tuple[str, str | None, str], ...] = (
     ("machine", "n2-standard-8", "machine type"),
     ("machines", "1", "how many machines train together"),
     ("accelerator", "", "TYPE or TYPE:COUNT per machine, such as NVIDIA_L4:1"),
-    ("max-hours", "24", "end the job after so many hours"),
+    ("max-hours", "24", "end the job after this many hours"),
     ("service-account", "", "account the job runs as (default: Vertex AI's own)"),
 )
 """Name, default (None: required) and help of each option that is also an environment variable."""
@@ -171,7 +171,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         value = environment.get(_variable(name)) or default
         parser.add_argument(f"--{name}", default=value, metavar="…", help=shown)
     parser.add_argument(
-        "--spot", action="store_true", help="take cheaper machines, which may be taken away"
+        "--spot", action="store_true", help="use cheaper machines, which may be taken away"
     )
     for name, text in (("pip", "one more package to install"), ("env", "NAME=VALUE for the job")):
         parser.add_argument(f"--{name}", action="append", default=[], metavar="…", help=text)

@@ -31,7 +31,7 @@ def main() -> int:
         print(pack(Path(sys.argv[1])))
     except ImportError:
         needed = f"setuptools>={OLDEST_SETUPTOOLS}"
-        print(f"setup.sh: it needs {needed}: run `pip install '{needed}'`", file=sys.stderr)
+        print(f"setup.sh: {needed} is needed: run `pip install '{needed}'`", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"setup.sh: {sys.argv[1]} cannot be written: {error.strerror}", file=sys.stderr)
