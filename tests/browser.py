@@ -1,6 +1,6 @@
 """A real browser for tests: headless Chromium, and axe-core to judge how accessible a page is.
 
-`Page` is for the web page of the box: it knows what that showed, and when.
+`Page` is the box's web page: it knows what the page has shown, and when.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 AXE = "axe-core@4.14.1"
 
 REBOUND = "rebound.example"
-"""A name of somebody else's that leads to this machine."""
+"""A foreign host name that resolves to the loopback."""
 
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -48,7 +48,7 @@ RECORDER = """
     }
   }).observe(document, { subtree: true, childList: true, characterData: true });
 """
-"""Notes what the page says, and how long after it was opened; nothing short is missed."""
+"""Records each text that the page shows, however briefly, and when, in seconds after opening."""
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def shape(
 
 
 def console(browser: Chrome) -> list[str]:
-    """Return what the console has said since the last call."""
+    """Return the messages on the console since the last call, without those of level INFO."""
     return [str(entry["message"]) for entry in _log(browser, "browser") if entry["level"] != "INFO"]
 
 
@@ -158,7 +158,7 @@ class Page:
         self.script: Callable[..., Any] = browser.execute_script
 
     def open(self, address: str) -> None:
-        """Open an address and forget what was said and asked before."""
+        """Open an address; forget earlier console messages and requests."""
         self.browser.get("about:blank")
         console(self.browser)
         requested(self.browser)
@@ -168,7 +168,7 @@ class Page:
         return str(self.script(f"return document.getElementById('{element}').textContent")).strip()
 
     def unusable(self, element: str) -> bool:
-        """Tell whether a button is shown as one that does nothing now."""
+        """Return whether a button is marked as disabled."""
         disabled = self.browser.find_element("id", element).get_attribute("aria-disabled")
         return disabled == "true"
 
@@ -177,7 +177,7 @@ class Page:
         wait_for(lambda: wanted in self.text(element), f"{wanted!r} on the page")
 
     def told(self, element: str) -> list[tuple[str, float]]:
-        """Return all that an element has shown, and when, in seconds after the page was opened."""
+        """Return each text an element has shown, and when, in seconds after the page was opened."""
         return [
             (each["text"], each["seconds"])
             for each in self.script("return window.told")
@@ -185,7 +185,7 @@ class Page:
         ]
 
     def wait_told(self, element: str, *texts: str) -> float:
-        """Wait until an element has shown these one after the other; return when the last was."""
+        """Wait until an element has shown these texts in turn; return when the last appeared."""
         found: list[float] = []
 
         def shown() -> bool:
@@ -200,11 +200,11 @@ class Page:
         return found[0]
 
     def check(self) -> None:
-        """See that everybody can use what is shown."""
+        """Check that what is shown is accessible."""
         assert violations(self.browser, self._axe) == []
 
     def check_everywhere(self) -> None:
-        """See that on a desktop, on a phone, and in the dark; nothing is wider than the phone."""
+        """Check that on a phone and a desktop, light and dark, and that the page fits the width."""
         for form in (PHONE, {**PHONE, "dark": True}, {**DESKTOP, "dark": True}, DESKTOP):
             shape(self.browser, **form)  # type: ignore[arg-type]
             width = self.script("return document.documentElement.scrollWidth")
@@ -212,13 +212,13 @@ class Page:
             self.check()
 
     def press(self, key: str, element: str) -> None:
-        """Press a key on the element that has the focus, which is to be that one."""
+        """Press a key on an element, which must have the focus."""
         focused = self.browser.switch_to.active_element
         assert focused.get_attribute("id") == element
         focused.send_keys(key)
 
     def tab_to(self, element: str) -> None:
-        """Go to an element with the tabulator key, from the beginning of the page."""
+        """Go to an element with the Tab key, from the top of the page."""
         from selenium.webdriver.common.keys import Keys
 
         self.script("document.activeElement.blur()")
@@ -230,7 +230,7 @@ class Page:
             assert len(reached) < 10, reached
 
     def complaints(self, address: str) -> tuple[list[str], set[str]]:
-        """Return what the console has said, and which other addresses were asked for."""
+        """Return the messages on the console, and the requests to any other site."""
         asked = {url for url in requested(self.browser) if not url.startswith(("chrome:", "data:"))}
         assert asked
         return console(self.browser), {url for url in asked if not url.startswith(address)}

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Whoever runs the tests in the background lets them ignore Ctrl-C, and so would every process
-    # that a test starts and interrupts.
+    # Tests that run in the background start with Ctrl-C ignored, and so would every process that a
+    # test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 LONG = ("training_fit", "training_cluster", "notebooks", "training_vertex", "wheel")
-"""The files of tests that take longest: begun last, one would keep its worker alone at the end."""
+"""The slowest test files: started last, one would keep a single worker busy at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,8 +82,8 @@ def make_small_model() -> bytes:
 def small_tflite(pytestconfig: pytest.Config) -> bytes:
     """A model of 96 x 96 grey pixels to seven logits, without metadata.
 
-    TensorFlow makes it once; later runs, also those of environments without TensorFlow, take it
-    from pytest's cache.
+    TensorFlow makes it once; later runs take it from pytest's cache, even in an environment without
+    TensorFlow.
     """
     version = hashlib.sha256(inspect.getsource(make_small_model).encode()).hexdigest()[:12]
     path = Path(pytestconfig.cache.mkdir("serenbox"), f"small-{version}.tflite")
@@ -135,7 +135,7 @@ def emotion_model(
 
 @pytest.fixture(scope="session")
 def face_model() -> Path:
-    """The face finder's model, which the build brings."""
+    """The face finder's model, which the build puts in place."""
     if not FACE_MODEL.exists():
         pytest.fail(f"{FACE_MODEL} is missing: run `pip install -e .` once, which brings it")
     return FACE_MODEL
@@ -145,7 +145,7 @@ def face_model() -> Path:
 def portrait_file() -> Path:
     """A colour photograph with one face, 512 x 512: NASA's Eileen Collins, public domain.
 
-    scikit-image carries it; its code is not imported.
+    It comes with scikit-image, whose code is not imported.
     """
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
@@ -163,7 +163,7 @@ def portrait(portrait_file: Path) -> npt.NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def photos() -> list[Path]:
-    """Photographs with one face each, where the developer has them."""
+    """Photographs with one face each; without them the test is skipped."""
     folder = Path(os.environ.get("SERENBOX_DATA", ROOT.parent / "shared" / "data"), "photos")
     found = sorted(folder.glob("*/*.jpg"))
     if not found:
@@ -180,6 +180,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 @pytest.fixture
 def page(browser: Chrome, pytestconfig: pytest.Config) -> Page:
-    """What the browser shows, on a desktop and in light colours to begin with."""
+    """The browser's page, at first of desktop size and in light colours."""
     shape(browser, **DESKTOP)  # type: ignore[arg-type]
     return Page(browser, fetch_axe(pytestconfig.cache.mkdir("serenbox")))

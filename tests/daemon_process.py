@@ -1,4 +1,4 @@
-"""The real service as a process of its own, before a scripted camera, for tests."""
+"""The real service for tests: in a process of its own, with a scripted camera."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 60.0
-"""Seconds within which something must happen; on a busy machine it takes long."""
+"""Seconds within which something must happen; a busy machine takes long."""
 
 PROGRAM = (sys.executable, "-m", "serenbox.cli.main")
 
@@ -39,11 +39,11 @@ no_face_after = 0.3
 [stdout]
 moods = true
 """
-"""A configuration with which a test takes a second or two."""
+"""A configuration so quick that a test takes a second or two."""
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    """Return as soon as the condition holds; fail if it does not for too long."""
+    """Return as soon as the condition holds; fail if that takes longer than `PATIENCE`."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
@@ -52,15 +52,15 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 
 def write_script(path: Path, steps: Sequence[object], **more: object) -> str:
-    """Write a script of the camera; return what the settings call that camera."""
+    """Write a script for a scripted camera; return its source, as the settings name it."""
     path.write_text(json.dumps({"steps": list(steps), **more}))
     return f"scripted:{path}"
 
 
 def write_lively_face(folder: Path, portrait: Path) -> str:
-    """Write a script of a face whose scores never settle; return what the settings call it.
+    """Write a script of a face whose scores never settle; return the camera's source.
 
-    Those of one picture alone do, and then a minute goes by without a message.
+    The scores of a single picture do settle, and then a minute passes without a message.
     """
     image = cv2.imread(str(portrait))
     assert image is not None
@@ -71,17 +71,17 @@ def write_lively_face(folder: Path, portrait: Path) -> str:
 
 
 class Daemon:
-    """`serenbox run`, and everything that it says. A context manager that ends it.
+    """`serenbox run`, and everything it prints. A context manager that ends it.
 
     Args:
-        folder: For its configuration, its runtime and its state folder.
+        folder: Holds its configuration, its runtime folder and its state folder.
         camera: The source.
-        name_camera: Whether to name it on the command line, and not in the configuration.
+        name_camera: Whether to name it on the command line; if not, the configuration must.
         program: What to start in place of `python -m serenbox.cli.main`.
         configuration: TOML, complete.
         arguments: More for the command line.
         environment: More for the environment.
-        stdout: Where its standard output goes; a pipe that `messages` come from where None.
+        stdout: Where its standard output goes; None for a pipe that fills `messages`.
 
     """
 
@@ -134,7 +134,7 @@ class Daemon:
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process ID."""
         return self._process.pid
 
     @property
@@ -149,7 +149,7 @@ class Daemon:
         return [(message["previous"], message["mood"]) for message in found]
 
     def warnings(self) -> list[str]:
-        """Return the lines of the log that are no mere information."""
+        """Return the lines of the log that are not of level info."""
         return [line for line in list(self.log) if " info " not in line]
 
     def wait_mood(self, label: str) -> None:
@@ -159,7 +159,7 @@ class Daemon:
         )
 
     def wait_events(self, *labels: str) -> None:
-        """Wait until the mood has become each of them in turn, since the beginning."""
+        """Wait until the moods since the beginning are exactly these, in this order."""
         self.wait_until(lambda: [label for _, label in self.events] == [*labels], f"moods {labels}")
 
     def wait_logged(self, text: str, times: int = 1) -> None:
@@ -173,7 +173,7 @@ class Daemon:
         self.wait_until(lambda: state in list(self.states), state)
 
     def wait_until(self, condition: Callable[[], object], what: str) -> None:
-        """Wait for a condition; fail at once if the service ends before."""
+        """Wait for a condition; fail at once if the service ends first."""
 
         def holds() -> bool:
             ended = not self.running
@@ -195,7 +195,7 @@ class Daemon:
         self._process.send_signal(number)
 
     def wait(self) -> int:
-        """Wait for its end; return the exit code, once all it said is there."""
+        """Wait until it has ended and all its output is read; return the exit code."""
         code = self._process.wait(PATIENCE)
         self._join()
         return code
@@ -217,11 +217,11 @@ class Daemon:
         )
 
     def __enter__(self) -> Self:
-        """Return the service, which runs."""
+        """Return the running service."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it, if it has not."""
+        """Kill it if it still runs."""
         if self.running:
             self._process.kill()
         self.wait()
@@ -249,7 +249,7 @@ class Daemon:
     def _read_log(self) -> None:
         assert self._process.stderr
         for line in self._process.stderr:
-            if b"may be written to the swap" not in line:  # which this machine may have, or not
+            if b"may be written to the swap" not in line:  # not every machine has swap
                 self.log.append(line.decode(errors="replace").rstrip())
 
     def _read_states(self) -> None:

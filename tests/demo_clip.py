@@ -1,7 +1,7 @@
 """Make a short film for the demonstration: a portrait comes into view, moves a little, and leaves.
 
-`python -m tests.demo_clip OUT.mkv` prints the name of the film; with --unless-camera it makes none
-where a camera works, and prints `auto`. The portrait is the one that scikit-image carries.
+`python -m tests.demo_clip OUT.mkv` prints the name of the film. If a camera works, --unless-camera
+makes it print `auto` and make no film. The portrait is the one that comes with scikit-image.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT, FPS = 640, 480, 10
 SECONDS = 9.0
 HEAD = slice(0, 320), slice(64, 384)
-"""Rows and columns of the portrait, without the suit, in which a face may be seen, too."""
+"""Rows and columns of the portrait without the suit, in which a face might be found too."""
 WALL = (150, 160, 165)
 """The colour behind the portrait, BGR."""
 
@@ -72,7 +72,7 @@ def frames(portrait: Image) -> Iterator[Image]:
 
 
 def make_clip(path: Path) -> None:
-    """Write the film, without loss."""
+    """Write the film with lossless compression."""
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
         sys.exit("scikit-image, which carries the portrait, is missing: pip install scikit-image")
@@ -88,7 +88,7 @@ def make_clip(path: Path) -> None:
 
 
 def a_camera_works() -> bool:
-    """Tell whether the service would find a camera by itself."""
+    """Return whether the service would find a camera by itself."""
     from serenbox.cameras.select import open_camera
     from serenbox.errors import CameraError
     from serenbox.settings.schema import CameraSettings

@@ -1,4 +1,4 @@
-"""A wall clock that a test sets, for processes: libfaketime."""
+"""A wall clock for other processes that a test can set, by means of libfaketime."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 class FakeClock:
     """The wall clock of the processes that get its environment; other clocks are left alone.
 
-    Skips the test where the library is missing; where SERENBOX_REQUIRE_ALL is 1, that is a failure.
+    Skips the test if the library is missing, or fails it if SERENBOX_REQUIRE_ALL is 1.
 
     Args:
-        path: A file that tells what time it is.
+        path: The file from which the library reads how far the clock is ahead.
 
     """
 
@@ -32,7 +32,7 @@ class FakeClock:
         }
 
     def set(self, ahead: int) -> None:
-        """Set it so many seconds ahead of the true time; the processes notice within a second."""
+        """Set it this many seconds ahead of the true time; the processes notice within a second."""
         beside = self._path.with_name(f"{self._path.name}.new")
         beside.write_text(f"{ahead:+d}\n")
-        beside.rename(self._path)  # it is read at any moment
+        beside.rename(self._path)  # in one step: it may be read at any moment

@@ -20,7 +20,7 @@ SPLIT_SIZES = {"Training": 10, "PublicTest": 4, "PrivateTest": 4}
 
 
 def pattern(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw a 48x48 picture whose stripes tell the class; what is behind them is its own."""
+    """Draw a 48x48 picture whose stripes show the class, on a random background."""
     rows, columns = np.mgrid[:48, :48]
     angle = np.pi * label / len(EMOTIONS)
     waves = np.sin((rows * np.cos(angle) + columns * np.sin(angle)) / 3)
@@ -52,7 +52,7 @@ def csv_text() -> str:
 
 
 def write_files(folder: Path) -> Path:
-    """Write fer2013.csv and FER+'s ferplus.csv into a folder, which is returned."""
+    """Write fer2013.csv and FER+'s ferplus.csv into a folder; return the folder."""
     (folder / "fer2013.csv").write_text(csv_text())
     (folder / "ferplus.csv").write_text(ferplus_text())
     return folder
@@ -71,7 +71,7 @@ def ferplus_text() -> str:
 
 
 def write_folders(root: Path) -> None:
-    """Lay the faces out as Kaggle does, as lossless pictures under .png names."""
+    """Write the faces in folders as Kaggle does, as PNG files."""
     for row, (label, image, split) in enumerate(faces()):
         folder = root / ("train" if split == "Training" else "test") / EMOTIONS[label]
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Small trees of files in which a machine shows itself as it does in /sys, /proc and /dev."""
+"""Small trees of files that stand in for a machine's /sys, /proc and /dev."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEMBER = Person("member", 54321, frozenset({54321, os.getgid()}))
 
 
 def bare_machine(folder: Path) -> Roots:
-    """Make a machine that shows nothing of itself."""
+    """Make a machine without devices: its folders are empty."""
     found = Roots(*(folder / name for name in ("sys", "proc", "dev", "run", "etc")))
     for path in (found.sys / "class" / "video4linux", found.proc, found.dev, found.run, found.etc):
         path.mkdir(parents=True)

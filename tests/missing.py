@@ -1,4 +1,4 @@
-"""What to do where something that a test needs is not there."""
+"""What to do if something that a test needs is missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def missing(sentence: str) -> NoReturn:
-    """Skip the test, saying what is missing; fail it where SERENBOX_REQUIRE_ALL is 1."""
+    """Skip the test, saying what is missing, or fail it if SERENBOX_REQUIRE_ALL is 1."""
     if os.environ.get("SERENBOX_REQUIRE_ALL") == "1":
         pytest.fail(sentence)
     pytest.skip(sentence)

@@ -1,4 +1,4 @@
-"""A recording in which somebody comes, changes expression, and leaves, for tests of what follows.
+"""A recording for tests: somebody comes, changes expression, and leaves.
 
 The expressions are those of the small model of `tests/conftest.py`: bright is happy, dark is sad.
 """
@@ -24,16 +24,16 @@ HAPPY, SAD, NOBODY = "happy", "sad", "no_face"
 # Long enough that a busy machine sees each, too short for the diffuser of the tests to follow.
 FLICKER = [(mood, 0.6) for mood in (SAD, HAPPY) * 2]
 SCENES = [(NOBODY, 0.6), (HAPPY, 2.1), *FLICKER, (SAD, 2.4), (NOBODY, 2.6)]
-"""What is seen for how many seconds."""
+"""What is seen, and for how many seconds."""
 
 
 def write_film(path: Path, portrait: Image, scenes: list[tuple[str, float]]) -> None:
-    """Write a film without loss.
+    """Write a film with lossless compression.
 
     Args:
         path: A `.mkv` file.
         portrait: BGR, uint8.
-        scenes: What is seen for how many seconds.
+        scenes: What is seen, and for how many seconds.
 
     """
     face = cv2.resize(portrait, (480, 480))

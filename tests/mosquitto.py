@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 30.0
-"""Seconds within which something must happen; on a busy machine it takes long."""
+"""Seconds within which something must happen; a busy machine takes long."""
 
 
 def wait_for(condition: Callable[[], object], what: str = "the condition") -> None:
-    """Return as soon as the condition holds; fail if it does not for too long."""
+    """Return as soon as the condition holds; fail if that takes longer than `PATIENCE`."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
@@ -38,9 +38,9 @@ def wait_for(condition: Callable[[], object], what: str = "the condition") -> No
 
 
 def required_program(name: str) -> str:
-    """Return the path of a program that comes with Mosquitto; skip the test where it is missing.
+    """Return the path of a program: one of Mosquitto's, openssl or strace.
 
-    Where SERENBOX_REQUIRE_ALL is 1, a missing one is a failure.
+    If it is missing, the test is skipped, or fails if SERENBOX_REQUIRE_ALL is 1.
     """
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if path is None:
@@ -52,7 +52,7 @@ def required_program(name: str) -> str:
 
 @dataclass(frozen=True)
 class Certificates:
-    """A certificate for `localhost` that signs itself, in PEM files."""
+    """A self-signed certificate for `localhost`, in PEM files."""
 
     certificate: Path
     key: Path
@@ -78,11 +78,11 @@ class Mosquitto:
     """A broker with a configuration of its own.
 
     Args:
-        folder: For its configuration, log and database.
+        folder: Holds its configuration, log and database.
         users: Passwords by user name; None lets everybody in.
         tls: What to encrypt with; None for plain TCP.
         access: Lines of an access list; None allows everything.
-        persistence: Keep retained messages over a restart.
+        persistence: Whether it keeps retained messages over a restart.
 
     """
 
@@ -102,14 +102,14 @@ class Mosquitto:
         self.log = folder / "mosquitto.log"
         lines = [
             f"listener {self.port} 127.0.0.1",
-            "user root",  # started as root it would become a user who may not write to the folder
+            "user root",  # as root it would otherwise become a user who cannot write to the folder
             f"persistence {'true' if persistence else 'false'}",
             f"persistence_location {folder}/",
             f"allow_anonymous {'true' if users is None else 'false'}",
             "log_type all",
             "set_tcp_nodelay true",
-            # No limits, so that none of a burst is lost here: what waits for a listener that is
-            # slow to confirm goes with the broker.
+            # No limits, so that no message of a burst is lost here: one that waits because a
+            # listener is slow to confirm is lost when the broker stops.
             "max_queued_messages 0",
             "max_inflight_messages 0",
         ]
@@ -125,7 +125,7 @@ class Mosquitto:
 
     @property
     def pid(self) -> int:
-        """The process; it must run."""
+        """The process ID; the broker must be running."""
         assert self._process is not None
         return self._process.pid
 
@@ -140,12 +140,12 @@ class Mosquitto:
         wait_for(self._answers, f"Mosquitto to start; see {self.log}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it and wait for that; does nothing where it does not run."""
+        """End it and wait until it has ended; do nothing if it does not run."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, how)
-            os.kill(self._process.pid, signal.SIGCONT)  # a frozen one would never end
+            os.kill(self._process.pid, signal.SIGCONT)  # a frozen process would never end
         self._process.wait(PATIENCE)
         self._process = None
 
@@ -155,7 +155,7 @@ class Mosquitto:
         self.start()
 
     def freeze(self) -> None:
-        """Make it silent: the system still accepts connections for it, and nobody answers."""
+        """Make it silent: the system still accepts connections for it, but nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -171,17 +171,17 @@ class Mosquitto:
         return file
 
     def _answers(self) -> bool:
-        """Tell whether it has refused what is no MQTT.
+        """Return whether it has refused bytes that are not MQTT.
 
-        That it takes connections is not enough: the system does so for it, and between listening
-        and its main loop it forgets to end when told to.
+        That it accepts connections is not enough: the system does so for it, and a signal to end
+        that comes before its main loop is lost.
         """
         assert self._process is not None
         assert self._process.poll() is None, self.log.read_text()
         try:
             with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
                 connection.sendall(bytes(16))  # neither MQTT nor TLS begins like this
-                connection.recv(1)  # returns when it closes; with TLS it says why before
+                connection.recv(1)  # returns when it closes; with TLS, it first says why
         except ConnectionResetError:
             return True  # it closes with some of the bytes unread
         except OSError:
@@ -223,7 +223,7 @@ class Received:
 
 
 class Listener:
-    """A client that keeps every message of all topics, and publishes; reconnects by itself."""
+    """A client that keeps every message it gets, and publishes; it reconnects by itself."""
 
     def __init__(
         self, broker: Mosquitto, user: str = "", password: str = "", topic: str = "#"
@@ -246,11 +246,11 @@ class Listener:
         wait_for(self.subscribed.is_set, "the listener's subscription")
 
     def of(self, topic: str) -> list[Received]:
-        """Return what came under a topic, or under all that end like it."""
+        """Return the messages whose topic is this one or ends with it."""
         return [message for message in list(self.received) if message.topic.endswith(topic)]
 
     def wait(self, topic: str, count: int = 1) -> list[Received]:
-        """Wait for so many messages under a topic, and return them."""
+        """Wait for this many messages under a topic, and return all of them."""
         wait_for(lambda: len(self.of(topic)) >= count, f"{count} messages under {topic}")
         return self.of(topic)
 

@@ -10,10 +10,10 @@ _LOWEST = 20_000
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback that nobody listens on, nor is given by chance.
+    """Return a free TCP port of the loopback that the system does not give to clients.
 
-    The system gives clients ports from a range of its own. A server that is restarted at one of
-    those may find it taken: by any client on this machine, even by one that tries to reach it.
+    The system gives clients ports from a certain range. A server that is restarted on one of those
+    may find it taken by any local client, even by one that tries to reach the server.
     """
     given = Path("/proc/sys/net/ipv4/ip_local_port_range")
     first_given = int(given.read_text().split()[0]) if given.exists() else 32_768

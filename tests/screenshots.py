@@ -1,7 +1,7 @@
 """Take the pictures of the web page in `docs/images`: desktop, phone, dark, live preview.
 
 Run: `python -m tests.screenshots` in the checkout. It needs Chromium with its driver and takes two
-minutes, for the service watches the film of `make demo` first, so that there is a timeline to show.
+minutes, because the service first watches the film of `make demo`, to have a timeline to show.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 
 WATCHED = 75.0
-"""Seconds of the film, so that two minutes have something to show."""
+"""Seconds to watch the film, so that two minutes of the timeline have something to show."""
 
 
 def main() -> None:
-    """Run the service, look at it in every form, and write the pictures."""
+    """Run the service and take every picture of its page."""
     with tempfile.TemporaryDirectory(prefix="serenbox-pictures-") as name:
         folder, port = Path(name), free_port()
         film = Path("demo", "portrait.mkv")  # the page shows its name
@@ -56,7 +56,7 @@ def main() -> None:
 def take(browser: Chrome, name: str) -> None:
     """Write a picture of the page as soon as it shows a clear mood."""
     script = "return document.getElementById('score-happy').textContent"
-    # From the moment at which somebody comes, there is time enough.
+    # Waiting until somebody comes into view leaves time enough.
     wait_for(lambda: "Happy9" not in str(browser.execute_script(script)), "nobody in view")
     wait_for(lambda: "Happy9" in str(browser.execute_script(script)), "the mood")
     time.sleep(1)  # the bars take a moment to grow

@@ -106,9 +106,9 @@ def wait_until_healthy(server: Server) -> None:
 
 
 def workers_of(server: Server, count: int | None = None) -> set[int]:
-    """Return the process ids of the workers; with a count, as soon as there are so many.
+    """Return the process IDs of the workers; with a count, wait until there are that many.
 
-    The first one answers before the next ones have been started.
+    The first worker answers before the others have been started.
     """
     command = ["ps", "-o", "pid=", "--ppid", str(server.process.pid)]
     deadline = time.monotonic() + PATIENCE

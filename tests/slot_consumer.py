@@ -1,4 +1,4 @@
-"""The example diffuser, compiled for this machine, and what a real broker makes of it."""
+"""The example diffuser: its decisions compiled for this machine, and connected to a real broker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STRICT = ("-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werr
 
 
 def compiler() -> str:
-    """Return g++; skip the test where it is missing, or fail where SERENBOX_REQUIRE_ALL is 1."""
+    """Return g++; if missing, skip the test, or fail it if SERENBOX_REQUIRE_ALL is 1."""
     path = shutil.which("g++")
     if path is None:
         missing("g++, which compiles the example diffuser, is not installed: apt install g++")
@@ -41,7 +41,7 @@ def compile_follower(folder: Path) -> Path:
 
 
 def compile_cpp(*arguments: str) -> None:
-    """Compile as strictly as there is."""
+    """Compile with strict warnings, each of which is an error."""
     result = subprocess.run(
         [compiler(), *STRICT, *arguments], capture_output=True, text=True, check=False
     )
@@ -49,7 +49,7 @@ def compile_cpp(*arguments: str) -> None:
 
 
 class Follower:
-    """The decisions of the example in a process of its own."""
+    """The example's decisions, in a process of their own."""
 
     def __init__(self, program: Path) -> None:
         self._process = subprocess.Popen(
@@ -57,7 +57,7 @@ class Follower:
         )
 
     def tell(self, milliseconds: int, what: str, word: str = "") -> str:
-        """Tell something, as `tests/diffuser/main.cpp` takes it; return the slot after it."""
+        """Make one call, as `tests/diffuser/main.cpp` reads it; return the slot afterwards."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(f"{milliseconds} {what} {word}\n")
@@ -74,13 +74,13 @@ class Follower:
 
 
 class Consumer:
-    """A diffuser at a broker: the example's decisions, with paho-mqtt in PubSubClient's place.
+    """A diffuser at a broker: the example's decisions, with paho-mqtt in place of PubSubClient.
 
     Args:
         program: The compiled decisions.
         port: The broker's, on the loopback.
-        own: What the topics of the box begin with.
-        hurry: By how much faster its clock goes than the real one.
+        own: The prefix of the box's topics.
+        hurry: How many times faster than the real clock its clock runs.
 
     """
 
@@ -88,7 +88,7 @@ class Consumer:
         self, program: Path, port: int, own: str = "serenbox/serenbox", hurry: float = 1.0
     ) -> None:
         self.changes: list[tuple[float, str]] = [(time.monotonic(), "off")]
-        """When it turned what on, since the beginning; seconds of `time.monotonic`."""
+        """When, in seconds of `time.monotonic`, and to which slot it has changed so far."""
         self.heard: list[tuple[str, str]] = []
         self._hurry = hurry
         self._began = time.monotonic()
@@ -107,12 +107,12 @@ class Consumer:
 
     @property
     def slot(self) -> str:
-        """What is on."""
+        """The slot that is on."""
         return self.changes[-1][1]
 
     @property
     def slots(self) -> list[str]:
-        """Everything that was on in turn."""
+        """Every slot that has been on, in order."""
         return [slot for _, slot in self.changes]
 
     def close(self) -> None:

@@ -75,7 +75,7 @@ def test_every_size(width: int, height: int) -> None:
 
 
 def label_height(width: int, height: int, found: Face) -> int:
-    """Height of the filled label of a face in the middle of a picture, in pixels."""
+    """Return the height in pixels of the filled label above a face."""
     result = annotate(blank(width, height), [found])
     above = result[: found.box.y, : found.box.x + found.box.width]
     return int((above == COLORS[found.emotion]).all(axis=2).any(axis=1).sum())
@@ -146,7 +146,7 @@ def test_neighbours_keep_their_faces_and_labels() -> None:
 
 
 def test_everything_is_inside_the_picture() -> None:
-    """Faces at every edge and corner: nothing is cut off, so every label keeps its outline."""
+    """The label of a face at any edge or corner is not cut off."""
     for x in (0, 250, 500):
         for y in (0, 200, 400):
             drawing = module._Drawing(blank(600, 500), [])

@@ -53,7 +53,7 @@ def test_frames(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
 def test_nothing_stays_behind_when_it_is_ended(tmp_path: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-m", "serenbox", "bench", "--only", "memory"]
-    command = ["env", "--default-signal", *command]  # whatever the tests were started by ignores
+    command = ["env", "--default-signal", *command]  # even if the tests ignore the signal
     with subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}
     ) as process:
@@ -114,8 +114,8 @@ def test_memory_and_idle(capsys: pytest.CaptureFixture[str]) -> None:
 
     figures = found["figures"]
     assert 30 < figures["memory_mb"]["value"] < 500
-    assert figures["memory_growth_mb"]["verdict"] == "unknown"  # a second tells nothing
-    # Linux counts in hundredths of a second, of which so short a rest may take none.
+    assert figures["memory_growth_mb"]["verdict"] == "unknown"  # a second is too short to tell
+    # Linux counts in hundredths of a second, and so short a rest may take less than one.
     assert 0 <= figures["idle_percent"]["value"] < 100
 
 
@@ -210,7 +210,7 @@ def test_ratios() -> None:
 
 
 def test_memory_growth() -> None:
-    start = [(n, n / 10) for n in range(100)]  # what grows at first does not count
+    start = [(n, n / 10) for n in range(100)]  # growth at the start does not count
     flat = [(100 + 100 * n, 90.0 + n / 1000) for n in range(101)]
     growth, note = parts.memory_growth([*start, *flat])
     assert growth == pytest.approx(1.0)

@@ -113,7 +113,7 @@ def test_followed_is_what_decoding_and_merging_give(seed: int) -> None:
 
 @pytest.mark.parametrize(("overlap", "there"), [(0.3, True), (0.12, True), (0.08, False)])
 def test_a_followed_face_overlaps_its_last_place_by_a_tenth(*, overlap: float, there: bool) -> None:
-    """One that moves by half its width across and down overlaps it by a seventh."""
+    """A face that moves by half its size both across and down overlaps it by a seventh."""
     anchors, logits = make_anchors(), np.full(896, -9, np.float32)
     regressors = np.zeros((896, 16), np.float32)
     regressors[0, 2:4], logits[0] = 32, 5.0

@@ -44,7 +44,7 @@ class Waiter(CameraBase):
 
 
 class Hanging(CameraBase):
-    """Waits in its driver, whatever anybody says."""
+    """Hangs in its driver, even if it is closed."""
 
     def __init__(self) -> None:
         super().__init__("hanging")

@@ -28,7 +28,7 @@ WIDTH, HEIGHT = 96, 64
 
 @pytest.fixture(scope="module")
 def picture() -> Pixels:
-    """Every channel runs another way, so that none can stand for another."""
+    """A picture whose channels differ, so that none can be mistaken for another."""
     down, right = np.mgrid[0:HEIGHT, 0:WIDTH]
     channels = (down * 2, right * 2, 200 - down - right)
     return np.stack(channels, axis=2).astype(np.uint8)
@@ -242,7 +242,7 @@ def test_a_frozen_camera_times_out(picamera2: type[FakeDevice]) -> None:
     device.fault = "frozen"
     with pytest.raises(CameraTimeoutError, match=r"within 0\.1 s"):
         camera.read(0.1)
-    assert device.fault == "cancelled"  # nothing is left that would take a buffer
+    assert device.fault == "cancelled"  # no request is left that would take a buffer
     assert device.lent == 0
 
 

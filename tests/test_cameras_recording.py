@@ -26,7 +26,7 @@ FAST = CameraSettings(real_time=False, fps=10)
 
 
 def pictures(count: int) -> list[npt.NDArray[np.uint8]]:
-    """Noise, whose first pixel tells the number."""
+    """Pictures of noise; the first pixel of each is its number."""
     made = np.random.default_rng(1).integers(0, 256, (count, 48, 64, 3), np.uint8)
     made[:, 0, 0] = np.arange(count)[:, None]
     return list(made)
@@ -80,7 +80,7 @@ def test_real_time_keeps_the_pace_of_the_file(video: Path) -> None:
     frames = []
     while frame := camera.read(5):
         frames.append(frame)
-    # Frame 11 is due after 11/25 s; how many are skipped before it depends on the machine.
+    # Frame 11 is due after 11/25 s; how many before it are skipped depends on the machine.
     assert time.monotonic() - begin >= 11 / 25
     for frame in frames:
         assert frame.time - begin >= number(frame) / 25 - 1e-3
@@ -215,12 +215,12 @@ def test_a_machine_too_slow_for_a_film_still_plays_it() -> None:
 
 
 class Uneven:
-    """A film as a telephone makes it: many pictures a second in the light, few in the dark."""
+    """A film like a telephone's: many pictures a second in the light, few in the dark."""
 
     name = "uneven"
     fps = 30.0
     times = (0.0, 0.033, 0.067, 0.067, 0.3, 0.5)
-    pictures = 16.0  # half a second of 30 pictures each, as Matroska has it
+    pictures = 16.0  # what Matroska reports: the duration times `fps`
 
     def __init__(self) -> None:
         self.at = -1

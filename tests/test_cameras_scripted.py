@@ -105,7 +105,7 @@ def test_a_dead_camera_stays_dead_until_it_is_opened_again(tmp_path: Path) -> No
     frame = opened(path).read(1)
     assert level(frame) == 200
     assert frame is not None
-    assert frame.time == pytest.approx(0.1)  # it goes on, in time, too
+    assert frame.time == pytest.approx(0.1)  # its time goes on too
 
 
 def test_opening_fails_as_often_as_said(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""From the name of a source to a camera; and which there are."""
+"""Opening a camera by the name of its source, and listing the cameras there are."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def node(sysfs: Path, name: str, place: str, index: int, model: str) -> None:
-    """Describe a video node as the kernel does: a link to where the device is."""
+    """Describe a video node as the kernel does: by a link to its device."""
     device = sysfs.parent / "devices" / place / "video4linux" / name
     device.mkdir(parents=True)
     (device / "index").write_text(f"{index}\n")
@@ -94,7 +94,7 @@ def test_what_cannot_be_opened_is_told(source: str, said: str) -> None:
 
 
 class Still(CameraBase):
-    """Gives one picture for ever, or none in time."""
+    """Gives the same picture for ever, or always times out."""
 
     def __init__(self, name: str, *, frozen: bool = False) -> None:
         super().__init__(name)

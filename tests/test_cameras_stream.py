@@ -1,4 +1,4 @@
-"""Network cameras, on a small MJPEG server on loopback."""
+"""Network cameras, played by a small MJPEG server on loopback."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def server() -> Iterator[MjpegServer]:
 
 
 def read_on(camera: StreamCamera, timeout: float) -> None:
-    """Read until it fails: what was on its way still arrives."""
+    """Read until it fails: pictures that were on their way still arrive."""
     while True:
         camera.read(timeout)
 
@@ -108,7 +108,7 @@ def test_only_the_newest_picture_is_kept(server: MjpegServer) -> None:
         time.sleep(0.05)
     frame = camera.read(PATIENCE)
     assert frame is not None
-    # The 14 pictures sent in between are not waiting in front of it.
+    # The 14 pictures sent in between are not queued in front of it.
     assert frame.image[0, 0, 0] > before + 5
     camera.close()
 
@@ -144,7 +144,7 @@ def test_a_server_that_hangs_up_is_an_error(server: MjpegServer) -> None:
 def test_closing_leaves_no_thread(server: MjpegServer) -> None:
     camera = open_stream(server.address, CameraSettings(timeout=0.5))
     assert stream_threads() == 1
-    server.flowing.clear()  # it is in the middle of a wait
+    server.flowing.clear()  # the thread is in the middle of a wait
     camera.close()
     camera.close()
     assert stream_threads() == 0
@@ -173,7 +173,7 @@ try:
 except OSError:
     print("refused")
 """
-    # In a process of its own: FFmpeg is told what to say only once.
+    # In a process of its own, because FFmpeg reads its log level only once.
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"refused\n", b"")
 

@@ -1,4 +1,4 @@
-"""USB cameras: a pipe stands for the device, so that waiting is real where the camera is not."""
+"""USB cameras: a pipe stands in for the device, so the waiting is real though the camera is not."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PipeCapture:
 
 
 class TerminalCapture(PipeCapture):
-    """The same through a pseudo-terminal, which is a character device like a camera."""
+    """The same through a pseudo-terminal, which like a camera is a character device."""
 
     def __init__(self) -> None:
         self.input, self.output = os.openpty()
@@ -131,7 +131,7 @@ def test_opening_asks_for_little_and_waits_for_a_first_picture(terminal: Termina
     frame = camera.read(30)
     assert frame is not None
     assert frame.image[0, 0, 0] == 2
-    with pytest.raises(CameraTimeoutError):  # it waits at the device that OpenCV has open
+    with pytest.raises(CameraTimeoutError):  # it waits for the device that OpenCV has open
         camera.read(0.05)
 
 
@@ -159,7 +159,7 @@ def test_who_has_the_camera_is_told(tmp_path: Path) -> None:
     assert f"(process {other.pid})" in user
     assert user.startswith("python")
     with device.open():
-        assert users(device) == []  # oneself is no other program
+        assert users(device) == []  # this process itself does not count
 
 
 def test_what_is_no_camera_is_told(tmp_path: Path) -> None:

@@ -45,13 +45,13 @@ class EchoTool(Tool):
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more command, of a module that is there."""
+    """Add a command that this module provides."""
     monkeypatch.setitem(COMMANDS, "echo", Command(f"{__name__}:EchoTool", "say it"))
     monkeypatch.setitem(sys.modules, __name__, sys.modules[EchoTool.__module__])
 
 
 class Terminal(io.StringIO):
-    """A stream that says a person looks at it."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""serenbox config as people meet it."""
+"""`serenbox config`, as a person runs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAD = '[camera]\nwidht = 3\nfps = "fast"\n'
 
 @pytest.fixture(autouse=True)
 def system_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No configuration but what the test makes."""
+    """The system's configuration file, which does not exist until the test makes it."""
     path = tmp_path / "etc.toml"
     monkeypatch.setattr(loader, "SYSTEM_FILE", path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))

@@ -24,7 +24,7 @@ from training.labels import FER2013_CODES, FERPLUS_COLUMNS
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is not installed", allow_module_level=True)
 
-# Keras 3.15's own way of reading TensorFlow's variables, which numpy 2 does not like.
+# numpy 2 warns about the way in which Keras 3.15 reads TensorFlow's variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 PRIOR = [share / 28 for share in (1, 2, 3, 4, 5, 6, 7)]
@@ -32,7 +32,7 @@ PERMUTED = ("sad", "happy", "fear", "angry", "surprise", "neutral", "disgust")
 
 
 def face(emotion: str, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A dark "face" whose emotion is the height of its bright stripe, before columns of its own."""
+    """A dark "face": its emotion is the height of a bright stripe, over random columns."""
     image = rng.integers(0, 6, (48, 48)) + 54 * np.repeat(rng.permutation([0, 1] * 6), 4)
     top = 6 * EMOTIONS.index(emotion)
     image[top : top + 6] += 150
@@ -40,7 +40,7 @@ def face(emotion: str, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def write_data(folder: Path, leave_out: tuple[str, str] | None = None) -> Path:
-    """A FER2013 of seven stripes, without the class and split of `leave_out`, and its FER+."""
+    """Write a FER2013 of seven stripes, but not the split's class in `leave_out`, and its FER+."""
     rng = np.random.default_rng(0)
     rows, votes = [], []
     for split, each in (("Training", 6), ("PublicTest", 4), ("PrivateTest", 1)):
@@ -69,7 +69,7 @@ def save_network(
     labels: tuple[str, ...] = EMOTIONS,
     wrong: int = 0,
 ) -> Path:
-    """A network that knows the stripes. The first `wrong` labels of the kernel are turned round."""
+    """Save a network that knows the stripes; the kernel of its first `wrong` labels is negated."""
     import keras
 
     kernel = np.zeros((8 * channels, 7), np.float32)
@@ -88,7 +88,7 @@ def save_network(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The made-up FER2013; what is read from it is not remembered in the user's cache."""
+    """The made-up FER2013; the user's cache is left alone."""
     folder = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
@@ -100,7 +100,7 @@ def convert(*arguments: object) -> int:
 
 
 def answers(path: Path) -> list[str]:
-    """What the device says to one new face of every emotion."""
+    """Return the emotions that the device sees in a new face of each emotion."""
     classifier = EmotionClassifier(path)
     rng = np.random.default_rng(9)
     inputs = (
@@ -111,7 +111,7 @@ def answers(path: Path) -> list[str]:
 
 
 def check_metadata(metadata: ModelMetadata) -> None:
-    """Compare with what the conversion below was told and must have measured."""
+    """Compare with what the conversion below was given and must have measured."""
     assert (metadata.name, metadata.version, metadata.license) == ("stripes", "9.1", "MIT")
     assert metadata.labels == EMOTIONS
     assert metadata.input.color == "grey"
@@ -185,7 +185,7 @@ def test_a_converted_model_answers_and_tells_all_about_itself(
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("emotion.tflite", "model.keras", "run.json")
     ]
-    # A person reads progress on stderr and the result on stdout, and nothing of TensorFlow's.
+    # stderr has the progress and stdout the result, and neither has anything of TensorFlow's.
     assert all(line.startswith("convert: ") for line in said.err.splitlines())
     assert said.out.startswith(f"{out}: ")
     assert "TensorSpec" not in said.out

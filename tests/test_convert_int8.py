@@ -53,7 +53,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> FloatModel:
 
 
 def inputs(graph: Graph, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What a graph takes for (n, 48, 48) faces."""
+    """Return a graph's inputs for (n, 48, 48) faces."""
     pixels = faces[..., np.newaxis].astype(np.float32)
     return pixels + np.float32(min(0.0, graph.range(graph.input)[0]))
 
@@ -94,7 +94,7 @@ def test_the_scaling_of_pixels_becomes_part_of_the_first_convolution(model: Floa
     low, high = graph.range(graph.input)
     assert low in (-128, -127)
     assert high - low == 255
-    # What is padded with is half a grey level off.
+    # The padding is half a grey level off.
     assert np.abs(run_float(graph, FACES) - before).max() < 0.03 * before.std()
     assert not fold_scaling(graph)
 
@@ -162,7 +162,7 @@ def test_noise_does_not_wake_what_relu_silences(tmp_path: Path) -> None:
 def test_fine_tuning_brings_int8_nearer_to_the_float_model(model: FloatModel) -> None:
     graph = calibrated(model)
     fold_scaling(graph)
-    for node in graph.nodes[:-1]:  # coarse steps, for which the weights were not made
+    for node in graph.nodes[:-1]:  # steps too coarse for these weights
         low, high = graph.range(node.output)
         graph.set_range(node.output, 40 * low, 40 * high)
     unused = np.zeros((len(FACES), 7), np.float32)
@@ -199,7 +199,7 @@ def test_fine_tuning_leaves_the_ranges_alone(model: FloatModel) -> None:
 
 
 def save_and_load(network: keras.Model, folder: Path) -> FloatModel:
-    """Give a network weights and biases that are all different from 0, and read it back."""
+    """Give a network weights and biases none of which is 0; save it and read it back."""
     rng = np.random.default_rng(2)
     for layer in network.layers:
         layer.set_weights([part + rng.normal(0, 0.1, part.shape) for part in layer.get_weights()])
@@ -214,7 +214,7 @@ def test_ranges_are_chosen_with_values_of_every_channel(tmp_path: Path) -> None:
     x = layers.Conv2D(24, 3, strides=2, padding="same", name="many")(x)
     network = keras.Model(pixels, layers.Dense(7)(layers.GlobalAveragePooling2D()(x)))
     kernel, bias = network.get_layer("many").get_weights()
-    loud = np.arange(24) % 6 == 1  # of 24 * 24 * 24 values every sixth is of another channel
+    loud = np.arange(24) % 6 == 1  # every sixth of the 24 * 24 * 24 values would miss these
     network.get_layer("many").set_weights([np.where(loud, 10, 1) * kernel, bias])
     graph = calibrated(save_and_load(network, tmp_path))
     fold_scaling(graph)

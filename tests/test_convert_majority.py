@@ -1,4 +1,4 @@
-"""What is added to logits, so that the majority of the annotators comes first."""
+"""The shift added to logits so that the majority of the annotators comes first."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_shift_is_found_whatever_the_sharpness() -> None:
 
 
 def test_the_shift_of_overconfident_logits_is_found() -> None:
-    """A whole step of Newton's method goes too far there, and never comes back."""
+    """A full step of Newton's method goes too far for these, and never comes back."""
     rng = np.random.default_rng(3)
     logits = rng.normal(0, 2, (20_000, 7))
     truth = drawn(softmax(logits + SHIFT), rng)
@@ -52,7 +52,7 @@ def test_the_shift_of_overconfident_logits_is_found() -> None:
 
 def test_the_majority_of_ten_votes_comes_first_more_often() -> None:
     rng = np.random.default_rng(1)
-    # One emotion is plain or absent, as it is with a smile; each annotator sees it or does not.
+    # One emotion, like a smile, is plain or absent; each annotator sees it or does not.
     plain = rng.random(20_000) < 0.3
     shares = softmax(rng.normal(0, 0.5, (20_000, 7)))
     shares[plain] = 0.1 * shares[plain] + 0.9 * np.eye(7)[3]

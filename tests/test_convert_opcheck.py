@@ -23,7 +23,7 @@ GOOD = Structure(
 
 
 def one_operation(name: str, version: int) -> bytes:
-    """A .tflite with one float input, one operation of the given version and one output."""
+    """Return a .tflite with one float input, one operation of this version and one output."""
     code: Any = schema.OperatorCodeT()
     code.builtinCode = getattr(schema.BuiltinOperator, name)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
@@ -42,7 +42,7 @@ def one_operation(name: str, version: int) -> bytes:
     model: Any = schema.ModelT()
     model.version, model.buffers = 3, [schema.BufferT()]
     model.operatorCodes, model.subgraphs = [code], [graph]
-    # An untyped package that LiteRT brings along.
+    # An untyped package that comes with LiteRT.
     builder = importlib.import_module("flatbuffers").Builder(0)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
@@ -115,7 +115,7 @@ def test_the_table_is_that_of_the_real_runtime(name: str, newest: int) -> None:
         except RuntimeUnavailableError as error:
             pytest.skip(str(error))
         except ModelError as error:
-            # Other complaints mean only that this model, all operation and no sense, cannot run.
+            # Other errors only mean that this senseless model of one operation cannot run.
             return str(error)
         return ""
 

@@ -20,7 +20,7 @@ from keras import layers  # noqa: E402
 
 from convert.source import load_float_model, logits_model  # noqa: E402
 
-# Keras 3.15's own way of reading TensorFlow's variables, which numpy 2 does not like.
+# numpy 2 warns about the way in which Keras 3.15 reads TensorFlow's variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 FACES = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype(np.uint8)

@@ -52,7 +52,7 @@ def test_the_temperature_is_the_minimum() -> None:
 def first_threshold(
     confidences: list[float], right: list[int], target_precision: float, max_uncertain: float
 ) -> float:
-    """Fit to faces that all have the first label on top, each of them repeated ten times."""
+    """Return the threshold fitted to faces with the first label on top, each repeated ten times."""
     thresholds = fit_thresholds(
         first_on_top(confidences * 10),
         1 - np.array(right * 10),

@@ -18,7 +18,7 @@ Image = npt.NDArray[np.uint8]
 
 
 def location(box: Box, tilt: float = 0.0) -> FaceLocation:
-    """A face whose left eye stands lower than its right one by `tilt` degrees."""
+    """A face tilted by `tilt` degrees: if positive, its left eye is lower than its right one."""
     x, y, angle = box.x + box.width / 2, box.y + box.height / 3, math.radians(tilt)
     dx, dy = math.cos(angle) * box.width / 5, math.sin(angle) * box.width / 5
     rest = ((x, y),) * 4

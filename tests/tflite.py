@@ -1,4 +1,4 @@
-"""Real .tflite files that no converter would make: another one, altered."""
+"""Real .tflite files altered into ones that no converter would make."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def altered(content: bytes, change: Callable[[Any], object]) -> bytes:
 
     Args:
         content: The model, without metadata.
-        change: Is called with the graph, a `SubGraphT` of LiteRT's schema.
+        change: Called with the graph, a `SubGraphT` of LiteRT's schema.
 
     """
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated")

@@ -1,4 +1,4 @@
-"""Visitors of the web page for tests: polite ones, slow ones, and ones that talk nonsense."""
+"""Visitors to the web page for tests: polite ones, slow ones, and ones that send nonsense."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ask(port: int, path: str, method: str = "GET", **headers: str) -> tuple[int,
 
 
 def ask_json(port: int, path: str) -> dict[str, Any]:
-    """Return what a GET brings; it must succeed."""
+    """Return the JSON that a GET brings; it must succeed."""
     status, text = ask(port, path)
     assert status == 200, text
     found: dict[str, Any] = json.loads(text)
@@ -39,7 +39,7 @@ def ask_json(port: int, path: str) -> dict[str, Any]:
 
 
 def answers(port: int) -> bool:
-    """Tell whether somebody serves there."""
+    """Return whether a server answers on the port."""
     try:
         ask(port, "/healthz")
     except OSError:
@@ -48,13 +48,13 @@ def answers(port: int) -> bool:
 
 
 def say(port: int, data: bytes, timeout: float = PATIENCE, *, half_close: bool = True) -> bytes:
-    """Send something and return all that comes until the other side hangs up.
+    """Send bytes and return all that comes until the other side hangs up.
 
-    With `half_close` the box is told that nothing more will be said.
+    With `half_close` the box is told that no more bytes will come.
     """
     with socket.create_connection(("127.0.0.1", port), timeout) as sock:
         heard = b""
-        with contextlib.suppress(OSError):  # hung up on meanwhile, the socket is "not connected"
+        with contextlib.suppress(OSError):  # if the box has hung up, the socket is "not connected"
             sock.sendall(data)
             if half_close:
                 sock.shutdown(socket.SHUT_WR)
@@ -65,7 +65,7 @@ def say(port: int, data: bytes, timeout: float = PATIENCE, *, half_close: bool =
 
 
 def nonsense(chance: random.Random) -> bytes:
-    """Return a request that is damaged in some way, or is none."""
+    """Return a request that is damaged in some way, or is no request at all."""
     methods = ("GET", "POST", "HEAD", "PUT", "OPTIONS", "DELETE", "TRACE", "CONNECT", "x" * 300, "")
     paths = (
         "/",
@@ -110,7 +110,7 @@ class Viewer:
         self._answer = http.client.HTTPResponse(self._socket)
 
     def status(self) -> int:
-        """Return the status of the answer and read on behind its headers."""
+        """Read the answer up to the end of its headers; return its status."""
         self._answer.begin()
         return self._answer.status
 
@@ -121,7 +121,7 @@ class Viewer:
             if line.startswith("event: "):
                 name = line.removeprefix("event: ")
             elif line.startswith("data: "):
-                self._answer.readline()  # the empty one that ends the event
+                self._answer.readline()  # the empty line that ends the event
                 yield name, json.loads(line.removeprefix("data: "))
             elif line.startswith(":"):
                 self._answer.readline()
@@ -179,10 +179,10 @@ class Spectator:
         return np.asarray(image, np.uint8)
 
     def drain(self) -> int:
-        """Wait for the preview to end, in the way that HTTP wants; return the pictures until then.
+        """Wait until the preview ends as HTTP requires; return the number of pictures until then.
 
         Raises:
-            http.client.IncompleteRead: It broke off.
+            http.client.IncompleteRead: It ended in the middle.
 
         """
         count = 0
@@ -219,9 +219,9 @@ class Spectator:
 
 
 class Sluggards:
-    """Visitors who say half a request and then a byte every now and then, or nothing at all.
+    """Visitors who send half a request and then a byte now and then, or nothing at all.
 
-    Whoever is hung up on comes again. A context manager; they leave at its end.
+    If the box hangs up on one, it comes again. A context manager: they leave at its end.
     """
 
     def __init__(self, port: int, count: int) -> None:
@@ -230,7 +230,7 @@ class Sluggards:
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._dawdle)
         self.hung_up_on = 0
-        """How often the box had enough of one."""
+        """How often the box hung up on one of them."""
 
     def _dawdle(self) -> None:
         while not self._leaving.wait(0.1):
@@ -247,7 +247,7 @@ class Sluggards:
                         sock.close()
 
     def _nag(self, sock: socket.socket) -> None:
-        """Say another byte; raises OSError where the box has hung up."""
+        """Send another byte; raise OSError if the box has hung up."""
         with contextlib.suppress(BlockingIOError):
             sock.send(b"x")
             if not sock.recv(65536):

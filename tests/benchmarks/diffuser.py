@@ -1,10 +1,10 @@
 """How promptly and how steadily a diffuser follows, and a picture of it.
 
 Run: `python -m tests.benchmarks.diffuser PHOTOS [--plot OUT.png]`, where PHOTOS has a folder of
-photographs for each emotion (`happy/*.jpg` …). They become a recording, two strangers a second, so
-that the mood changes far more often than any one person's does. The recording is replayed through
+photographs for each emotion (`happy/*.jpg` …). They become a recording, two strangers a second, in
+which the mood changes far more often than any one person's does. The recording is replayed through
 the real service and a real Mosquitto to the example of `examples/diffuser`, compiled for this
-machine. Every change of its slot is compared with the rule, applied anew to the moods that the
+machine. Every change of its slot is compared with the rule, applied again to the moods that the
 broker delivered.
 """
 
@@ -49,7 +49,7 @@ SCENES = [
     ("sad", 16),
     ("nobody", 10),
 ]
-"""Of whom how many seconds are seen."""
+"""Who is seen, and for how many seconds."""
 
 RULE = DiffuserSettings(enabled=True, dwell=2.0, off_after=3.0, minimum_on=10.0)
 """Shorter times than the defaults, so that all of it happens within a minute and a half."""
@@ -82,7 +82,7 @@ def place(photo: Any, picture: npt.NDArray[np.uint8]) -> None:  # noqa: ANN401 -
 
 
 def replay(folder: Path, film: Path) -> tuple[list[dict[str, Any]], list[tuple[float, str]], float]:
-    """Return the moods that a listener got, what the consumer turned on when, and the end.
+    """Return the moods that a listener got, the consumer's changes of slot, and the end.
 
     Times are seconds since 1970.
     """
@@ -116,7 +116,7 @@ def seconds(message: dict[str, Any]) -> float:
 
 
 def expected(moods: list[dict[str, Any]]) -> list[tuple[float, str]]:
-    """Return when the rule turns what on, from the moods alone."""
+    """Return the rule's changes of slot and their times, from the moods alone."""
     rule, changes = SlotRule(RULE), [(0.0, "off")]
 
     def update(now: float, mood: str) -> None:
@@ -133,7 +133,7 @@ def expected(moods: list[dict[str, Any]]) -> list[tuple[float, str]]:
 
 
 def spans_of(changes: list[tuple[float, str]], begin: float, end: float) -> list[Span]:
-    """Return what lasted from when to when, in seconds since `begin`."""
+    """Return from when to when each of them lasted, in seconds since `begin`."""
     known = [(max(since, begin), what) for since, what in changes]
     ends = [since for since, _ in known[1:]] + [end]
     spans = ((since, until, what) for (since, what), until in zip(known, ends, strict=True))
@@ -141,7 +141,7 @@ def spans_of(changes: list[tuple[float, str]], begin: float, end: float) -> list
 
 
 def draw(path: Path, moods: list[Span], slots: list[Span]) -> None:
-    """Draw what was seen, the mood and the diffuser, one below the other."""
+    """Draw the mood and the slot, one below the other."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 2.4), layout="constrained")

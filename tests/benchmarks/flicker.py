@@ -40,14 +40,14 @@ MOST_CHANGES, LONGEST_DELAY = 1.2, 2.0
 
 @dataclass(frozen=True)
 class Flicker:
-    """What one stream gave."""
+    """The figures of one stream."""
 
     raw: float
     """Changes of the single faces' top label, per true change."""
     changes: float
     """Changes of the mood, per true change."""
     delays: tuple[tuple[str, float], ...]
-    """Label of each segment after the first, and seconds until the mood had it: infinite where it
+    """Label of each segment after the first, and seconds until the mood had it: infinite if it
     never did."""
 
     @property
@@ -110,7 +110,7 @@ def _delays(moods: Sequence[str], labels: Sequence[int]) -> Iterator[tuple[str, 
 
 
 def report(seed: int, flicker: Flicker) -> str:
-    """Return a line that says it all."""
+    """Return the figures of a stream in one line."""
     never = Counter(name for name, delay in flicker.delays if delay == float("inf"))
     missed = ", ".join(f"{name} {count}" for name, count in never.items()) or "none"
     return (

@@ -2,14 +2,14 @@
 
 `python -m tests.benchmarks.history` does all of it:
 
-- The moods of 365 days are added up and written; the file must have 60 MB at most. The same with
-  every number of every minute as long as it can be.
-- `serenbox history --plot` of a week and of a day and a week, whole processes; a week must take a
-  second at most.
+- The moods of 365 days are added up and written; the file may have 60 MB at most. The same is done
+  with every number of every minute as long as it can be.
+- `serenbox history --plot` draws a week, and a day and a week, each in a new process; a week may
+  take a second at most.
 - A process in which the service's own output writes, with minutes of 600 ms, is killed 200 times at
-  random moments. After each time the file must be whole, and hold every minute that had ended.
+  random moments. After each kill the file must be whole, and hold every minute that had ended.
 
-With --kills 0 or --days 0 a part is left out, with --keep FILE the year is left there.
+--kills 0 or --days 0 leaves a part out; --keep FILE keeps the year's history in FILE.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ SLOWEST_PLOT = 1.0
 """Seconds."""
 
 SPEED = 100.0
-"""How many times faster the killed process lives: a minute takes 600 ms or more."""
+"""How many times too fast the killed process's clock runs: a minute takes 600 ms or more."""
 
 STEP = 0.5
 """Seconds between two moods, by its own clock."""
 
 WHOLE = MINUTE - AHEAD
-"""Seconds of a minute that must be there, by its own clock, when the minute has ended."""
+"""Seconds of a minute, by its own clock, that must be in the file once the minute has ended."""
 
 # --- a year --------------------------------------------------------------------------------------
 
@@ -62,10 +62,10 @@ WHOLE = MINUTE - AHEAD
 def simulated_moods(
     begin: float, end: float, chance: random.Random
 ) -> Iterator[tuple[float, str, dict[str, float]]]:
-    """Yield the moods of somebody who lives with the box: a time, a label and scores each.
+    """Yield the moods of somebody who lives with the box, each a time, a label and scores.
 
-    Nights without anybody, days with somebody in view for some minutes at a time whose mood changes
-    every ten seconds to minutes, an evening's pause now and then, a camera that is unplugged.
+    At night nobody is there. By day somebody is in view for 1 to 90 minutes at a time, whose mood
+    changes every 10 seconds to 2 minutes. Now and then the box is paused or has no camera.
     """
     now, leaves = begin, begin
     while now < end:
@@ -81,7 +81,7 @@ def simulated_moods(
             leaves = now + chance.uniform(60, 5400)
             continue
         until = min(end, now + lasts)
-        while now < until:  # scores come anew all the time
+        while now < until:  # new scores keep coming
             yield now, label, _scores(label, chance)
             now += min(until - now, 15.0)
 
@@ -97,7 +97,7 @@ def _scores(label: str, chance: random.Random) -> dict[str, float]:
 
 
 def write_days(path: Path, days: int, end: float, seed: int = 1) -> None:
-    """Write a history of simulated days, up to a moment, through the service's own sums.
+    """Write a history of simulated days, up to `end`, through the service's own sums.
 
     The box is switched off for three hours every ten days, so that there are gaps.
     """
@@ -127,7 +127,7 @@ def write_longest(path: Path, days: int) -> None:
 
 
 def plot_seconds(path: Path, picture: Path, *arguments: str) -> tuple[float, float]:
-    """Return how long one whole `serenbox history --plot` takes, and how much of the processor."""
+    """Return the seconds that a whole `serenbox history --plot` takes, and its processor time."""
     command = [sys.executable, "-m", "serenbox.cli.main", "history", "--file", str(path)]
     return _process_seconds([*command, "--plot", str(picture), *arguments])
 
@@ -144,22 +144,22 @@ def _process_seconds(command: Sequence[str]) -> tuple[float, float]:
 
 @dataclass
 class Kills:
-    """What came of killing the writer again and again."""
+    """The outcome of killing the writer again and again."""
 
     count: int = 0
     ended: int = 0
     """Minutes that had ended before a kill."""
     minutes: int = 0
-    """Minutes that are kept in the end, also those that ran."""
+    """Minutes that are in the file at the end, unfinished ones included."""
     lost: int = 0
-    """Minutes that had ended and are not there."""
+    """Minutes that had ended and of which too little is in the file, or nothing."""
     shortened: int = 0
-    """Minutes that had ended and of which the last two seconds were not written yet."""
+    """Minutes that had ended and of which some of the last two seconds are not in the file."""
     problems: list[str] = field(default_factory=list)
 
 
 def kill_again_and_again(path: Path, times: int, speed: float = SPEED, seed: int = 1) -> Kills:
-    """Kill a process that writes a history so many times, and look at the file after each."""
+    """Kill a process that writes a history this many times; check the file after each kill."""
     chance, outcome = random.Random(seed), Kills()  # noqa: S311
     kept: dict[int, Summary] = {}
     for number in range(times):
@@ -185,7 +185,7 @@ def kill_again_and_again(path: Path, times: int, speed: float = SPEED, seed: int
 
 
 def damage(path: Path) -> str | None:
-    """Return what SQLite finds wrong with the file; None where all is well."""
+    """Return what SQLite finds wrong with the file, None if nothing."""
     with closing(sqlite3.connect(path)) as connection:
         try:
             found = connection.execute("PRAGMA integrity_check").fetchall()
@@ -195,7 +195,7 @@ def damage(path: Path) -> str | None:
 
 
 def _judge(first: int, found: dict[int, Summary], written: int) -> Iterator[str]:
-    """Yield what is wrong with the minutes of one process that said it had written so many."""
+    """Yield what is wrong with the minutes of one process that reported `written` of them."""
     if len(found) < written:
         yield f"{written} minutes were written, and {len(found)} are there"
     if list(found) != list(range(first, first + len(found))):
@@ -230,14 +230,14 @@ def _read(stream: IO[bytes], lines: list[bytes]) -> None:
 
 
 def writing(path: Path, first: int, speed: float, step: float) -> list[str]:
-    """Return the module and the arguments of a process that does `write_for_ever`."""
+    """Return the module and the arguments of a process that runs `write_for_ever`."""
     return ["tests.benchmarks.history", "--write", str(path), str(first), str(speed), str(step)]
 
 
 def write_for_ever(path: Path, first: int, speed: float, step: float) -> None:
-    """Write a history, minute by minute; tell which ended, and how many are written.
+    """Write a history, minute by minute; print which have ended, and how many are written.
 
-    Only the clocks differ from what the service does: they go on with each mood that is told.
+    Only the clocks differ from the service's: they advance with each mood.
     """
     chance, now = random.Random(first), 0.0  # noqa: S311
     output = HistoryOutput(
@@ -296,7 +296,7 @@ def _print_plot(what: str, measure: Callable[[], tuple[float, float]]) -> float:
 
 
 def measure_kills(folder: Path, times: int) -> bool:
-    """Print what killing does; tell whether nothing was lost."""
+    """Print what killing does; return whether nothing is wrong."""
     outcome = kill_again_and_again(folder / "killed.db", times)
     print(
         f"{outcome.count} kills: {outcome.ended} minutes had ended, {outcome.lost} of them are "
@@ -307,7 +307,7 @@ def measure_kills(folder: Path, times: int) -> bool:
 
 
 def main() -> int:
-    """Measure; the exit code is 1 if something is not as it must be."""
+    """Measure; return 1 if something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--days", type=int, default=365, help="default: 365")
     parser.add_argument("--kills", type=int, default=200, help="default: 200")

@@ -2,7 +2,7 @@
 
 Run: `python -m tests.benchmarks.hooks PORTRAIT`. The mood changes all the time. One hook hangs, one
 floods its output, one dies, one is missing, and one does its work. The runs with and without them
-alternate, so that whatever else the machine does meets both.
+alternate, so that whatever else the machine does affects both.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     """Print a line per run, and the ratios."""
     folder = Path(tempfile.mkdtemp(prefix="serenbox-bench-"))
     shutil.copy(sys.argv[1], folder / "face.png")
-    # Far more faces than none, so that the median is one of frames with a face in every run.
+    # Most frames show a face, so that in every run the median is one of a frame with a face.
     steps = [{"frames": "face.png", "count": 24}, {"black": 9}]
     write_script(folder / "script.json", steps, loop=True)
     tables = "".join(

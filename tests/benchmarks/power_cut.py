@@ -1,10 +1,10 @@
 """Whether the history survives a loss of power, by cutting off a recorded run in thousands of ways.
 
 A process in which the service's own output writes is traced by strace: every write to the database
-and its log, every sync, and what it says it has written. Then the disk is made up as it may be when
-the power goes at some moment: what was synced is there; of anything later, sectors of 512 bytes are
-there or not, in any combination. SQLite must find each such file whole, with every minute in it
-that the process had said was written.
+and its log, every sync, and what it says it has written. Then the disk is put together as a loss of
+power at some moment might leave it: what was synced is there; of anything later, sectors of 512
+bytes are there or not, in any combination. SQLite must find each such file whole, and it must hold
+every minute that the process had said was written.
 
 Run it with `python -m tests.benchmarks.power_cut --cuts 3000`.
 """
@@ -38,7 +38,7 @@ MINUTES = 1000
 FIRST = 29_000_000
 
 FILES = ("", "-wal", "-journal")
-"""What SQLite keeps on the disk: the database, and beside it one log or, before, the other."""
+"""The suffixes of SQLite's files: the database, its write-ahead log, its rollback journal."""
 
 _CALL = re.compile(
     r"(?P<pid>\d+) +(?P<name>pwrite64|ftruncate|fdatasync|fsync|write|unlink)"
@@ -54,7 +54,7 @@ class Step:
 
     kind: str
     file: str = ""
-    """What its name ends with behind the database's; `/` for the folder."""
+    """What its name adds to the database's; `/` for the folder."""
     data: bytes = b""
     number: int = 0
     """Where to write, the length to cut to, or how many minutes are written."""
@@ -62,13 +62,13 @@ class Step:
 
 @dataclass
 class DiskFile:
-    """A file, as far as it is surely on the disk, and what may be."""
+    """A file: what is surely on the disk, and what may be."""
 
     synced: bytearray = field(default_factory=bytearray)
     later: list[Step] = field(default_factory=list)
 
     def take(self, step: Step) -> None:
-        """Go on. A file that was removed comes back unless its folder was synced after that."""
+        """Apply a step. A removed file comes back unless its folder is synced afterwards."""
         if step.file == "/":
             if any(each.kind == "unlink" for each in self.later):
                 self.synced, self.later = bytearray(), []
@@ -79,10 +79,10 @@ class DiskFile:
             self.later.append(step)
 
     def after_cut(self, chance: random.Random, share: float) -> bytearray:
-        """Return what may be there, with such a share of what was not synced."""
+        """Return what may be on the disk, with about this share of what was not synced."""
         content = bytearray(self.synced)
         for step in self.later:
-            if step.kind in {"truncate", "unlink"}:  # what is empty might as well not be there
+            if step.kind in {"truncate", "unlink"}:  # an empty file counts as missing
                 if chance.random() < share:
                     del content[step.number :]
                 continue
@@ -98,7 +98,7 @@ def _put(content: bytearray, offset: int, data: bytes) -> None:
 
 
 def record(path: Path, trace: Path, minutes: int) -> list[Step]:
-    """Let a process write so many minutes, and return what it did."""
+    """Let a process write this many minutes; return what it did."""
     calls = "trace=pwrite64,ftruncate,fdatasync,fsync,write,unlink"
     options = ("-D", "-f", "-q", "-y", "-xx", "-s", "1000000", "-e", calls)
     writer = ("-m", *writing(path, FIRST, speed=10_000, step=7))
@@ -116,7 +116,7 @@ def record(path: Path, trace: Path, minutes: int) -> list[Step]:
 
 
 def _steps(trace: str, path: str) -> Iterator[Step]:
-    """Yield what a trace tells of the database, its log, and standard output."""
+    """Yield what a trace shows of the database, its log, and standard output."""
     syncing: dict[str, str] = {}
     for line in trace.splitlines():
         if resumed := _RESUMED.match(line):
@@ -156,7 +156,7 @@ def _bytes(text: str) -> bytes:
 
 
 def cut_off(steps: Sequence[Step], folder: Path, cuts: int, seed: int = 1) -> list[str]:
-    """Return what is wrong with files that the power was cut off from at so many moments."""
+    """Cut the power off at this many moments; return what is wrong with the files."""
     chance, problems = random.Random(seed), []  # noqa: S311
     moments = sorted(chance.choices(range(1, len(steps) + 1), k=cuts))
     disk, told, done = {name: DiskFile() for name in FILES}, 0, 0
@@ -197,7 +197,7 @@ def _judge(files: dict[str, bytearray], folder: Path, told: int) -> str | None:
 
 
 def main() -> int:
-    """Record and cut; the exit code is 1 if something was lost."""
+    """Record and cut; return 1 if something was lost."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cuts", type=int, default=3000, help="default: 3000")
     args = parser.parse_args()

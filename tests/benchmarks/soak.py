@@ -3,10 +3,10 @@
 A scripted camera shows a face, nobody, darkness and garbage as fast as it can, dies and comes back;
 Mosquitto is restarted every 50,000 frames. Afterwards:
 
-- the service ends well, and its log tells of nothing unexpected;
+- the service ends well, and its log shows nothing unexpected;
 - its memory has not grown by more than 1 MB per 100,000 frames;
-- whatever changed while it was connected came to a subscriber exactly once and in order, and it
-  counted every change that did not come.
+- every change of mood while it was connected reached a subscriber exactly once and in order, and
+  it counted every change that did not.
 
 Run it with `python -m tests.benchmarks.soak --frames 1000000`.
 """
@@ -38,7 +38,7 @@ MOST_GROWTH = 1.0
 """MB per 100,000 frames."""
 
 SETTLED = 5000
-"""Frames after which memory counts: by then the service has been through everything once."""
+"""Frames after which memory counts: by then the service has met everything once."""
 
 CONFIGURATION = """
 [camera]
@@ -79,7 +79,7 @@ CYCLE: tuple[dict[str, object], ...] = (
 
 @dataclass
 class Outcome:
-    """What came of a run."""
+    """The outcome of a run."""
 
     frames: int = 0
     seconds: float = 0.0
@@ -123,7 +123,7 @@ def delivery_problems(
         events: All, in order.
         epochs: Those that came, by connection.
         dropped: Those that the service counted as lost.
-        restarts: Of the broker: each may cut off a window of messages that came nevertheless.
+        restarts: Of the broker; at each, up to a window of messages may come yet count as lost.
 
     """
     number = {_key(event): n for n, event in enumerate(events)}
@@ -147,7 +147,7 @@ def delivery_problems(
 
 
 def split_epochs(received: Sequence[Received]) -> list[list[dict[str, Any]]]:
-    """Return the events that came, by connection: with each, the service says `online` first."""
+    """Return the events that came, by connection: the service begins each with `online`."""
     epochs: list[list[dict[str, Any]]] = []
     for message in received:
         if message.topic.endswith("/availability") and message.payload == b"online":
@@ -169,10 +169,10 @@ class Soak:
     """One run.
 
     Args:
-        folder: For everything.
-        frames: How many.
+        folder: Holds everything.
+        frames: How many to run for.
         restart_every: Frames between two restarts of the broker.
-        talk: Whether to print how far it is.
+        talk: Whether to print the progress.
 
     """
 
@@ -187,7 +187,7 @@ class Soak:
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
-        """Run until so many frames were looked at."""
+        """Run until that many frames have been looked at."""
         cv2.imwrite(str(self._folder / "face.png"), next(face_frames(drawn_face())))
         cv2.imwrite(str(self._folder / "empty.png"), next(empty_frames()))
         camera = write_script(self._folder / "script.json", CYCLE, loop=True)
@@ -212,11 +212,11 @@ class Soak:
         return outcome
 
     def _watch(self, daemon: Daemon, broker: Mosquitto, listener: Listener) -> Listener:
-        """Restart the broker now and then; return who listens in the end."""
+        """Restart the broker now and then; return the last listener."""
         outcome, restart_at = self.outcome, self._restart_every
         daemon.wait_until((self._folder / "run" / "control").exists, "the control socket")
         connected = False
-        # In the end it must be connected: what it lost before is counted then.
+        # At the end it must be connected: only then is what it lost before counted.
         while outcome.frames < self._frames or not connected:
             time.sleep(_INTERVAL)
             assert daemon.running, daemon.log[-3:]
@@ -229,7 +229,7 @@ class Soak:
         return listener
 
     def _look(self) -> bool:
-        """Take down how the service is; tell whether it is connected."""
+        """Record the service's status; return whether it is connected."""
         status = ask_service("status", [self._folder / "run" / "control"])
         self.outcome.frames = status["frames"]
         self.outcome.memory.append((status["frames"], status["memory_mb"]))
@@ -239,10 +239,10 @@ class Soak:
     def _restart(self, daemon: Daemon, broker: Mosquitto, listener: Listener) -> Listener:
         """Restart the broker; the service comes back to it when somebody listens again."""
         self.outcome.restarts += 1
-        broker.stop()  # what it had taken in has reached the listener's socket
+        broker.stop()  # what it had accepted has reached the listener's socket
         self._leave(listener)
         wait_for(lambda: not self._look(), "the service to notice that the broker has gone")
-        # What it published before somebody listens would be missing, and it could not know.
+        # What it published before somebody listened would be missing without its knowing.
         daemon.send(signal.SIGSTOP)
         try:
             broker.start()
@@ -281,7 +281,7 @@ def summary(outcome: Outcome) -> str:
 
 
 def main() -> int:
-    """Soak; the exit code is 1 if something is not as it must be."""
+    """Soak; return 1 if something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--frames", type=int, default=1_000_000, help="default: 1000000")
     parser.add_argument("--restart-every", type=int, default=50_000, help="default: 50000")

@@ -50,7 +50,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 def compare(name: str, ours: Callable[[], object], bare: Callable[[], object], pairs: int) -> None:
     """Print the median of the ratios of paired calls, and both medians."""
-    ours(), bare()  # into the caches
+    ours(), bare()  # warms the caches up
     times = [(seconds(ours), seconds(bare)) for _ in range(pairs)]
     ratio = statistics.median(mine / its for mine, its in times)
     mine, its = (statistics.median(column) * 1e3 for column in zip(*times, strict=True))
@@ -80,7 +80,7 @@ def per_face(photo: Path, pairs: int) -> None:
     face = face_to_input(crop_face(image, location, metadata.crop), size, metadata.input.color)
     model = open_model(EMOTION_MODEL.read_bytes())
     batch = np.ascontiguousarray(face[np.newaxis])
-    interpreter = model._interpreter  # the barest call there is
+    interpreter = model._interpreter  # for the barest call possible
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
 
     def crop_and_classify() -> None:

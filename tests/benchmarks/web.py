@@ -1,9 +1,9 @@
 """What visitors of the web page cost the service: latency, frames per second and memory.
 
-Run: `python -m tests.benchmarks.web PORTRAIT`, where PORTRAIT is a photograph of a face. Nobody
-there, fifty viewers, two who watch the camera live, and visitors who do their worst follow each
-other in one service again and again, so that whatever else the machine does meets them all. Five
-rounds take four minutes.
+Run: `python -m tests.benchmarks.web PORTRAIT`, where PORTRAIT is a photograph of a face. No
+visitors, fifty viewers, two who watch the camera live, and visitors who do their worst take turns
+at one running service, so that whatever else the machine does affects them all. Five rounds take
+four minutes.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 VIEWERS = 50
 FPS = 60
 SETTLING = 9.5
-"""Seconds after which the service's latencies, of 512 frames, are all of the same kind."""
+"""Seconds until the service's latencies, of the last 512 frames, are all of the same visit."""
 
 MOST_TIMES = 1.1
 MOST_MEMORY = 20.0
-"""What fifty viewers may cost: times the median latency, and MB."""
+"""What fifty viewers may cost: how many times the median latency, and MB."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def viewers(port: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def spectators(port: int) -> Iterator[None]:
-    """Watch the camera live twice."""
+    """Watch the camera live with two clients."""
     with Spectator(port) as one, Spectator(port) as other:
         assert (one.status(), other.status()) == (200, 200)
         with repeating(lambda: (one.picture(), other.picture())):
@@ -85,7 +85,7 @@ def spectators(port: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def troublemakers(port: int) -> Iterator[None]:
-    """Open 200 streams without reading them, come slowly, and talk nonsense all the time."""
+    """Open 200 streams unread, send slowly from 100 clients, and send nonsense all the time."""
     chance = random.Random(5)  # noqa: S311
     said = 0
 
@@ -148,7 +148,7 @@ def measure(daemon: Daemon, port: int, visit: str) -> Cost:
 
 
 def main() -> int:
-    """Print a line per visit, then the medians; return 1 where fifty viewers cost too much."""
+    """Print a line per visit, then the costs; return 1 if fifty viewers cost too much."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("portrait", metavar="PORTRAIT", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
@@ -178,7 +178,7 @@ def main() -> int:
 
 
 def compare(costs: dict[str, list[Cost]]) -> int:
-    """Print what each kind of visitor costs; return 1 where the viewers cost too much."""
+    """Print what each kind of visitor costs; return 1 if the viewers cost too much."""
     print()
     for visit, found in costs.items():
         pairs = list(zip(costs["nobody"], found, strict=True))

@@ -1,6 +1,6 @@
 // Runs the follower of examples/diffuser on a PC. Each line of standard input is one call,
 // "MILLISECONDS WHAT WORD", where WHAT is connected (WORD is 0 or 1), slot or availability (WORD is
-// the payload, and may be missing), or slot? (no WORD); after each one line tells the slot.
+// the payload, and may be missing), or slot? (no WORD). Each is answered by a line with the slot.
 #include <iostream>
 #include <sstream>
 #include <string>

@@ -1,4 +1,4 @@
-"""Compares what serenbox-detect --json said on two machines: compare.py NAME REFERENCE OTHER."""
+"""Compares what serenbox-detect --json printed on two machines: compare.py NAME REFERENCE OTHER."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 NEAR = 2
-"""Pixels by which a box may differ: the last bits of the face finder's floats do."""
+"""Pixels by which a box may differ, because the last bits of the face finder's floats do."""
 
 
 def read(path: str) -> dict[str, list[dict[str, Any]]]:
@@ -32,7 +32,7 @@ def difference(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> str:
 def largest_score_difference(
     reference: dict[str, list[dict[str, Any]]], other: dict[str, list[dict[str, Any]]]
 ) -> float:
-    """Return by how much a score differs at most, 0 to 1."""
+    """Return the largest difference of a score, 0 to 1."""
     differences: list[float] = [
         abs(score - yours["scores"][label])
         for name, faces in reference.items()

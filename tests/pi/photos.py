@@ -1,4 +1,4 @@
-"""Makes ten photographs and a camera's frames of one portrait: photos.py PORTRAIT FOLDER."""
+"""Makes ten photographs and a camera's frames from one portrait: photos.py PORTRAIT FOLDER."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def photographs(original: Pixels) -> dict[str, Pixels]:
-    """Return ten pictures of other sizes, turns and light; small, for emulation is slow."""
+    """Return ten pictures, varied in size, tilt and light; small, because emulation is slow."""
     portrait = np.asarray(cv2.resize(original, None, fx=0.5, fy=0.5), np.uint8)
     height, width = portrait.shape[:2]
 
@@ -51,7 +51,7 @@ def frames(portrait: Pixels, count: int = 4) -> list[Pixels]:
 
 
 def main(portrait_file: str, folder: str) -> None:
-    """Write them."""
+    """Write the pictures."""
     portrait = cv2.imread(portrait_file)
     assert portrait is not None, f"{portrait_file} is no picture"
     pictures = {

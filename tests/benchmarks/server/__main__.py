@@ -4,10 +4,10 @@
     python -m tests.benchmarks.server fuzz PORTRAIT --requests 20000
 
 `load` compares the throughput of two workers with that of two processes that only decode the
-picture and run both models, and then asks four times as much as can be served. `fuzz` sends mutated
-pictures, bombs, forms and heads, what the server's own description makes a tool think of, slow
-uploads, and a thousand clients at a time. Each ends by itself; the exit code is 1 if something is
-not as it must be.
+picture and run both models, and then sends four times as many requests as can be served. `fuzz`
+sends mutated pictures, bombs, forms and heads, requests that a tool derives from the server's own
+description, slow uploads, and the requests of a thousand clients at a time. Each ends by itself;
+the exit code is 1 if something is wrong.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def finish(problems: list[str]) -> int:
-    """Tell what is not as it must be; return the exit code."""
+    """Print what is wrong, if anything; return the exit code."""
     print("all is as it must be" if not problems else "NOT as it must be:", *problems, sep="\n  ")
     return 1 if problems else 0
 

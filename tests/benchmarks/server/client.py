@@ -1,4 +1,4 @@
-"""A client that takes little of the machine: bytes out, status line and body in."""
+"""A client that takes little processor time: bytes out, status line and body in."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _CLOSE = re.compile(rb"connection: *close", re.IGNORECASE)
 
 
 class Client:
-    """One connection that is kept, and opened again where the server closed it.
+    """One connection that is kept, and opened again if the server has closed it.
 
     Args:
-        server: Whom to ask.
+        server: The server to ask.
 
     """
 

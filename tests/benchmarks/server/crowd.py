@@ -1,4 +1,4 @@
-"""Many clients at a time: all at once, or each as slow as it can be."""
+"""Many clients at a time: all at once, or each as slow as possible."""
 
 from __future__ import annotations
 

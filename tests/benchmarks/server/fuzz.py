@@ -44,7 +44,7 @@ CHECKS = (
     "allow_header_conformance",
     "negative_data_rejection",
 )
-"""Those of schemathesis; that every valid body is accepted it cannot know, for few are pictures."""
+"""Checks of schemathesis. Not that every valid body is accepted: few of its bodies are pictures."""
 
 
 @dataclass
@@ -53,10 +53,10 @@ class Fuzz:
 
     Args:
         picture: The portrait.
-        folder: For the log and reports.
+        folder: Holds the log and the reports.
         requests: How many to send, at least.
         crowd: How many clients ask at the same time, three times.
-        seed: Of everything random; how requests meet in time is not repeatable.
+        seed: Of everything random; the timing of the requests is not repeatable.
 
     """
 
@@ -69,7 +69,7 @@ class Fuzz:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> Outcome:
-        """Send everything, and return what came of it."""
+        """Send everything; return the outcome."""
         outcome, log = self.outcome, self.folder / "log"
         allow_connections(self.crowd)
         options = ("--workers", str(WORKERS), "--receive-seconds", str(RECEIVE_SECONDS))
@@ -122,7 +122,7 @@ class Fuzz:
             self._judge("crowd", answer, wire)
 
     def _trickle(self, server: Server, count: int) -> None:
-        """Send slowly from many clients; whoever is not slow must be answered meanwhile."""
+        """Send slowly from many clients; a client that is not slow must be answered meanwhile."""
         content = self.picture.read_bytes()
         with ThreadPoolExecutor(1) as pool:
             slow = pool.submit(trickle, server.port, count, RECEIVE_SECONDS)
@@ -145,7 +145,7 @@ class Fuzz:
 
 
 def send(server: Server, content: bytes) -> bytes:
-    """Send, say that there is no more, and return what comes back."""
+    """Send bytes, signal that no more will come, and return what comes back."""
     with server.connect() as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(content)
@@ -154,13 +154,13 @@ def send(server: Server, content: bytes) -> bytes:
 
 
 def described(server: Server, folder: Path, examples: int, seed: int) -> dict[str, Any]:
-    """Let schemathesis ask whatever the server's own description makes it think of.
+    """Let schemathesis send what it derives from the server's OpenAPI description.
 
     Args:
-        server: Whom.
-        folder: For its report.
-        examples: Of each operation.
-        seed: Of what it thinks of.
+        server: The server to ask.
+        folder: Holds its report and its log.
+        examples: How many for each operation, at most.
+        seed: Of what it makes up.
 
     Returns:
         Its report.
@@ -183,7 +183,7 @@ def described(server: Server, folder: Path, examples: int, seed: int) -> dict[st
 
 
 def allow_connections(count: int) -> None:
-    """Let this process have so many connections, if it may."""
+    """Let this process have this many connections, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count + 200:
         wanted = count + 200 if hard == resource.RLIM_INFINITY else min(hard, count + 200)

@@ -1,7 +1,7 @@
-"""How much of the bare pipeline's throughput the server reaches, and what it does with too much.
+"""How much of the bare pipeline's throughput the server reaches, and how it handles overload.
 
-All processes share the same two cores, also the client: what it takes is lost to the server and is
-told, and nothing of it is taken off. The bare pipeline has both cores for itself.
+All processes share the same two cores, the client included: what it takes is lost to the server,
+and is printed but not subtracted. The bare pipeline has both cores for itself.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ LEAST_SHARE = 0.7
 WORKERS = 2
 
 CLIENTS = 8
-"""Connections that ask one request after the other: enough that no worker waits, and none is full.
-"""
+"""Connections that send one request after the other: enough that no worker waits, too few to fill
+one."""
 
 OVERLOAD = 4.0
-"""How many times what can be served is asked."""
+"""How many times as many requests are sent as can be served."""
 
 LONGEST = 1.0
 """Seconds within which 99 of 100 requests must be answered under overload."""
 
 SENDERS = 256
-"""Connections under overload: so many requests can be under way at a time."""
+"""Connections under overload: this many requests can be under way at a time."""
 
 BARE = """
 import sys, time, cv2
@@ -65,7 +65,7 @@ print(done, time.monotonic() - begun, time.process_time() - used)
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast pictures were worked on."""
+    """How fast pictures were processed."""
 
     second: float
     """Pictures per second."""
@@ -80,7 +80,7 @@ class Answers:
     seconds: float = 0.0
     """From the first to the last."""
     delays: dict[int, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
-    """By code, 0 where no answer came: seconds from when the request was due."""
+    """By code, 0 if no answer came: seconds from when the request was due."""
     client: float = 0.0
     """Seconds of a core that the client took."""
     server: float = 0.0
@@ -119,12 +119,12 @@ class Answers:
 
 @dataclass
 class Measured:
-    """What came of a run."""
+    """The figures of a run."""
 
     shares: list[float] = field(default_factory=list)
     """Served pictures as a share of those of the bare pipeline, by round."""
     refused: int = 0
-    """Requests that were not answered 200 where no overload was."""
+    """Requests that were not answered 200 although there was no overload."""
     overload: Answers = field(default_factory=Answers)
 
     def problems(self) -> list[str]:
@@ -143,7 +143,7 @@ class Load:
 
     Args:
         picture: What is asked about; it shows a face.
-        log: Where the server writes to.
+        log: The file that the server writes to.
         seconds: Of each run.
         rounds: How many pairs of runs.
 
@@ -164,7 +164,7 @@ class Load:
         content = self.picture.read_bytes()
         measured, rates = Measured(), []
         with serving(self.log, "--workers", str(WORKERS)) as server:
-            closed_loop(server, content, CLIENTS, 1)  # everything has been through once
+            closed_loop(server, content, CLIENTS, 1)  # so that everything has run once
             for _ in range(self.rounds):
                 bare = bare_rate(self.picture, self.seconds)
                 answers = closed_loop(server, content, CLIENTS, self.seconds)
@@ -181,7 +181,7 @@ class Load:
 
 @contextlib.contextmanager
 def few_cores() -> Iterator[int]:
-    """Let this process and those that it starts use one core for each worker; tell how many."""
+    """Let this process and those it starts use one core for each worker; yield how many."""
     all_cores = os.sched_getaffinity(0)
     chosen = sorted(all_cores)[:WORKERS]
     os.sched_setaffinity(0, chosen)
@@ -194,8 +194,8 @@ def few_cores() -> Iterator[int]:
 def show_round(bare: Rate, answers: Answers) -> None:
     """Print the figures of a pair of runs.
 
-    What each picture costs is told beside the rates, for that hardly depends on what else the
-    machine does.
+    What each picture costs is printed beside the rates, because that hardly depends on what else
+    the machine does.
     """
     served, count = answers.rate, len(answers.delays[200])
     print(
@@ -227,7 +227,7 @@ def show_overload(answers: Answers) -> None:
 
 
 def bare_rate(picture: Path, seconds: float) -> Rate:
-    """Return the rate of bare loops, one for each worker, all together."""
+    """Return the joint rate of bare loops, one for each worker."""
     command = [sys.executable, "-c", BARE, str(picture)]
     pipe = subprocess.PIPE
     loops = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(WORKERS)]
@@ -245,7 +245,7 @@ def bare_rate(picture: Path, seconds: float) -> Rate:
 
 
 def closed_loop(server: Server, content: bytes, clients: int, seconds: float) -> Answers:
-    """Let clients ask one request after the other, each on a connection of its own."""
+    """Let clients send one request after the other, each on its own connection."""
     begun = time.monotonic()
 
     def due() -> float | None:
@@ -256,9 +256,9 @@ def closed_loop(server: Server, content: bytes, clients: int, seconds: float) ->
 
 
 def open_loop(server: Server, content: bytes, rate: float, seconds: float) -> Answers:
-    """Let requests be due at a rate, whether or not those before are answered."""
+    """Send requests at a rate, whether or not earlier ones have been answered."""
     begun = time.monotonic()
-    # `next` of a counter is one step that no other thread can come between.
+    # `next` of a counter is a single step: no other thread can come in between.
     numbers = itertools.count()
 
     def due() -> float | None:
@@ -269,13 +269,13 @@ def open_loop(server: Server, content: bytes, rate: float, seconds: float) -> An
 
 
 def asked(server: Server, content: bytes, clients: int, due: Callable[[], float | None]) -> Answers:
-    """Ask whenever something is due, until nothing more is, and return what came of it.
+    """Send each request when it is due, until no more are; return the answers.
 
     Args:
-        server: Whom.
+        server: The server to ask.
         content: The picture.
-        clients: Connections.
-        due: When the next request is to be sent, None if there is none.
+        clients: How many connections.
+        due: Returns when the next request is to be sent, None if there is none.
 
     """
     answers = Answers()

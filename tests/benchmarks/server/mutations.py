@@ -1,4 +1,4 @@
-"""Requests that are wrong in every way that comes to mind, the same for the same chance."""
+"""Requests that are wrong in every way that comes to mind; the same seed gives the same ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KINDS = (
 )
 
 HUGE = ((65_500, 65_500), (12_000, 12_000), (40_000, 600), (1, 65_500), (0, 0), (5_000, 4_900))
-"""Sizes that a header may tell; the last is decoded by default."""
+"""Sizes that a header may claim; a picture of the last one is decoded by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +114,13 @@ def head_request(files: Sequence[bytes], chance: random.Random) -> Wire:
 
 
 def bomb_request(files: Sequence[bytes], chance: random.Random) -> Wire:
-    """Return a request that wants more memory or time than its bytes cost."""
+    """Return a request that tries to take more memory or time than its bytes are worth."""
     path = chance.choice(PICTURE_PATHS)
     return chance.choice(_BOMBS)(files, path, chance)
 
 
 def _announced(files: Sequence[bytes], path: str, chance: random.Random) -> Wire:
-    """Let the header of a small picture tell of a huge one."""
+    """Let the header of a small picture claim a huge size."""
     return Wire(_request(path, with_size(chance.choice(files), *chance.choice(HUGE))))
 
 
@@ -128,7 +128,7 @@ _SIZES_OF_ZEROS = (HUGE[-1], HUGE[-1], (12_000, 12_000))
 
 
 def _zeros(_: Sequence[bytes], path: str, chance: random.Random) -> Wire:
-    """Send few bytes that decode to many: 24.5 million pixels, which are allowed, or 144."""
+    """Send few bytes that decode to many: 24.5 megapixels, which are allowed, or 144."""
     return Wire(_request(path, png_of_zeros(*chance.choice(_SIZES_OF_ZEROS))))
 
 
@@ -156,7 +156,7 @@ def _odd_form(files: Sequence[bytes], path: str, chance: random.Random) -> Wire:
 
 
 def _large(_: Sequence[bytes], path: str, chance: random.Random) -> Wire:
-    """Send more bytes than are read."""
+    """Send a body just below or just above the largest that is read."""
     return Wire(_request(path, bytes(chance.choice((15, 17)) * 2**20)))
 
 

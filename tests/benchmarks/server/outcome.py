@@ -1,6 +1,6 @@
-"""What came of a fuzz run, and the search for anything that must not come.
+"""The outcome of a fuzz run, and the search for anything that must not happen.
 
-What must not come: a 5xx other than 503, a traceback in an answer, an error that is not JSON, no
+What must not happen: a 5xx other than 503, a traceback in an answer, an error that is not JSON, no
 answer to a request with a whole head, a worker that died, or one that grew beyond its bound.
 """
 
@@ -19,15 +19,15 @@ MIB = 2**20
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 _NEXT = re.compile(rb"HTTP/1\.[01] \d")
-"""What follows at once after the answer to HEAD."""
+"""The start of the next answer, which comes right after the headers of an answer to HEAD."""
 
 SLACK = 128 * MIB
-"""Beyond what is counted: gunicorn reads up to 1 MiB at a time for each of 33 threads, and copies
-it; buffers of decoders, and what the allocator keeps."""
+"""For what is not counted: gunicorn reads up to 1 MiB at a time in each of 33 threads, and copies
+it; decoders have buffers, and the allocator keeps memory."""
 
 
 def most_growth(settings: ServerSettings) -> int:
-    """Return by how many bytes a worker may grow, as docs/server.md tells.
+    """Return by how many bytes a worker may grow, as docs/server.md says.
 
     Its bodies, twice while a form is taken apart, and one decoded picture of three bytes a pixel,
     twice while it is turned upright.
@@ -37,20 +37,20 @@ def most_growth(settings: ServerSettings) -> int:
 
 @dataclass
 class Outcome:
-    """What came of a run."""
+    """The outcome of a run."""
 
     codes: dict[str, collections.Counter[str]] = field(
         default_factory=lambda: collections.defaultdict(collections.Counter)
     )
-    """Answers by kind of request and status; "none" where none came, and none had to."""
+    """Answers by kind of request and status; "none" if no answer came."""
     faults: list[str] = field(default_factory=list)
-    """What must not have come."""
+    """What must not have happened."""
     described: dict[str, Any] = field(default_factory=dict)
     """What schemathesis reported."""
     workers: tuple[set[int], set[int]] = (set(), set())
     """Process ids before and after."""
     memory: list[tuple[int, int, int]] = field(default_factory=list)
-    """Bytes of each worker at the start, the most that it ever had, and in the end."""
+    """Bytes of each worker at the start, at most, and at the end."""
     log: str = ""
     """What the server wrote."""
     code: int = -1
@@ -89,7 +89,7 @@ class Outcome:
         return found
 
     def summary(self) -> str:
-        """Tell what was sent and what came."""
+        """Describe what was sent and what came back."""
         cases = self.described.get("test_cases", {})
         lines = [
             f"{self.requests} requests in {self.seconds:.0f} s",
@@ -108,7 +108,7 @@ class Outcome:
 
 
 def fault(answer: bytes, *, whole: bool) -> str:
-    """Return what is wrong with an answer, nothing if it is as it must be.
+    """Return what is wrong with an answer; empty if nothing is.
 
     Args:
         answer: All that came over the connection.
@@ -125,7 +125,7 @@ def fault(answer: bytes, *, whole: bool) -> str:
         return "a traceback"
     if code.startswith(b"5") and code != b"503":
         return f"status {code.decode()}"
-    # A damaged head may make two requests of one, and so be answered twice.
+    # A damaged head may turn one request into two, and so get two answers.
     length = _LENGTH.search(head)
     body = body[: int(length[1])] if length else body
     if code.startswith(b"4") and body and not (_is_error(body, int(code)) or _NEXT.match(body)):

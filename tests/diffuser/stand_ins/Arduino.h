@@ -1,4 +1,4 @@
-// As much of Arduino as the example needs to be compiled; nothing works.
+// As much of Arduino as the example needs to compile; nothing of it works.
 #pragma once
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-// As much of PubSubClient 2.8 as the example needs to be compiled.
+// As much of PubSubClient 2.8 as the example needs to compile.
 #pragma once
 #include "WiFi.h"
 

@@ -1,4 +1,4 @@
-// As much of the board's network as the example needs to be compiled.
+// As much of the board's Wi-Fi library as the example needs to compile.
 #pragma once
 #include "Arduino.h"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-_Untyped = Any  # what is picamera2's
+_Untyped = Any  # picamera2's own types
 _MODULE = "picamera2.picamera2"
 _REQUESTS_AT_ONCE = 4
 

@@ -19,13 +19,13 @@ SOURCE = Path("/opt/pi-lab/systemd")
 PROBE = "/opt/pi-lab/tests/pi/inside/probe.py"
 NEIGHBOUR = "10.99.0.2"
 OWN = "10.99.0.1"
-"""Of this machine, but beyond loopback."""
+"""This machine's own address beyond loopback."""
 PATIENCE = 60.0
-"""Seconds until something that should happen is taken as not happening."""
+"""Seconds to wait for something that should happen."""
 
 
 def command(*words: str, check: bool = True) -> str:
-    """Run a command and return what it says on standard output."""
+    """Run a command and return what it prints on standard output."""
     result = subprocess.run(words, capture_output=True, text=True, check=False)
     if check and result.returncode:
         raise AssertionError(f"{' '.join(words)} says {result.stdout}{result.stderr}")
@@ -74,7 +74,7 @@ def all_files() -> set[Path]:
 
 
 def prepare_temptations() -> None:
-    """Make what the probe reaches for, and what would let it."""
+    """Make what the probe reaches for, and can reach without a sandbox."""
     folder = Path("/var/lib/open-to-all")
     folder.mkdir()
     folder.chmod(0o777)
@@ -91,7 +91,7 @@ def prepare_temptations() -> None:
 
 
 def probe_in_the_unit() -> dict[str, Any]:
-    """Run the probe as the unit's first command, and return what it met."""
+    """Run the probe as the unit's first command; return its outcomes."""
     drop_in = DROP_INS / "probe.conf"
     drop_in.write_text(f"[Service]\nExecStartPre=/usr/bin/python3 {PROBE}\n")
     start = time.time()

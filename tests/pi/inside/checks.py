@@ -145,7 +145,7 @@ def recovers_after_a_broker_restart(watcher: Watcher) -> None:
 
 
 def sandbox_refuses(_: Watcher) -> None:
-    """Writes outside the state directory and packets beyond loopback."""
+    """It refuses writes outside the state directory and packets beyond loopback."""
     user = command("id", "-u", "serenbox")
     runuser = ["runuser", "-u", "serenbox", "--", sys.executable, box.PROBE]
     outside = subprocess.run(runuser, capture_output=True, text=True, check=True).stderr
@@ -162,7 +162,7 @@ def sandbox_refuses(_: Watcher) -> None:
 
 
 def hook_runs_in_the_sandbox(_: Watcher) -> None:
-    """A hook is run, may do what the unit may, and what it prints is in the journal."""
+    """A hook is run, may do just what the unit may, and what it prints is in the journal."""
     hook = Path("/etc/serenbox/hooks/on-face")
     hook.parent.mkdir()
     hook.write_text(
@@ -191,7 +191,7 @@ def lan_drop_in_opens_one_address(_: Watcher) -> None:
 
 
 def doctor_mends_a_broker_that_is_out_of_reach(_: Watcher) -> None:
-    """The kernel refuses a broker elsewhere; the check tells, and its command opens the address."""
+    """A broker elsewhere is blocked; the check says so, and its command opens the address."""
     with socket.create_server((box.OWN, 0)) as broker:
         port = broker.getsockname()[1]
         where = f"enabled = true\nhost = '{box.OWN}'\nport = {port}\n[web]"
@@ -278,7 +278,7 @@ CHECKS: list[Callable[[Watcher], None]] = [
 
 
 def main() -> None:
-    """Run all checks; one that fails does not keep the next from running."""
+    """Run all checks, even if some fail."""
     box.prepare_temptations()
     FILES_BEFORE.update(box.all_files())
     box.DROP_INS.mkdir(parents=True)

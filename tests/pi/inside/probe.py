@@ -1,7 +1,7 @@
-"""Tries what a sandbox must refuse, as the user who runs it; prints one JSON object.
+"""Tries what a sandbox must refuse or allow, as the user who runs it; prints one JSON object.
 
-Run as the unit's ExecStartPre it has the unit's sandbox; run outside, it shows what would be
-possible without.
+Run as the unit's ExecStartPre, it is in the unit's sandbox; run outside, it shows what would be
+possible without one.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class Watcher:
 
         Args:
             topic: Its topic, below the box's.
-            fits: Whether it is the one.
-            after: It must come after an availability of this text.
+            fits: Whether a text is that of the message.
+            after: If given, the message must come after an availability of this text.
 
         """
         deadline = time.monotonic() + self._patience
