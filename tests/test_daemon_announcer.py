@@ -47,7 +47,7 @@ class Recorder:
 
 
 class Clocks:
-    """A clock that goes on, and one that somebody sets."""
+    """A clock that never jumps, and a wall clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -192,7 +192,7 @@ def test_a_failing_camera_says_why_once(announcer: Announcer, recorder: Recorder
     announcer.became("no_camera", "it is still not there")
     announcer.sensed(mood("happy"), (), 0.0)
     announcer.became("paused")
-    announcer.became("no_camera")  # it is being opened
+    announcer.became("no_camera")  # the camera is being opened
     announcer.became("no_camera", "it has gone")
     told = [(message["mood"], message.get("problem")) for message in recorder.moods]
     assert told == [
@@ -262,7 +262,7 @@ def test_the_two_clocks_drift_apart_in_small_steps_only(
     announcer.sensed(mood("happy", 0.1), (), 0.0)
     for number in range(10):
         clocks.now += 1
-        clocks.wall_offset += 0.001 * (-1) ** number  # read one after the other
+        clocks.wall_offset += 0.001 * (-1) ** number  # the clocks are read one after the other
         announcer.sensed(mood("happy", number / 20), (), 0.0)
     assert len({message["since"] for message in recorder.moods}) == 1
 

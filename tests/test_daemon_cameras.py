@@ -1,4 +1,4 @@
-"""The service before cameras that fail in every way."""
+"""The service with cameras that fail in every way."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_damaged_pictures_of_a_recording_are_left_out(tmp_path: Path, portrait_f
 def test_missing_at_the_start(tmp_path: Path, script: Path) -> None:
     camera = write_script(script, [{"open_error": "it is not there", "count": 1_000_000}])
     with Daemon(tmp_path, camera, arguments=("--set", "camera.reopens=1000")) as daemon:
-        daemon.wait_state("READY=1")  # else systemd would kill it while it waits
+        daemon.wait_state("READY=1")  # otherwise systemd would kill the service while it waits
         daemon.wait_mood("no_camera")
         write_script(script, [FACE])
         daemon.wait_events("happy")

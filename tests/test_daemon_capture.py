@@ -23,7 +23,7 @@ QUICK = CameraSettings(fps=100, timeout=0.1, misses=2, reopens=3, reopen_pause=0
 
 
 class Device:
-    """A camera for tests: gives what is put into `results`, waits where there is nothing."""
+    """A camera for tests that gives what is put into `results`; without any, `read` times out."""
 
     name = "test camera"
 
@@ -97,7 +97,7 @@ def taken(capture: Capture) -> float:
 
 
 def came(capture: Capture, time: float) -> bool:
-    """Tell whether the newest frame is the one of that time; wait for it with `wait_for`."""
+    """Return whether a new frame is there and has this time; for use with `wait_for`."""
     captured, _ = capture.take()
     return captured is not None and captured.frame.time == time
 

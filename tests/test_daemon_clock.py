@@ -1,4 +1,4 @@
-"""The service while somebody sets the clock by a day."""
+"""The service while the clock is set ahead or back by a day."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_nothing_happens(tmp_path: Path, portrait_file: Path, jump: int) -> None
     assert passed(daemon) == pytest.approx(jump, abs=100)
     last = daemon.messages[-1]
     age = moment(last["time"]) - moment(last["since"])
-    assert 0 <= age < 100  # a mood that began yesterday by the clock began a moment ago
+    assert 0 <= age < 100  # `since` moved with the clock: the mood began a moment ago
     assert daemon.events == [("no_camera", "happy")]
     assert daemon.warnings() == []
 

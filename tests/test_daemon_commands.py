@@ -1,4 +1,4 @@
-"""The service that is paused, resumed and asked, and what it does where it cannot write."""
+"""Commands that pause, resume and query the service, and what happens if it cannot write."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_paused_and_resumed(tmp_path: Path, camera: str) -> None:
         assert status["pid"] == daemon.pid
         frames = status["frames"]
         assert json.loads(daemon.command("status", "--json").stdout)["frames"] == frames
-        assert daemon.command("pause").returncode == 0  # it is already
+        assert daemon.command("pause").returncode == 0  # it is paused already
         assert daemon.command("resume").returncode == 0
         daemon.wait_mood("happy")
         assert not (tmp_path / "state" / "paused").exists()
         assert daemon.end() == 0
-    # While the camera is being opened there is none yet; a quick one is there before that is told.
+    # `no_camera` is announced only if the camera takes long enough to open.
     moods = [mood for _, mood in daemon.events if mood != "no_camera"]
     assert moods == ["happy", "paused", "happy"]
     assert "STATUS=Paused, the camera is closed" in daemon.states
@@ -54,7 +54,7 @@ def test_what_was_paused_stays_so_after_a_restart(tmp_path: Path, camera: str) -
         daemon.wait_mood("paused")
         assert daemon.end() == 0
     assert {message["mood"] for message in daemon.messages} == {"paused"}
-    assert not any("camera: script" in line for line in daemon.log)  # it was never opened
+    assert not any("camera: script" in line for line in daemon.log)  # the camera was never opened
 
 
 def test_status_for_a_person(tmp_path: Path, camera: str) -> None:

@@ -37,7 +37,7 @@ def table(*command: str, events: Sequence[str] = ("mood",), timeout: float = 60)
 
 
 def heard(path: Path) -> list[tuple[str, str]]:
-    """Return the event and the mood or the source of each line that a hook wrote."""
+    """Return the event, and the source or else the mood, of each line that a hook wrote."""
     messages: list[dict[str, Any]] = []
     if path.exists():
         messages = [json.loads(line) for line in path.read_text().splitlines()]
@@ -45,7 +45,7 @@ def heard(path: Path) -> list[tuple[str, str]]:
 
 
 def test_every_event_reaches_its_hook(tmp_path: Path, face: Path) -> None:
-    """Also that of a broker that is not there, and of a camera that goes and comes again."""
+    """Including those of a missing broker, and of a camera that goes and comes back."""
     seen, errors = tmp_path / "seen", tmp_path / "errors"
     told = script(tmp_path / "told", f"cat >> {seen}; env >> {tmp_path}/environment")
     failed = script(tmp_path / "failed", f"cat >> {errors}")

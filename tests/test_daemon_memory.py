@@ -50,7 +50,7 @@ def test_without_one_the_kernel_is_asked_for_what_is_meant() -> None:
         text=True,
         check=True,
     )
-    # How it answers depends on the machine's own limit.
+    # What the kernel answers depends on the limit of the machine.
     assert "mlockall(MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT) = " in result.stderr
     granted = "MCL_ONFAULT) = 0" in result.stderr
     assert result.stdout == f"{granted}\n"
@@ -100,7 +100,7 @@ def test_a_swap_on_the_disk_is_told_in_one_line(
     assert caplog.messages == []
     swaps.write_text(HEADING + ZRAM + FILE + DISK)
     warn_of_swap(swaps, devices)
-    backing.write_text("/dev/loop0\n")  # what is idle for long goes there
+    backing.write_text("/dev/loop0\n")  # where zram writes idle pages
     warn_of_swap(swaps, devices)
     told = "parts of pictures may be written to the swap "
     assert caplog.messages[0].startswith(f"{told}/var/swap\\040file, /dev/mmcblk0p3, which")
@@ -115,7 +115,7 @@ def test_the_service_tells_of_the_swap_where_its_memory_is_not_locked(
     swaps, config = tmp_path / "swaps", tmp_path / "serenbox.toml"
     swaps.write_text(HEADING + swap)
     config.write_text("")
-    no_folder = {"RUNTIME_DIRECTORY": str(config)}  # at which it ends
+    no_folder = {"RUNTIME_DIRECTORY": str(config)}  # a file: the service ends here
     result = subprocess.run(
         [sys.executable, "-c", LIMITED, str(swaps), "--config", str(config)],
         capture_output=True,

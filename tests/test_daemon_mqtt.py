@@ -1,4 +1,4 @@
-"""The service and a real Mosquitto that comes, goes, and asks for things."""
+"""The service with a real Mosquitto: moods, commands, reloads and lost connections."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def test_moods_commands_and_the_end(tmp_path: Path, camera: str, broker: Mosquit
         assert daemon.end() == 0
         wait_offline(listener)
         events = [json.loads(one.payload)["mood"] for one in listener.of("/event")]
-    # While the camera is being opened there is none yet; a quick one is there before that is told.
-    # The first mood may come before the broker is reached.
+    # `no_camera` is announced only if the camera takes long enough to open, and the first mood may
+    # come before the broker is reached.
     assert [mood for mood in events if mood != "no_camera"][-2:] == ["paused", "happy"]
     assert daemon.warnings() == []
 
@@ -126,7 +126,7 @@ def test_after_a_reload_nothing_of_before_stays_at_the_broker(
 def test_home_assistant_hears_of_new_topics_before_the_old_ones_are_emptied(
     tmp_path: Path, camera: str, broker: Mosquitto
 ) -> None:
-    """Else it would take what empties them for moods, and log an error for each."""
+    """Otherwise it would take the empty messages for moods, and log an error for each."""
     with listening(broker) as listener, publishing(tmp_path, camera, broker) as daemon:
         wait_mood(daemon, listener, "happy")
         settings = daemon.configuration.read_text().replace("[mqtt]", "[mqtt]\nprefix = 'house'")
@@ -160,7 +160,7 @@ def test_killed(tmp_path: Path, camera: str, broker: Mosquitto) -> None:
 def test_a_broker_that_is_missing_and_comes(tmp_path: Path, camera: str, broker: Mosquitto) -> None:
     broker.stop()
     with publishing(tmp_path, camera, broker) as daemon:
-        daemon.wait_mood("happy")  # it senses all the same
+        daemon.wait_mood("happy")  # it senses without a broker, too
         daemon.wait_state("READY=1")
         daemon.wait_logged("cannot be reached")
         broker.start()

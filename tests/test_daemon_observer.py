@@ -121,7 +121,7 @@ def test_what_a_model_never_left_out_is_not_put_back(emotion_model: Path) -> Non
 def test_faces_and_mood_count_on_common_emotions_alike(
     portrait: npt.NDArray[np.uint8], exponent: float
 ) -> None:
-    """The first reading is the mood, but for the floor under the lowest scores."""
+    """The first mood has the scores of the first reading, except below the floor."""
     (expected, *_) = EmotionDetector(prior_exponent=exponent, tiles=False).detect(portrait)
     pipeline = Pipeline(Settings(mood=MoodSettings(prior_exponent=exponent, floor=1e-6)))
     look = pipeline.look(Frame(portrait, 1.0))
@@ -144,7 +144,7 @@ def test_who_is_missed_in_a_few_frames_is_not_gone(portrait: npt.NDArray[np.uint
     pipeline = Pipeline(Settings())
     room = np.full((480, 640, 3), 90, np.uint8)
     room[140:, 150:490] = cv2.resize(portrait, (340, 340))
-    hidden = room.copy()  # so small a part of the picture that nothing seems to move
+    hidden = room.copy()  # too small a change to count as motion
     hidden[170:280, 240:350] = room[170:280, 240:350].mean(axis=(0, 1))
     looks = [
         pipeline.look(Frame(hidden if 30 <= number < 34 else room, number / 10))
@@ -197,7 +197,7 @@ def test_scores_that_are_no_numbers_are_refused(
 ) -> None:
     monkeypatch.setattr("serenbox.classifier._row_scores", lambda *_: [math.nan] * 7)
     pipeline = Pipeline(Settings())
-    for number in range(3):  # nothing moves, which does not mean that nobody is there
+    for number in range(3):  # still, but not to be taken for an empty room
         with pytest.raises(ModelError, match="not numbers"):
             pipeline.look(Frame(portrait, number / 10))
     with pytest.raises(ModelError, match="not numbers"):

@@ -38,7 +38,7 @@ def test_a_command_also_looks_for_the_systems_service() -> None:
 def test_a_folder_of_another_users_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Anybody may make the one in /tmp before this user does."""
+    """Any user could have made the folder in /tmp first."""
     folder = tmp_path / "serenbox"
     folder.mkdir()
     system = Path("/run/serenbox/control")

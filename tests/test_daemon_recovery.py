@@ -55,7 +55,7 @@ def test_it_is_hopeless_when_as_many_reopenings_failed() -> None:
     recovery.opening_failed()
     recovery.opening_failed()
     assert not recovery.hopeless
-    assert recovery.frame_missed()  # opened, but nothing came: that has failed, too
+    assert recovery.frame_missed()  # opened without a frame: a failure, too
     assert recovery.hopeless
 
 

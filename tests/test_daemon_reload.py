@@ -1,4 +1,4 @@
-"""The service that is told to read its configuration and its model again."""
+"""Reloads of the service's configuration and model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def camera(tmp_path: Path, portrait_file: Path) -> str:
 
 
 def goes_on(daemon: Daemon) -> None:
-    """Wait for messages that are made from now on."""
+    """Wait for new messages, and check that the mood is still happy."""
     count = len(daemon.messages)
     daemon.wait_until(lambda: len(daemon.messages) > count + 1, "further messages")
     assert daemon.messages[-1]["mood"] == "happy"
@@ -85,7 +85,7 @@ def test_while_another_camera_is_long_in_opening_no_mood_is_told(
 
 
 def told(daemon: Daemon) -> str:
-    """Return what the last message says about the camera."""
+    """Return the problem of the camera in the last message."""
     return str(daemon.messages[-1].get("problem")) if daemon.messages else ""
 
 

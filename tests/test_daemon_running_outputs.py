@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Polite(Mqtt):
-    """An output that goes when all others want to go, too."""
+    """An output whose `close` waits until all others are being closed, too."""
 
     def __init__(self, farewell: threading.Barrier) -> None:
         self._farewell = farewell

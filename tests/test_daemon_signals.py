@@ -1,4 +1,4 @@
-"""The service that is ended, killed and started again, at any moment."""
+"""Ending, killing and restarting the service at any moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SEED = 20260131
 LONGEST_START = 1.5
-"""Seconds from the start of the process within which a signal comes."""
+"""Maximum seconds from the start of the process to the signal."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_at_any_moment_it_ends_in_good_order(tmp_path: Path, camera: str) -> Non
         with Daemon(tmp_path, camera) as daemon:
             time.sleep(chance.random() ** 2 * LONGEST_START)
             code = daemon.end(how)
-        # Python needs a moment until the program begins, and what comes before ends it at once.
+        # A signal that comes before the program handles signals ends Python at once.
         began = daemon.log or daemon.states or daemon.messages
         assert code == 0 or (not began or "KeyboardInterrupt" in daemon.log[-1]), daemon.log
         if code == 0:
@@ -98,7 +98,7 @@ def test_the_second_is_told_who_was_there_first(tmp_path: Path, camera: str) -> 
         second = first.command("run", "--config", str(first.configuration), "--camera", camera)
         assert second.returncode == 1
         assert second.stdout == ""
-        line = second.stderr.splitlines()[-1]  # that of a machine's swap may come before
+        line = second.stderr.splitlines()[-1]  # a warning about the swap may come before it
         assert f"another serenbox (process {first.pid}, since 20" in line
         assert "is already running: stop it first" in line
         # The first one has not noticed anything.

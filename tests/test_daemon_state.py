@@ -40,7 +40,7 @@ def test_it_is_remembered_through_a_loss_of_power(
     finally:
         os.close(folder)
 
-    assert synced == [(True, True), (True, False)]  # the file is empty: its name says it all
+    assert synced == [(True, True), (True, False)]  # only the folder is synced: the file is empty
 
 
 def test_nothing_is_made_to_remember_nothing(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_nothing_is_made_to_remember_nothing(tmp_path: Path) -> None:
 def test_a_pause_that_cannot_be_written_is_told_once_however_often_it_is_tried(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "file").touch()  # in the place of the folder: also root cannot write there
+    (tmp_path / "file").touch()  # in place of the folder: not even root can write there
     flag = PausedFlag(tmp_path / "file" / "paused")
     assert not flag.read()
     assert not flag.write(paused=True)

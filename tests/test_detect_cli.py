@@ -85,7 +85,7 @@ def results(process: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]
 
 
 def assert_error(process: subprocess.CompletedProcess[bytes], code: int, *parts: str) -> None:
-    """The process ended with the code and one line of error that holds all the parts."""
+    """Check that the process ended with the code and one line of error with all the parts."""
     (line,) = lines(process.stderr)
     assert line.startswith("serenbox-detect: error: ")
     for part in parts:
@@ -114,7 +114,7 @@ def test_json_of_a_photograph(run: Run, portrait: npt.NDArray[np.uint8], tmp_pat
 
 
 def test_every_face_of_a_group(run: Run, portrait: npt.NDArray[np.uint8], tmp_path: Path) -> None:
-    """Eight heads, each with a face of about 70 of 1800 pixels."""
+    """Eight heads in a picture 1800 pixels wide, each with a face about 70 pixels wide."""
     head = cv2.resize(portrait[20:260, 100:360], (180, 166), interpolation=cv2.INTER_AREA)
     group = np.full((1200, 1800, 3), 170, np.uint8)
     corners = [(x, y) for y in (200, 800) for x in (100, 600, 1100, 1550)]
@@ -233,7 +233,7 @@ def test_folders_patterns_and_files(tmp_path: Path) -> None:
     assert found(top, skip=inner) == ["a.JPG", "z.png"]
     assert found("-", "missing.jpg", "-") == ["-", "missing.jpg"]
 
-    # What the tool writes itself is not meant, unless that folder is named alone.
+    # The tool's own output folder is left out, unless it is named alone or in a pattern.
     assert found(top + "/**/*.*", skip=inner) == ["a.JPG", "notes.txt", "z.png"]
     assert found(top + "/*", skip=inner) == ["a.JPG", "notes.txt", "z.png"]
     assert found(*(f"{top}/{name}" for name in ("b", "z.png")), skip=inner) == ["z.png"]
@@ -302,7 +302,7 @@ def test_bad_pictures_do_not_stop_the_good_ones(run: Run, tmp_path: Path) -> Non
 
 
 def test_libraries_do_not_write_to_standard_error(run: Run, tmp_path: Path) -> None:
-    """libpng warns of a wrong checksum, libjpeg of bytes that do not belong, OpenCV of both."""
+    """libpng warns of a wrong checksum, libjpeg of stray bytes, and OpenCV of both."""
     png = bytearray(save(tmp_path / "a.png").read_bytes())
     png[-20] ^= 0xFF
     (tmp_path / "a.png").write_bytes(png)
@@ -330,7 +330,7 @@ def test_strange_names(run: Run, tmp_path: Path, name: bytes) -> None:
     assert_error(run(b"missing-" + name), 1, "no such file")
 
 
-# Exit codes and manners
+# Exit codes and behaviour
 
 
 @pytest.mark.parametrize(
@@ -482,7 +482,7 @@ def test_full_disk_behind_standard_output(emotion_model: Path, tmp_path: Path, f
 
 
 def terminal_output(arguments: Sequence[str | Path], cwd: Path, **extra: str) -> str:
-    """What a person sees who runs the tool at a terminal."""
+    """Return what the tool shows at a terminal."""
     ours, its = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, *arguments], stdin=its, stdout=its, stderr=its, cwd=cwd, env=environment(**extra)
@@ -650,7 +650,7 @@ def test_output_folder_is_checked_before_the_work(run: Run, tmp_path: Path) -> N
 
 
 def test_full_disk_under_annotated_pictures(run: Run, tmp_path: Path) -> None:
-    """A limit on the size of files fails a write half-way, as a full disk does."""
+    """A limit on file sizes makes a write fail half-way, as a full disk does."""
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "large.png"), noise)
     save(tmp_path / "small.png")

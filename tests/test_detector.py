@@ -153,8 +153,8 @@ def test_half_of_the_prior_counts_unless_told_otherwise(portrait: Image) -> None
     given = {e: EmotionDetector(prior_exponent=e).classify_cropped(portrait).scores for e in (0, 1)}
     assert EmotionDetector(prior_exponent=1).classifier.metadata == model, "no more than its own"
 
-    # A score is proportional to exp(logit / T) * prior^(e / T), so the share of the prior shows in
-    # the ratios between the scores.
+    # A score is proportional to exp(logit / T) * prior^(e / T), so the ratios between the scores
+    # show how much the class prior counts.
     shares = dict(zip(model.labels, model.scores.class_prior, strict=True))
     weights = {label: share ** (0.5 / model.scores.temperature) for label, share in shares.items()}
     total = sum(given[0][label] * weights[label] for label in EMOTIONS)
@@ -169,7 +169,7 @@ def test_half_of_the_prior_counts_unless_told_otherwise(portrait: Image) -> None
 
 
 def ways_in(detector: EmotionDetector) -> tuple[Callable[[Any], object], ...]:
-    """Return everything that takes pixels."""
+    """Return every method of a detector that takes pixels."""
     location = FaceLocation(Box(2, 2, 6, 6), ((5.0, 5.0),) * 6, 0.9)
     return (
         detector.detect,
@@ -245,7 +245,7 @@ def test_a_model_of_rgb_gets_rgb(
 
 
 def test_crop_and_scores_cost_little(detector: EmotionDetector, portrait: Image) -> None:
-    """All but the network must take well under a millisecond, even on a busy machine."""
+    """The network of the small model takes next to no time; 5 ms allow for a busy machine."""
     location = detector.finder.find(portrait)[0]
     times = []
     for _ in range(30):
@@ -259,7 +259,7 @@ def test_crop_and_scores_cost_little(detector: EmotionDetector, portrait: Image)
 def test_crop_geometry_comes_from_the_model_file(
     small_tflite: bytes, metadata: ModelMetadata, portrait: Image, tmp_path: Path
 ) -> None:
-    """The small model sees how bright the crop is, so another margin gives other scores."""
+    """The small model judges by the crop's brightness, which depends on the margin."""
     results = []
     for margin in (0.0, 0.8):
         crop = metadata.crop._replace(margin=margin)

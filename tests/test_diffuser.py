@@ -106,7 +106,7 @@ def test_a_recording_moves_the_consumer_in_time_and_without_flicker(
 
 
 def check_times(moods: list[dict[str, Any]]) -> None:
-    """Look whether each change of the slot came when the documentation says, by the box's clock."""
+    """Check by the box's clock that each change of the slot came when the documentation says."""
     wishes = {"happy": "B", "sad": "A", "no_face": "off", "no_camera": "off"}
     late = 2.0  # seconds that a busy machine may take; tests/benchmarks/diffuser.py measures it
     changes = [
@@ -130,7 +130,7 @@ def check_times(moods: list[dict[str, Any]]) -> None:
 
 
 def test_killed(tmp_path: Path, program: Path, broker: Mosquitto, portrait_file: Path) -> None:
-    """The consumer keeps what is on while the box may come back, and no longer."""
+    """The consumer keeps the slot while the box may come back, and no longer."""
     (tmp_path / "face.png").write_bytes(portrait_file.read_bytes())
     camera = write_script(tmp_path / "script.json", [{"frames": "face.png", "count": 1_000_000}])
     configuration = (SETTINGS % broker.port).replace(f"dwell = {DWELL}", "dwell = 0.2")
@@ -175,7 +175,7 @@ MINUTE = 60_000
 
 
 def test_the_example_believes_only_a_box_that_is_there(follower: Follower) -> None:
-    assert follower.tell(0, "slot", "A") == "off"  # retained, whoever left it
+    assert follower.tell(0, "slot", "A") == "off"  # retained, perhaps from a box that is gone
     assert follower.tell(10, "availability", "offline") == "off"
     assert follower.tell(20, "connected", "1") == "off"
     assert follower.tell(30, "availability", "online") == "A"
@@ -185,7 +185,7 @@ def test_the_example_believes_only_a_box_that_is_there(follower: Follower) -> No
         assert follower.tell(60, "slot", "A") == "A"
     assert follower.tell(70, "availability", "onlin") == "A"  # within the grace
     assert follower.tell(30_071, "slot?") == "off"
-    assert follower.tell(30_080, "availability", "online") == "off"  # the slot has to be said again
+    assert follower.tell(30_080, "availability", "online") == "off"  # the slot must be sent again
     assert follower.tell(30_090, "slot", "A") == "A"
 
 
@@ -220,13 +220,13 @@ def test_the_example_outlives_an_overflow_of_its_clock(follower: Follower) -> No
     assert follower.tell(around + 5000, "slot?") == "A"
     follower.tell(around + 6000, "availability", "offline")
     assert follower.tell(around + 36_001, "slot?") == "off"
-    for hour in range(0, 60 * 24, 12):  # nor does what was forgotten come back
+    for hour in range(0, 60 * 24, 12):  # and the old slot never comes back
         assert follower.tell(around + 36_001 + hour * 60 * MINUTE, "slot?") == "off"
 
 
 @pytest.mark.parametrize("board", ["ESP8266", "ESP32"])
 def test_the_sketch_compiles_for(board: str) -> None:
-    """Against stand-ins of the libraries: it says that the code is C++, not that it runs."""
+    """Against stand-ins for the libraries: shows that it is valid C++, not that it runs."""
     stand_ins = HARNESS / "stand_ins"
     compile_cpp(
         f"-D{board}",

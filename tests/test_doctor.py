@@ -75,7 +75,7 @@ def test_hooks_must_be_there_and_executable(
 def test_hooks_must_be_open_to_the_user_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hooks, "HIDDEN", ())
     nobody = Person("nobody", 65534, frozenset({65534}))
-    with TemporaryDirectory(dir="/dev/shm") as name:  # which others may enter
+    with TemporaryDirectory(dir="/dev/shm") as name:  # open to other users
         script = Path(name, "folder", "script")
         script.parent.mkdir()
         script.write_text("#!/bin/sh\n")
@@ -152,7 +152,7 @@ def test_the_service_reads_the_settings_of_nobody_else(
 def test_settings_must_be_open_to_the_user_of_the_service(
     monkeypatch: pytest.MonkeyPatch, folder: int, file: int, mend: str
 ) -> None:
-    with TemporaryDirectory(dir="/dev/shm") as name:  # which others may enter
+    with TemporaryDirectory(dir="/dev/shm") as name:  # open to other users
         Path(name).chmod(0o755)
         path = Path(name, "etc", "serenbox.toml")
         monkeypatch.setattr(loader, "SYSTEM_FILE", path)
@@ -168,7 +168,7 @@ def test_settings_must_be_open_to_the_user_of_the_service(
         assert result.seen == f"serenbox may not read {path}: {closed} is closed to that user"
     assert settings is not None
     assert settings.camera.width == 320
-    assert named.state == "ok"  # not the one that the service reads
+    assert named.state == "ok"  # a file given by name is not the service's own
 
 
 def test_settings_that_are_not_there_are_made(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_shipped_models_are_whole_and_open(face_model: Path) -> None:
 
 
 def test_a_model_of_other_emotions_fails(tmp_path: Path, metadata: ModelMetadata) -> None:
-    """It is whole, but the service would not start with it."""
+    """The file is undamaged, but the service would not start with it."""
     labels = ("anger", *metadata.labels[1:])
     scores = metadata.scores._replace(
         thresholds=dict(zip(labels, metadata.scores.thresholds.values(), strict=True))
@@ -302,7 +302,7 @@ def test_unit_is_judged_by_its_state(answer: str, state: str) -> None:
 
 @pytest.fixture
 def systemd(roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for what `systemctl show` and the journal say, on a machine of systemd."""
+    """The folder for what `systemctl show` and the journal answer, on a machine with systemd."""
     (roots.run / "systemd" / "system").mkdir(parents=True)
     folder = tmp_path / "bin"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""The doctor's checks of what goes through the network: the broker and the web page."""
+"""The doctor's checks of what uses the network: broker, cameras in the network and page."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ CONFINED = Firewall.of_properties({"IPAddressAllow": "::1/128", "IPAddressDeny":
 
 
 def open_to(*networks: str) -> Firewall:
-    """Return what a unit may reach with these networks beside what it may anyway."""
+    """Return the firewall of a unit that may reach its own machine and these networks."""
     allowed = " ".join(("127.0.0.0/8", *networks))
     return Firewall.of_properties({"IPAddressAllow": allowed, "IPAddressDeny": "::/0 0.0.0.0/0"})
 

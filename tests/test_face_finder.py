@@ -34,7 +34,7 @@ def centre(face: FaceLocation) -> tuple[float, float]:
 
 
 def group_of(portrait: Image, columns: int, rows: int, size: int) -> Image:
-    """A photograph of many people, one in the middle of each cell, as large as a hand."""
+    """Return a picture with a head in the middle of each cell, half as wide as the cell."""
     head = cv2.resize(
         portrait[20:200, 134:314], (size // 2, size // 2), interpolation=cv2.INTER_AREA
     )
@@ -144,7 +144,7 @@ def test_of_a_face_at_the_edge_the_whole_is_known(
 def test_boxes_are_inside_the_picture_however_unsure(
     face_model: Path, shape: tuple[int, int]
 ) -> None:
-    """With almost no minimum, candidates are everywhere, also beyond the edges."""
+    """With such a low minimum score, candidates are everywhere, even beyond the edges."""
     noise = np.random.default_rng(5).integers(0, 256, (*shape, 3), np.uint8)
 
     faces = FaceFinder(face_model, min_score=0.02).find(noise, tiles=True)
@@ -205,7 +205,7 @@ def test_known_faces_are_left_out(finder: FaceFinder, portrait: Image, *, tiles:
 def test_a_known_face_that_the_edge_cuts_off_is_left_out_too(
     face_model: Path, portrait: Image
 ) -> None:
-    """Faces are compared whole: the part inside the picture would overlap too little of it."""
+    """Whole faces are compared: the part inside the picture would overlap too little."""
     finder = FaceFinder(face_model, min_score=0.3)
     image = np.ascontiguousarray(portrait[:, 232:])
     (known,) = finder.find(image)
@@ -236,7 +236,7 @@ def test_what_a_tile_sees_between_two_faces_does_not_join_them(
 ) -> None:
     image: Image = np.full((400, 400, 3), 90, np.uint8)
 
-    def face(left: float) -> list[float]:  # of a fifth of the picture
+    def face(left: float) -> list[float]:  # a fifth of the picture wide
         return [left, 0.4, left + 0.2, 0.6] * 4
 
     def seen(view: View, _: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -283,7 +283,7 @@ def test_a_damaged_model_says_what_to_do(
 
 
 def test_faces_of_photographs_are_found(finder: FaceFinder, photos: list[Path]) -> None:
-    """At least 98 % of all, for one in five to keep the test short; all 715 measured: 100 %."""
+    """At least 98 % of every fifth one, to keep the test short; measured on all 715: 100 %."""
     some = photos[::5]
 
     missed = [

@@ -63,7 +63,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def kept(state: Path) -> Path:
-    """Half a day of minutes: an hour of happiness, then half empty ones and a pause; and older."""
+    """Today an hour happy, an hour half known and 3 s sad; three days ago a pause of two hours."""
     path = state / "history.db"
     with Database(path) as database:
         database.add(summary(MINUTE - 180 + n, happy=60) for n in range(60))
@@ -114,7 +114,7 @@ def test_days(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "The last 7 days, in hours; local time (CEST)"
     days = [line.split()[:3] for line in lines[3:10]]
     assert days[0] == ["2026-03-23", "Mon", "-"]
-    assert days[3] == ["2026-03-26", "Thu", "2.0"]  # by then it was winter time
+    assert days[3] == ["2026-03-26", "Thu", "2.0"]  # still in winter time
     assert days[6] == ["2026-03-29", "Sun", "1.5"]
 
 
@@ -309,7 +309,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a fol
 
 @pytest.fixture
 def of_another(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The state folder, where its owner can reach it."""
+    """The state folder, in a place that another user can reach."""
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.setenv("STATE_DIRECTORY", folder)
         yield Path(folder)
@@ -321,7 +321,7 @@ def give_away(folder: Path) -> None:
 
 
 def plant_journal(folder: Path, named: Path) -> None:
-    """Leave a journal beside a database that has SQLite remove a file (fileformat.html, 3)."""
+    """Leave a journal that makes SQLite remove another file (section 3 of its fileformat.html)."""
     path = folder / "history.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE t (a)")
@@ -425,7 +425,7 @@ def test_without_matplotlib_it_says_what_to_install(
     status, _, err = run(capsys, "--plot", "moods.png")
     assert status == 2
     assert "pip install matplotlib" in err
-    # Nor may it bring another NumPy: apt's picamera2 goes with apt's alone.
+    # It must not install another NumPy either: apt's picamera2 only works with apt's NumPy.
     assert f"/opt/serenbox/bin/pip install 'matplotlib>=3.9' numpy=={np.__version__}" in err
 
 
@@ -442,7 +442,7 @@ def test_the_doctor_says_what_is_kept(kept: Path, tmp_path: Path) -> None:
     left = check_history(off, kept)
     assert left.state == "warn"
     assert left.mend.removeprefix("sudo ") == "serenbox history --delete"
-    with Database(kept) as database:  # by a clock that was ahead
+    with Database(kept) as database:  # when the clock was ahead
         database.add([summary(MINUTE + 900 * 1440, sad=60)])
     assert check_history(on, kept).seen.startswith("on, kept for 30 days: 241 minutes of 3.0 days")
     kept.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""The real service that keeps a history, and what befalls it."""
+"""The real service with a history: restarts, damage, set clocks, full disks and reloads."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def path(tmp_path: Path) -> Path:
 
 
 def kept(path: Path) -> dict[int, float]:
-    """Return the seconds known of each minute."""
+    """Return how many seconds of each minute are known."""
     return {one.minute: one.known for one in read_summaries(path, 0, 1 << 40)}
 
 
 def history_of(daemon: Daemon) -> dict[str, Any]:
-    """Return what the service says of its history."""
+    """Return the health of the history in the service's status."""
     health: dict[str, Any] = json.loads(daemon.command("status", "--json").stdout)["outputs"]
     found: dict[str, Any] = health["history"]
     return found
 
 
 def wait_seen(daemon: Daemon, ahead: int) -> None:
-    """Wait for moods of a time that is so many seconds ahead."""
+    """Wait for a mood whose time is so many seconds ahead of now."""
 
     def seen() -> bool:
         told = datetime.fromisoformat(daemon.messages[-1]["time"]).timestamp()
@@ -89,7 +89,7 @@ def test_the_page_knows_the_day_after_a_restart_until_it_is_deleted(
         again = happy_seconds(port)
         assert daemon.end() == 0
     assert again < before
-    assert sum(kept(path).values()) >= again - 0.1  # rounded; it goes on after that
+    assert sum(kept(path).values()) >= again - 0.1  # `again` is rounded, and the service went on
     assert daemon.warnings() == []
 
 
@@ -195,7 +195,7 @@ def test_a_reload_turns_it_on_and_off(tmp_path: Path, camera: str, path: Path) -
         daemon.wait_logged("the configuration was read again", 2)
         wait_for(lambda: kept(path), "what was sensed in between")
         assert "history" not in json.loads(daemon.command("status", "--json").stdout)["outputs"]
-        # The service that does not use it any more leaves it to the command.
+        # The service no longer uses the history, so the command may remove it.
         assert daemon.command("history", "--delete").returncode == 0
         assert not path.exists()
         assert daemon.end() == 0

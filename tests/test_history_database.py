@@ -1,4 +1,4 @@
-"""The database by itself: what comes twice, what is old, damaged, newer, or read-only."""
+"""The database by itself: minutes that come twice or are old, and damaged or newer files."""
 
 from __future__ import annotations
 
@@ -95,9 +95,9 @@ def test_minutes_that_lie_ahead_go_after_the_old_ones(path: Path) -> None:
 
 @pytest.fixture
 def careless_sqlite(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
-    """Have SQLite, unless told otherwise, not do what many builds of it do by themselves.
+    """Have SQLite begin without the safeguards that many builds of it have by default.
 
-    Returns what is opened.
+    Returns the connections that are opened.
     """
     opened: list[sqlite3.Connection] = []
 

@@ -1,4 +1,4 @@
-"""The benchmarks of the history in small: a few days, kills, and losses of power."""
+"""Small runs of the history's benchmarks: a few days, kills and losses of power."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_year_is_small_enough(tmp_path: Path) -> None:
     first, last, minutes = read_extent(tmp_path / "days.db")
     assert first == int(end // 60) - 10 * DAY
     assert last - first + 1 == minutes
-    assert last in {int(end // 60) - 181, int(end // 60) - 180}  # then it was off
+    assert last in {int(end // 60) - 181, int(end // 60) - 180}  # off for the last three hours
     known = [one.known for one in read_summaries(tmp_path / "days.db", first, last)]
     assert {round(seconds, 1) for seconds in known} == {60.0}  # but for the last one
     for name in ("days", "longest"):
@@ -62,7 +62,7 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
 def test_the_power_goes(tmp_path: Path) -> None:
     steps = record(tmp_path / "history.db", tmp_path / "trace", 300)
 
-    assert any(step == Step("sync") for step in steps)  # also the database was written to
+    assert any(step == Step("sync") for step in steps)  # the database itself was synced, too
     assert cut_off(steps, tmp_path, 60) == []
     careless = [step for step in steps if step.kind != "sync" or step.file != "-wal"]
     assert cut_off(careless, tmp_path, 30) != []

@@ -1,4 +1,4 @@
-"""Minutes that are added up, and the steps of a calendar made of them."""
+"""Sums per minute, and the steps of local time into which minutes are gathered."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_clock_that_is_set_loses_no_second(sums: MinuteSums, jump: float) -> N
 
     minutes = {one.minute: seconds(one)["sad"] for one in sums.take_all()}
     moved = 29_000_001 + int(jump // 60)
-    # The stretch in which the clock was set began before it.
+    # The stretch in which the clock was set counts from its beginning, by the old time.
     assert minutes == {29_000_000: 60, 29_000_001: 20, moved: 40}
     assert (sums.jumped_ahead is not None) is (jump > 0)
 

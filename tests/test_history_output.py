@@ -1,4 +1,4 @@
-"""The output by itself, with clocks that a test moves, and real files."""
+"""The history output by itself, with clocks that a test sets, and real files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Clocks:
 
 
 class Box:
-    """An output, and somebody who tells it moods."""
+    """An output, and what gives it moods."""
 
     def __init__(self, path: Path, days: int = 30) -> None:
         self.path = path
@@ -72,23 +72,23 @@ class Box:
         return made
 
     def restart(self, days: int = 30) -> None:
-        """End it and begin anew, by the same clocks."""
+        """Close the output and start another one with the same clocks."""
         self.output.close(30)
         self.output = self._make(days)
 
     def live(self, minutes: float, label: str = "happy") -> None:
-        """Let time go by."""
+        """Give the output this mood every ten seconds for so many minutes."""
         for _ in range(round(minutes * 6)):
             self.output.mood(message(label))
             self.clocks.now += 10
         self.output.mood(message(label))
 
     def wait_written(self, minutes: int) -> None:
-        """Wait until so many minutes were written since it began."""
+        """Wait until the output has written so many minutes since its start."""
         wait_for(lambda: self.output.health()["published"] >= minutes, f"{minutes} minutes")
 
     def kept(self) -> dict[int, float]:
-        """Return the seconds known of each minute since the first."""
+        """Return how many seconds of each minute are known, counted from `FIRST`."""
         return {one.minute - FIRST: one.known for one in read_summaries(self.path, 0, 1 << 40)}
 
 
@@ -143,7 +143,7 @@ def test_a_minute_is_there_before_it_ends_and_whole_soon_after(box: Box) -> None
 def test_a_minute_that_nobody_tells_the_end_of_is_written_all_the_same(box: Box) -> None:
     box.clocks.now += 59.9
     box.output.mood(message("sad"))
-    box.output._wake.set()  # it would wake by itself, when the wall clock's minute is over
+    box.output._wake.set()  # the writer would wake by itself at the end of the minute
     box.clocks.now += 0.2
     box.output._wake.set()
     box.wait_written(1)
@@ -210,7 +210,7 @@ def test_what_a_clock_kept_that_was_ahead_is_removed_when_it_is_right_for_long(b
     wait_for(lambda: not box.output._prunable, "the end of pruning")
     wrong = {700 * DAY, 700 * DAY + 1}
     assert set(box.kept()) == {2, 3} | wrong
-    box.restart()  # by itself that is no reason to trust the clock
+    box.restart()  # a restart alone is no reason to trust the clock
     wait_for(lambda: not box.output._prunable, "the end of pruning at the start")
     box.clocks.now += 5 * 3600
     box.live(1)
@@ -296,7 +296,7 @@ def test_minutes_that_wait_too_long_are_dropped_and_counted(
         wait_for(lambda: box.output.health()["dropped"] == 5, "dropped minutes")
     box.live(1)
     box.output.close(30)
-    # The sixth is dropped, too, if it still waits when the eleventh comes.
+    # Minute 6 is dropped, too, if it still waits when minute 11 comes.
     assert set(box.kept()) - {6} == {0, 7, 8, 9, 10, 11}
 
 
@@ -328,7 +328,7 @@ def test_telling_moods_never_waits_for_the_disk(box: Box) -> None:
     box.live(1)
     box.wait_written(1)
     with closing(sqlite3.connect(box.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")  # the writer has to wait for this one
+        other.execute("BEGIN IMMEDIATE")  # the writer has to wait for this transaction
         box.live(3)
         wait_for(box.output._disk.locked, "the writer to wait")
         teller = threading.Thread(target=box.live, args=(2,))
@@ -484,7 +484,7 @@ def test_while_the_disk_is_busy_the_page_shows_what_was_read_last(box: Box) -> N
     assert {"sad": 60} in [step["seconds"] for step in read]
     with box.output._disk:
         assert board.history("hour")["steps"] == read
-        box.clocks.now += 3 * 60  # for so long it is not busy, but gone
+        box.clocks.now += 3 * 60  # too long for a disk that is merely busy
         assert {"sad": 60} not in [step["seconds"] for step in board.history("hour")["steps"]]
 
 

@@ -35,7 +35,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def rows(text: str, after: str) -> dict[str, str]:
-    """Return the second column by each name in the first, of the table that follows some words."""
+    """Return the second column of the table after these words, by the names in the first."""
     table = text.split(after, 1)[1].split("|---", 1)[1].split("\n\n", 1)[0]
     cells = [line.split("|")[1:3] for line in table.splitlines()[1:]]
     return {name: second for first, second in cells for name in re.findall(r"`(\w+)`", first)}
@@ -110,7 +110,7 @@ def test_the_table_of_the_diffuser_is_the_default() -> None:
 
 
 def test_the_automation_looks_again_when_home_assistant_starts() -> None:
-    """What it switched on before stays on, and a box that has gone meanwhile changes no state."""
+    """A plug that was on stays on, and a box that went away meanwhile triggers no change."""
     (recipe,) = blocks(DIFFUSER, "yaml")
     assert re.findall(r"trigger: (\w+)", recipe) == ["state", "homeassistant"]
     assert "event: start" in recipe

@@ -1,4 +1,4 @@
-"""Tests of what counts as which event."""
+"""Tests of which messages make which events."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_hook_is_told_the_whole_message() -> None:
     mood, face = EventReader().read("event", change)
     assert mood.message == change
     assert face.message == change | {"event": "face"}
-    assert change["event"] == "mood"  # others get it, too
+    assert change["event"] == "mood"  # unchanged, because other outputs get it, too
 
 
 def test_a_camera_that_fails_is_an_error_once() -> None:

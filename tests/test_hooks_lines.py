@@ -1,4 +1,4 @@
-"""Tests of what a hook prints, in the log."""
+"""Tests of how the log shows what a hook prints."""
 
 from __future__ import annotations
 

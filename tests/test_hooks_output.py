@@ -1,4 +1,4 @@
-"""Tests of hooks that are run for real, and misbehave in every way."""
+"""Tests with real hooks, which misbehave in every way."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def wait_runs(output: HookOutput, count: int) -> None:
 
 
 def lives(pid: int) -> bool:
-    """Tell whether there is such a process that is not a mere zombie."""
+    """Return whether the process exists and is not a zombie."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
@@ -136,11 +136,11 @@ def test_a_camera_that_soon_comes_back_is_told(tmp_path: Path) -> None:
     for number in range(2):
         output.mood(mood_message("den", number, "no_camera", None, 0.0, problem=f"gone {number}"))
         output.mood(mood_message("den", number, "no_camera", None, 0.0))
-    output._thread.start()  # not earlier: it is slow to look
+    output._thread.start()  # started late, as if it were slow
     wait_runs(output, 1)
     output.close(5.0)
     assert json.loads(seen.read_text())["problem"] == "gone 1"
-    assert output.health()["dropped"] == 1  # of the same kind, the newest waits
+    assert output.health()["dropped"] == 1  # only the newest of a kind waits
 
 
 def test_a_hook_inherits_no_secret_and_no_file(
@@ -177,7 +177,7 @@ def test_a_hook_inherits_no_secret_and_no_file(
     assert "geheim" not in json.dumps(environment)
     assert environment["PATH"] == os.environ["PATH"]
     assert own_session
-    # Besides the three, there is the folder that it just reads.
+    # Besides the three standard ones, only the folder that the hook itself is reading.
     assert {"0", "1", "2"} <= set(files)
     others = {target for number, target in files.items() if int(number) > 2}
     assert {target for target in others if not target.startswith("/proc/")} == set()
@@ -396,7 +396,7 @@ def test_nothing_is_left_open() -> None:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are enough
 
     def children() -> set[str]:
-        """Those of this process, dead ones that nobody waited for included."""
+        """Return the children of this process, including dead ones not yet waited for."""
         own = f"PPid:\t{os.getpid()}\n"
         found = set()
         for status in Path("/proc").glob("[0-9]*/status"):

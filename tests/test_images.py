@@ -134,7 +134,7 @@ def gif(*colors: int, side: int = 8) -> bytes:
     content = b"GIF89a" + struct.pack("<HHBBB", side, side, 0x91, 0, 0) + palette
     for color in colors:
         bits, count = 0, 0
-        # Codes of 3 bits; the clear code (4) keeps them so, and 5 ends the frame.
+        # Codes of 3 bits; the clear code (4) keeps them that long, and 5 ends the frame.
         for code in [code for _ in range(side * side) for code in (4, color)] + [5]:
             bits |= code << count
             count += 3
@@ -351,7 +351,7 @@ def jpeg_header(width: int, height: int) -> bytes:
 
 
 def bombs(width: int, height: int) -> dict[str, bytes]:
-    """Headers that announce a size, and next to nothing behind them."""
+    """Return headers that announce this size, with next to nothing behind them."""
     lossless = width - 1 | height - 1 << 14
     tags = b"".join(struct.pack("<HHII", t, 4, 1, v) for t, v in ((256, width), (257, height)))
     return {
@@ -507,7 +507,7 @@ def test_anything_at_all_gives_a_picture_or_one_sentence() -> None:
 
 
 def test_padding_before_a_marker_takes_no_longer_than_reading_it() -> None:
-    """Time quadratic in it would be hours here."""
+    """Time quadratic in the length of the padding would be hours here."""
     padded = SIGNED["jpeg"].replace(b"\xff\xdb", b"\xff" * 2_000_000 + b"\xdb", 1)
     assert_quarters(read_image(padded), tolerance=12)
     assert "damaged or cut off" in reason(b"\xff\xd8" + b"\xff" * 5_000_000)
@@ -612,7 +612,7 @@ def test_write_respects_the_umask(tmp_path: Path) -> None:
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    """A limit on the size of files fails a write half-way, as a full disk does."""
+    """A limit on file sizes makes a write fail half-way, as a full disk does."""
     path = tmp_path / "picture.bmp"
     path.write_bytes(b"the old one")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -649,7 +649,7 @@ def test_write_where_no_file_can_be(tmp_path: Path) -> None:
 
 
 def test_pipe() -> None:
-    """A file without a size of its own is read as well."""
+    """A file whose size is not known beforehand can be read, too."""
     read, write = os.pipe()
     with io.FileIO(write, "wb") as stream:
         stream.write(SIGNED["png"])

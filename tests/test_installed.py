@@ -44,7 +44,7 @@ def test_the_script_is_the_one_that_is_named() -> None:
 
 
 def test_nobody_is_told_to_install_it_by_name() -> None:
-    """It is in no package index: whatever is put there under this name is somebody else's."""
+    """SerenBox is in no package index: a package of this name there would be somebody else's."""
     by_name = re.compile(r"pip install[^`\n]*[ '\"]serenbox\b(?!-venv)")
     places = [*ROOT.glob("serenbox/**/*.py"), *ROOT.glob("docs/**/*.md"), ROOT / "README.md"]
 

@@ -12,7 +12,7 @@ SETTINGS = SensingSettings(motion=2.0, heartbeat=2.0)
 
 
 def scene(person: int = 0, noise: int | None = None) -> npt.NDArray[np.uint8]:
-    """A room with a person that many pixels wide, seen by a camera with noise."""
+    """Return a room with a person so many pixels wide; `noise` seeds the noise of the camera."""
     image = np.full((480, 640, 3), 100, np.int16)
     image[200:, 300 : 300 + person] = 30
     if noise is not None:

@@ -24,7 +24,7 @@ EMPTY: Image = np.full((480, 640, 3), 90, np.uint8)
 
 
 class CountingDetector(EmotionDetector):
-    """A real detector that writes down what its face finder is asked for."""
+    """A real detector that records the calls of its face finder."""
 
     def __init__(self, model: Path) -> None:
         super().__init__(model)
@@ -64,7 +64,7 @@ def head(portrait: Image) -> Image:
 
 
 def room(*heads: tuple[Image, int, int]) -> Image:
-    """A picture with heads at (left, side)."""
+    """Return a room with each head at (left, side): its left edge and its width."""
     image = EMPTY.copy()
     for head, left, side in heads:
         small = cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA)

@@ -24,7 +24,7 @@ SETTINGS = DiffuserSettings(enabled=True, dwell=10, off_after=30, minimum_on=60)
 def play(
     moods: Iterable[tuple[float, str]], settings: DiffuserSettings = SETTINGS, end: float = 1e4
 ) -> list[tuple[float, str]]:
-    """Drive the rule as the service does, with every mood and when it is due."""
+    """Drive the rule as the service does, with each mood and whenever it is due."""
     rule, changes = SlotRule(settings), [(0.0, "off")]
 
     def update(time: float, mood: str) -> None:
@@ -129,7 +129,7 @@ def test_who_is_asked_late_is_late_and_still_keeps_the_minimum() -> None:
     assert rule.update(50, "sad") == "B"
     assert rule.update(51, "angry") == "B"
     assert rule.due == 110
-    # What moods asked for until then, but do not any more, is not done.
+    # A slot that earlier moods asked for, but the latest does not, is not set.
     assert rule.update(500, "happy") == "B"
     assert rule.update(501, "angry") == "B"
     assert rule.update(600, "angry") == "A"
@@ -139,7 +139,7 @@ def test_who_is_asked_late_is_late_and_still_keeps_the_minimum() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_it_never_flickers_and_always_follows(seed: int) -> None:
-    """Against the definition, over a day of moods that change as fast as they can."""
+    """Check the slots of a day of random moods against the definition."""
     chance = random.Random(seed)  # noqa: S311 - the same days every time
     settings = replace(
         SETTINGS,
@@ -171,7 +171,7 @@ def check_change(
     until: float,
     following: str,
 ) -> None:
-    """Look whether the slot that was there since `since` had a reason to change at `until`."""
+    """Check that the slot set at `since` had a reason to change at `until`."""
     held = settings.off_after if following == "off" else settings.dwell
     before = [mood for start, mood in moods if start <= until - held][-1]
     during = {before, *(mood for start, mood in moods if until - held < start <= until)}

@@ -38,7 +38,7 @@ def play(
     fps: float = 10,
     settings: MoodSettings = DEFAULTS,
 ) -> list[tuple[float, Mood]]:
-    """Return the time and mood of each frame; the script says what is seen when."""
+    """Return the time and mood of each frame; `script` gives the scores seen at a time."""
     mood_filter = MoodFilter(settings, THRESHOLDS)
     times = [n / fps for n in range(math.ceil(seconds * fps))]
     return [(time, mood_filter.update(reading(time, script(time)))) for time in times]
@@ -53,7 +53,7 @@ def changes(moods: Iterable[tuple[float, Mood]]) -> list[tuple[float, str]]:
 
 
 def random_script(seed: int) -> Callable[[float], Mapping[str, float] | None]:
-    """Something else every 0.2 seconds, sometimes for longer; sometimes nobody."""
+    """Return random scores that change every 0.2 to 4 seconds, with nobody now and then."""
     rng = np.random.default_rng(seed)
     steps: list[dict[str, float] | None] = []
     while len(steps) < 400:
@@ -149,7 +149,7 @@ def test_frames_that_miss_a_face_say_nothing_about_the_mood(every: int) -> None:
         missed = round(time * 10) % every == 0
         return None if missed or time < 3 else showing("sad" if time < 10 else "happy")
 
-    seen = (every - 1) / every  # only such frames count
+    seen = (every - 1) / every  # the share of frames that count
 
     (_, nobody), (came, first), (when, second) = changes(play(shown, 20))
     assert (nobody, first, second) == (NO_FACE, "sad", "happy")
@@ -204,7 +204,7 @@ def test_what_has_become_clear_waits_for_the_least_time_of_a_mood_only() -> None
 
 
 def test_passers_by_make_no_mood_together() -> None:
-    """Each looks sad, but none for long enough."""
+    """Each looks sad, but not for long enough."""
     mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
     mood_filter.update(reading(0.0, None))
     for n in range(1, 200):
@@ -240,7 +240,7 @@ def test_who_comes_back_after_no_face_begins_a_new_average() -> None:
 
 
 def test_a_mood_may_go_just_when_its_least_time_is_over() -> None:
-    """The times of frames are sums of floats: 0.3 - 0.1 is a little less than 0.2."""
+    """The times of frames are floats, and 0.3 - 0.1 is a little less than 0.2."""
     settings = dataclasses.replace(DEFAULTS, smoothing=0.0, dwell=0.0, minimum=0.2)
     mood_filter = MoodFilter(settings, THRESHOLDS)
     shown = {0.1: "happy", 0.2: "sad", 0.3: "sad"}
@@ -280,7 +280,7 @@ def test_faces_of_which_none_is_primary_hold_the_mood() -> None:
 
 
 def test_nobody_is_not_said_while_anybody_is_seen() -> None:
-    """The one who made the mood has left; the other is missed when their turn comes."""
+    """The primary face has left, and the other is missed just when it would become primary."""
     mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
     mood_filter.update(reading(0.0, showing("happy")))
     for n in range(1, 21):

@@ -1,4 +1,4 @@
-"""The notebooks as Jupyter runs them, on FER2013 where it is at hand, else on a small stand-in."""
+"""The notebooks as Jupyter runs them, on FER2013 if it is there, otherwise on a small stand-in."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "training").glob("*.ipynb"))
 DATA = Path(os.environ.get("SERENBOX_DATA", ROOT.parent / "shared" / "data"))
 PATIENCE = 300
-"""Seconds that a cell may take; on a busy machine it takes long."""
+"""Maximum seconds of a cell, with room for a busy machine."""
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the variables that tell where the faces are, and how many of them to take."""
+    """Return the variables that say where the faces are, and that one in `EVERY` is taken."""
     if (DATA / "fer2013.csv.xz").is_file():
         files = {"FER2013": DATA / "fer2013.csv.xz", "FERPLUS": DATA / "ferplus.csv"}
         every = "60"
@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def ran(name: str, variables: dict[str, str]) -> NotebookNode:
-    """Run a notebook in its own folder, as Jupyter does; what fails in it fails here."""
+    """Run a notebook in its own folder, as Jupyter does; an error in it is raised here."""
     notebook = nbformat.read(ROOT / "training" / f"{name}.ipynb", as_version=4)
     place = {"metadata": {"path": str(ROOT / "training")}}
     client = NotebookClient(notebook, timeout=PATIENCE, resources=place)

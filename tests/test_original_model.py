@@ -1,4 +1,4 @@
-"""A model of the shape that this project began with, converted and served as it always was."""
+"""A model like the one that this project began with, converted and served."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from convert.__main__ import main as convert
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Keras 3.15's own way of reading TensorFlow's variables, which numpy 2 does not like.
+# NumPy 2 warns about how Keras 3.15 reads TensorFlow's variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 LABELS = ("happy", "sad", "angry", "surprise", "neutral", "fear", "disgust")
-"""An order of its own: the labels must travel with the model."""
+"""In another order than SerenBox's, so the labels must travel with the model."""
 
 
 def save_original(path: Path) -> None:
@@ -40,7 +40,7 @@ def save_original(path: Path) -> None:
     backbone = keras.applications.MobileNetV2(
         input_shape=(224, 224, 3), include_top=False, weights=None, pooling="avg"
     )
-    # Statistics of real pixels, as training leaves them; without, all that comes out is zero.
+    # Statistics of real pixels, as training leaves them; without them, all features would be zero.
     pixels = np.stack([cv2.resize(image, (224, 224)) for _, image, _ in fer2013.faces()[:3]])
     normalizations = [one for one in backbone.layers if hasattr(one, "momentum")]
     for layer in normalizations:

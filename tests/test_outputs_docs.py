@@ -47,7 +47,7 @@ def block(language: str, containing: str = "") -> str:
 
 
 def rows(after: str) -> set[str]:
-    """Return the names in the first column of the table that follows some words."""
+    """Return the names in the first column of the table after these words."""
     table = TEXT.split(after, 1)[1].split("|---", 1)[1].split("\n\n", 1)[0]
     first = (line.split("|")[1] for line in table.splitlines()[1:])
     return {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
@@ -124,7 +124,7 @@ def test_the_command_that_forgets_a_box(tmp_path: Path) -> None:
 
 
 def test_the_automation_names_entities_that_there_are() -> None:
-    """Home Assistant makes them of the names of the device and of the component."""
+    """Home Assistant makes an entity's name from those of the device and the component."""
     recipe = block("yaml")
     announced = discovery_message("serenbox", TOPICS, version="1", stats_interval=30)
     entities = {

@@ -1,7 +1,7 @@
 """Tests of what Home Assistant is told, against the rules of its MQTT integration.
 
 The rules below are those of `schemas.py`, `sensor.py`, `switch.py` and `event.py` of its MQTT
-integration (2024.11 and later): which keys there are, which are required, and what excludes what.
+integration (2024.11 and later): which keys exist, which are required, and which exclude others.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_the_root_has_only_what_is_known_and_all_that_is_required() -> None:
 def test_every_component_has_only_what_is_known(key: str) -> None:
     component = COMPONENTS[key]
     assert set(component) <= PLATFORMS[component["platform"]]
-    assert component["qos"] == 1  # of one for all, versions differ in whether it holds
+    assert component["qos"] == 1  # in each: versions differ on whether one in the root holds
     assert component["unique_id"] == f"serenbox_den_{key}"
     assert component["state_topic"] in {TOPICS.mood, TOPICS.event, TOPICS.stats, TOPICS.slot}
     assert component.get("entity_category", "diagnostic") in {"diagnostic", "config"}
@@ -95,7 +95,7 @@ def test_every_sensor_obeys_the_rules(key: str) -> None:
 def test_values_expire_only_after_several_heartbeats() -> None:
     assert COMPONENTS["mood"]["expire_after"] >= 2 * HEARTBEAT
     assert COMPONENTS["fps"]["expire_after"] >= 2 * 30
-    for key in ("sensing", "mood_change"):  # Home Assistant knows no such thing there
+    for key in ("sensing", "mood_change"):  # Home Assistant has no such key there
         assert "expire_after" not in COMPONENTS[key]
     slow = discovery_message("den", TOPICS, version="1", stats_interval=3600)
     assert slow["components"]["fps"]["expire_after"] >= 2 * 3600
@@ -150,7 +150,7 @@ def test_the_slot_of_the_diffuser_is_shown_as_it_comes() -> None:
     assert "value_template" not in COMPONENTS["slot"]
     assert COMPONENTS["slot"]["expire_after"] >= 2 * HEARTBEAT
     without = discovery_message("den", TOPICS, version="1", stats_interval=30)["components"]
-    assert without["slot"] == {"platform": "sensor"}  # which removes one that was there
+    assert without["slot"] == {"platform": "sensor"}  # this removes an announced slot
     assert set(without) == set(COMPONENTS)
 
 

@@ -213,7 +213,7 @@ def test_closing_publishes_what_waits_and_then_offline(broker: Mosquitto) -> Non
 def test_the_last_will_says_offline(broker: Mosquitto) -> None:
     with listening(broker) as listener, publishing(broker.port) as output:
         wait_for(lambda: listener.of(f"{OWN}/availability"), "online")
-        # A connection that breaks as with a box whose power fails, and one that comes back.
+        # The connection breaks without a farewell, as when the power fails, and comes back.
         assert output._waker is not None
         broken = socket.socket(fileno=_only_connection(output))
         broken.shutdown(socket.SHUT_RDWR)
@@ -223,7 +223,7 @@ def test_the_last_will_says_offline(broker: Mosquitto) -> None:
 
 
 def _only_connection(output: MqttOutput) -> int:
-    """Return the descriptor of the process's only TCP connection with the output's port."""
+    """Return the descriptor of the output's connection: only that one sets TCP_NODELAY."""
     for entry in Path("/proc/self/fd").iterdir():
         try:
             with socket.socket(fileno=os.dup(int(entry.name))) as found:
@@ -244,7 +244,7 @@ def test_a_restarted_broker_gets_everything_again(broker: Mosquitto) -> None:
         output.event(event(1))
         assert output.health()["dropped"] == 1
         assert "cannot be reached" in _problem(output) or "is gone" in _problem(output)
-        broker.start()  # knows nothing any more
+        broker.start()  # it has forgotten what was retained
         with listening(broker) as listener:
             assert listener.wait(f"{OWN}/availability")[0].text == "online"
             assert json.loads(listener.wait(f"{OWN}/mood")[0].text) == mood(7)
@@ -423,7 +423,7 @@ def test_what_the_access_list_forbids_is_told_once(
 def test_a_denial_is_not_blamed_for_what_ends_a_connection_later(
     broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Brokers of other makes turn a message down and keep the connection."""
+    """Other brokers refuse a message, but keep the connection."""
     monkeypatch.setattr(Session, "denied", property(lambda _: True))
     with publishing(broker.port) as output:
         assert "does not let SerenBox use all its" in _problem(output)
@@ -454,7 +454,7 @@ def test_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
             assert "mqtt.ca_file" in _problem(output)
 
 
-# paho-mqtt leaves it to the garbage collector to close what it could not encrypt.
+# paho-mqtt leaves a connection that it could not encrypt to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_tls_to_a_broker_without_it(broker: Mosquitto) -> None:
@@ -491,7 +491,7 @@ def test_a_broker_that_restarts_a_few_times_and_is_gone_is_called_gone(broker: M
 
 
 def test_a_broker_that_knows_no_mqtt_5() -> None:
-    """Answers like one of the old kind, to which 3.1.1 has to be spoken."""
+    """An old broker, which accepts only MQTT 3.1.1."""
     versions: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -518,7 +518,7 @@ def test_a_broker_that_hangs_up_once_is_spoken_to_in_mqtt_5_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            """Be busy with starting at first."""
+            """Hang up on the first connection, like a broker that is still starting."""
             for _ in range(3):
                 connection, _ = server.accept()
                 with connection:
@@ -598,7 +598,7 @@ def test_a_retained_command_is_not_obeyed(
             wait_for(lambda: output.health()["ignored_commands"] == 1, "the retained command")
             listener.publish(f"{OWN}/command", "resume")
             wait_for(lambda: heard, "the command")
-            listener.publish(f"{OWN}/command", "pause", retain=True)  # while it listens, too
+            listener.publish(f"{OWN}/command", "pause", retain=True)  # also while the box listens
             wait_for(lambda: output.health()["ignored_commands"] == 2, "the other retained one")
     assert heard == ["resume"]
     assert "(retained)" in caplog.text
@@ -623,7 +623,7 @@ def test_ten_thousand_random_commands(broker: Mosquitto, caplog: pytest.LogCaptu
         listener.publish(f"{OWN}/command", payloads[-1])
         wait_for(lambda: len(heard) >= len(real), "the commands")
         assert heard == real
-        # Packets of more than 4 KiB are not even sent to us.
+        # The broker does not even send packets larger than 4 KiB.
         assert output.health()["ignored_commands"] == len(payloads) - len(real) - large
         assert output.health()["connected"] is True
     assert len(caplog.records) == 1
@@ -655,7 +655,7 @@ def test_birth_of_home_assistant_brings_everything_again(broker: Mosquitto) -> N
         listener.publish("homeassistant/status", "offline")
         listener.publish("homeassistant/status", "online")
         listener.wait(f"{OWN}/mood", 2)
-        listener.wait("/config", 2)  # comes last
+        listener.wait("/config", 2)  # the announcement comes last
         again = {message.topic for message in listener.received[before:]}
         assert again == {
             "homeassistant/status",

@@ -1,4 +1,4 @@
-"""Tests of what is published of the diffuser."""
+"""Tests of what the topic of the slot gets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def test_changes_at_once_and_else_now_and_then() -> None:
     topic = SlotTopic()
     assert topic.again(0) == "off"
     told = {}
-    for second in range(200):  # a mood with every second
+    for second in range(200):  # a mood every second
         slot = "A" if second >= 100 else "off"
         if news := topic.news({"slot": slot}, second):
             told[second] = news
@@ -20,7 +20,7 @@ def test_changes_at_once_and_else_now_and_then() -> None:
 
 
 def test_the_heartbeat_of_the_moods_is_enough() -> None:
-    """The documentation promises that 90 seconds never pass without a word."""
+    """The documentation promises a message at least every 90 seconds."""
     topic = SlotTopic()
     topic.again(0)
     moods = [29.9 + number * HEARTBEAT for number in range(5)]

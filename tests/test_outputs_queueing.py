@@ -1,4 +1,4 @@
-"""Tests of what stands between callers and threads."""
+"""Tests of the mailbox and the rate limit between callers and threads."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_memory_does_not_grow(mailbox: Mailbox) -> None:
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(20):
             fill()
-        # Everything has been replaced once by what was allocated since: no more than that.
+        # What waits now was allocated since `before`: at most one full mailbox.
         full = EVENT_LIMIT * 1000
         assert tracemalloc.get_traced_memory()[0] - before < full
     finally:

@@ -1,4 +1,4 @@
-"""Tests of which outputs there are."""
+"""Tests of which outputs the settings make."""
 
 from __future__ import annotations
 
