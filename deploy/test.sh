@@ -1,7 +1,7 @@
 #!/bin/sh
-# Ask a running server about pictures, and check what it answers.
+# Send pictures to a running server, and check its answers.
 # Usage: deploy/test.sh URL IMAGE...
-# Exit code: 0 if every picture got seven scores that sum to 1 (or 100); 1 if not; 2 for a wrong call.
+# Exit code: 0 if every picture got seven scores that sum to 1 (or 100); 1 if not; 2 for wrong usage.
 set -eu
 
 if [ $# -lt 2 ]; then
@@ -14,8 +14,8 @@ failed=0
 answer=$(mktemp)
 trap 'rm -f "$answer"' EXIT
 
-# Prints the best emotion in percent if the answer is what it should be. The keys are seven words and
-# the values numbers, so this needs no JSON tool.
+# Prints the top emotion and its percentage if the answer is right, and fails otherwise. The keys
+# are seven words and the values numbers, so this needs no JSON tool.
 check() {
   tr -d '{}" \n' <"$answer" | tr ',' '\n' | awk -F: '
     BEGIN { split("angry disgust fear happy neutral sad surprise", names, " ")
@@ -34,7 +34,7 @@ for image in "$@"; do
     failed=1
     continue
   fi
-  # The file is read from standard input, for curl would take a comma or a semicolon in a name for more.
+  # The file is read from standard input, as curl takes commas and semicolons in a name for separators.
   if ! code=$(curl --silent --show-error --max-time 60 --output "$answer" --write-out '%{http_code}' \
     --form 'file=@-;filename=picture' "$url/predict" <"$image"); then
     echo "$image: no answer from $url" >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs SerenBox as a service, or takes it away again. It can be run any number of times.
+# Installs SerenBox as a service, or removes it. It can be run any number of times.
 set -Eeuo pipefail
-umask 022 # whatever root's is: the service's user must be able to read the program
+umask 022 # whatever root's umask is, the service's user must be able to read the program
 
 readonly PREFIX=/opt/serenbox
 readonly CONFIG=/etc/serenbox/serenbox.toml
@@ -11,8 +11,8 @@ readonly PASSWORD=/etc/credstore/serenbox.mqtt-password
 readonly COMMANDS=(serenbox serenbox-detect)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
-work= # a folder for what is not kept
-log=  # in it, what the last command said
+work= # a temporary folder
+log=  # in it, the output of the last command
 
 usage() {
   cat <<'TEXT'
@@ -32,7 +32,8 @@ fail() {
   exit 1
 }
 
-# attempt SENTENCE COMMAND...: the command says nothing if it works, and SENTENCE if it does not.
+# attempt SENTENCE COMMAND...: runs the command silently; if it fails, exits with SENTENCE and the
+# last lines of its output.
 attempt() {
   local sentence=$1
   shift
@@ -68,7 +69,7 @@ check_python() {
     || fail "$(python3 --version) is too old; 3.11 is needed: use Debian 12 or newer"
 }
 
-# apt's picamera2 is built for apt's NumPy. Where it is there, nothing may bring another one.
+# apt's picamera2 is built for apt's NumPy: where NumPy is installed, pip must keep its version.
 constraints() {
   python3 -c 'import numpy; print(f"numpy=={numpy.__version__}")' 2>/dev/null || true
 }
@@ -76,12 +77,12 @@ constraints() {
 install_program() {
   local pip=("$PREFIX/bin/python" -m pip --disable-pip-version-check --no-cache-dir --quiet)
   say "Installing the program in $PREFIX ..."
-  # One that a new Python of the system has broken is made anew.
+  # Create the virtual environment, also if a new Python of the system has broken the old one.
   "$PREFIX/bin/python" -c 'import pip' 2>/dev/null \
     || attempt "no virtual environment could be made in $PREFIX: remove it and try again" \
       python3 -m venv --clear --system-site-packages "$PREFIX"
   if [ -z "$wheel" ]; then
-    # A copy, so that nothing of root's is left in the checkout.
+    # Build from a copy, so that no file of root's is left in the checkout.
     mkdir "$work/source" "$work/wheel"
     attempt "the program could not be copied to $work: free some disk space there" \
       cp -r "$checkout"/{pyproject.toml,setup.py,README.md,LICENSE,NOTICE,serenbox} "$work/source"
@@ -92,7 +93,7 @@ install_program() {
   constraints >"$work/constraints"
   attempt "pip could not install what SerenBox needs: connect to the network and try again" \
     "${pip[@]}" install --constraint "$work/constraints" "${wheel}[web]"
-  # One of the same version may hold other files than the one before.
+  # pip skips a wheel of the version that is installed, but its files may differ.
   attempt "pip could not install $wheel: try again" \
     "${pip[@]}" install --no-deps --force-reinstall "$wheel"
   mkdir -p /usr/local/bin
@@ -102,7 +103,7 @@ install_program() {
   done
 }
 
-# An account of a person's would be the service's at first, and removed with it in the end.
+# The service would run as a person's account of this name, and --uninstall would remove it.
 is_a_person() { getent passwd serenbox | grep -Eqv ':[^:]*/(nologin|false)$'; }
 
 install_files() {
@@ -113,11 +114,11 @@ install_files() {
   install -D -m 644 "$here/serenbox.service" "$UNIT"
 }
 
-# Under its earlier name this drop-in empties what those before it in the alphabet add to.
+# This drop-in resets lists: under its old name it sorts after others and undoes what they add.
 rename_drop_in() {
   local shipped=$here/drop-ins/00-usb-camera.conf
   [ -f "$OLD_USB" ] || return 0
-  # One with changes of its owner's is left to them.
+  # Leave a file that its owner has changed.
   [ "$(settings_of "$OLD_USB")" = "$(settings_of "$shipped")" ] || return 0
   [ -e "$NEW_USB" ] || install -m 644 "$shipped" "$NEW_USB"
   rm "$OLD_USB"
@@ -168,7 +169,7 @@ install_all() {
     [ -f "$checkout/pyproject.toml" ] \
       || fail "$checkout is not a checkout of SerenBox: give a wheel with --wheel FILE"
   fi
-  # Python looks for modules where it is started: nothing there may run as root.
+  # Python imports modules from the folder it is started in: nothing there may run as root.
   cd /
   if is_a_person; then
     fail "there is a user serenbox who may log in: rename that account first"
@@ -182,7 +183,7 @@ install_all() {
   start
 }
 
-# What was not made by this script, in the folders that go as a whole.
+# Prints the files that --uninstall removes although this script did not make them.
 files_of_the_owner() {
   local folder
   for folder in "$(dirname "$CONFIG")" "$UNIT.d"; do
@@ -201,7 +202,7 @@ uninstall_all() {
     systemctl disable --now serenbox.service >"$log" 2>&1 || true
     systemctl reset-failed serenbox.service 2>/dev/null || true
   fi
-  # Overwrites what it removes, so that moods are not left in free blocks of the disk.
+  # Overwrites the history before removing it, so that no moods are left in free blocks of the disk.
   STATE_DIRECTORY=/var/lib/serenbox "$PREFIX/bin/serenbox" history --delete >"$log" 2>&1 || true
   rm -rf "$UNIT" "$UNIT.d" /etc/systemd/system/*.wants/serenbox.service \
     "$PASSWORD" "$PREFIX" "$(dirname "$CONFIG")" /var/lib/serenbox /run/serenbox

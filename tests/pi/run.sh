@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # run.sh PYTHON PORTRAIT: tries the service and the models on root file systems like a Raspberry Pi's.
-# Needs root, Debian 12 or newer and a network; leaves only packages of Debian's behind. PYTHON has
-# serenbox installed; PORTRAIT is a photograph with one face, 512 x 512. KEEP=1 keeps the folder.
+# Needs root, Debian 12 or newer and a network; leaves Debian packages and the kernel's registration of
+# qemu behind. PYTHON has serenbox installed; PORTRAIT is a photograph with one face, 512 x 512. KEEP=1 keeps
+# the folder.
 set -Eeuo pipefail
 [ $# = 2 ] || { echo "usage: run.sh PYTHON PORTRAIT" >&2; exit 2; }
 [ "$(id -u)" = 0 ] || { echo "run.sh: it boots other root file systems, so it needs root: use sudo" >&2; exit 1; }
@@ -9,19 +10,19 @@ python=$(realpath --no-symlinks "$1") portrait=$(realpath "$2")
 here=$(cd "$(dirname "$0")" && pwd)
 checkout=$(realpath "$here/../..")
 work=$(mktemp -d /var/tmp/serenbox-pi.XXXXXX)
-# What runs in the background still writes there.
+# Wait first: background jobs still write to the folder.
 [ -n "${KEEP:-}" ] || trap 'wait; rm -rf --one-file-system "$work"' EXIT
 
 say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
 
-# made JOB-ID NAME: waits for a job in the background, and shows what it wrote if it failed.
+# made PID NAME: waits for a background job; if it failed, shows its log and exits.
 made() {
   wait "$1" || { cat "$work/$2.log"; echo "run.sh: $2 failed"; exit 1; }
   say "$2 is there"
 }
 
 detect=(-m serenbox.cli.detect --json)
-# on_arm KIND RUNTIME: what a runtime says about the photos on aarch64.
+# on_arm KIND RUNTIME: runs a runtime on the photos on aarch64, and writes what it finds to KIND.jsonl.
 on_arm() {
   cp -r "$work/made/photos" "$work/$1/photos"
   "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \

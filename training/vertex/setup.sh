@@ -1,8 +1,8 @@
 #!/bin/sh
-# Pack the training code so that pip can install it anywhere, and put it where Vertex AI finds it.
+# Pack the training code for pip, into a folder or into a bucket, where Vertex AI finds it.
 # Usage: training/vertex/setup.sh FOLDER | gs://BUCKET/FOLDER
-# Prints the path or address of the package, for train.sh --package. Needs Python 3.11 with
-# setuptools 77, and gcloud for a bucket.
+# Prints the path or address of the package, for train.sh --package. Needs Python 3.11 and
+# setuptools 77, or newer ones, and gcloud for a bucket.
 set -eu
 case ${1-} in
 '' | -*) usage=wrong ;;

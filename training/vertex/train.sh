@@ -1,5 +1,5 @@
 #!/bin/sh
-# Train on Vertex AI; --help tells the options, --dry-run shows the job and submits nothing.
+# Train on Vertex AI; --help lists the options, --dry-run shows the job and submits nothing.
 set -eu
 PYTHONPATH=$(cd "$(dirname "$0")/../.." && pwd)
 export PYTHONPATH

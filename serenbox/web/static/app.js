@@ -1,4 +1,5 @@
-// The page: shows what /api/events tells, and goes on by /api/mood where no more viewers are taken.
+// The page shows what /api/events sends. If that connection fails, as when the box takes no more
+// viewers, the page asks /api/health and /api/mood, and then tries to connect again.
 
 import { watchCamera } from "./preview.js";
 
@@ -10,8 +11,8 @@ const ORDER = [...EMOTIONS, ...Object.keys(NAMES)];
 const STAGES = ["capture", "find", "classify", "total"];
 const AGAIN = 2000; // milliseconds between attempts to reach the box
 const HISTORY_LAG = 5000; // milliseconds from a change of mood to a fresh timeline
-const PATIENCE = 10000; // milliseconds until a box that does not answer is given up
-const SILENT = 10000; // without any event, with health every two seconds: the connection is dead
+const PATIENCE = 10000; // milliseconds to wait for an answer
+const SILENT = 10000; // milliseconds without an event, with health every two seconds, until the connection is dead
 
 const element = (id) => document.getElementById(id);
 const name = (mood) => NAMES[mood] ?? mood.charAt(0).toUpperCase() + mood.slice(1);
@@ -19,14 +20,14 @@ const name = (mood) => NAMES[mood] ?? mood.charAt(0).toUpperCase() + mood.slice(
 let mood = null; // the latest mood message
 let health = null;
 let link = "wait"; // wait, live, gone
-let heard = 0; // when something was heard, performance.now
+let heard = 0; // when the box was last heard, by performance.now()
 let since = 0; // when the mood began, on the same clock
 let asked = null; // the state that the button asked for, and until when to wait for it
-let refused = ""; // what the box did not do when the button was pressed last
+let refused = ""; // the notice if the box did not do what the button last asked for
 let stream = null;
 let retry = null; // connects again a little later
 let historyTimer = null; // fetches the timeline a little later
-let preview = null; // what ends the live preview of this page while it is on
+let preview = null; // the AbortController of this page's live preview, while that is on
 let previewEnd = ""; // how the last one ended
 
 function put(node, text) {
@@ -103,7 +104,7 @@ function showButton() {
   put(element("pause-hint"), paused ? "The camera is closed." : "Closes the camera until you resume, even after a restart.");
 }
 
-// Not by `disabled`: that would take the focus from whoever uses the keyboard.
+// Not with `disabled`, which would take the focus away from keyboard users.
 function disable(button, unusable) {
   button.setAttribute("aria-disabled", String(unusable));
 }
@@ -180,13 +181,13 @@ function showHealth() {
 
 function showHistory(history) {
   const sums = {};
-  const rows = []; // what the columns show, for whoever has no mouse or does not see them
+  const rows = []; // the columns as text, for those who have no mouse or cannot see them
   const columns = history.steps.map(({ time, seconds }) => {
     const known = ORDER.filter((each) => seconds[each]);
     const said = known.map((each) => `${name(each)} ${duration(seconds[each])}`).join(", ");
     const column = make("div", { title: `${clock(time)}: ${said || "nothing known"}` });
     if (said) rows.unshift(make("tr", {}, make("th", { scope: "row" }, clock(time)), make("td", {}, said)));
-    // More than there is time for, where somebody set the clock back.
+    // The sum is more than the step if somebody set the clock back.
     const whole = Math.max(60 * history.step_minutes, Object.values(seconds).reduce((a, b) => a + b, 0));
     for (const label of known) {
       const part = make("span", { "data-mood": label });
@@ -226,7 +227,7 @@ function hear(kind, message) {
     if (message.since !== mood?.since) historyTimer ??= setTimeout(refreshHistory, HISTORY_LAG);
     if (message.state !== mood?.state) refused = "";
     mood = message;
-    // Both times are the box's: whatever this machine's clock says, the difference holds.
+    // Both times are from the box's clock: their difference is right, whatever this machine's says.
     since = heard - Math.max(0, Date.parse(message.time) - Date.parse(message.since));
   } else {
     health = message;
@@ -250,11 +251,11 @@ async function refreshHistory() {
   try {
     for (const period of ["hour", "day"]) showHistory(await ask(`/api/history?period=${period}`));
   } catch {
-    // The link's state says so already; the next minute tries again.
+    // The connection's state is shown anyway; the timeline is fetched again within a minute.
   }
 }
 
-// A hidden page holds no connection: a browser has six for all that show the same box.
+// A hidden page holds no connection: a browser allows six to one box, for all pages together.
 function connect() {
   clearTimeout(retry);
   if (stream || document.hidden) return;
@@ -278,7 +279,7 @@ async function lose() {
     hear("health", await ask("/api/health"));
     hear("mood", await ask("/api/mood"));
   } catch {
-    if (stream) return; // the page was hidden and shown since, and has asked anew
+    if (stream) return; // the page was hidden and shown meanwhile, and has connected again
     link = "gone";
     refused = "";
     show();
@@ -351,5 +352,5 @@ document.addEventListener("visibilitychange", () => {
   } else connect();
 });
 addEventListener("pagehide", () => { if (preview) endPreview(""); });
-addEventListener("pageshow", connect); // a page that the browser had put away and shows again
+addEventListener("pageshow", connect); // also when the browser restores the page from its back/forward cache
 connect();

@@ -1,9 +1,9 @@
-// The live preview: one request, whose answer goes on for as long as it is on. It ends with this
-// visit: with the request, when the page is hidden, after a while, and when the camera is closed.
+// The live preview is one request, whose answer lasts as long as the preview is on. It ends with
+// the request, when the page is hidden, after five minutes, and when the camera is closed.
 
-const MOST = 1 << 20; // bytes of one picture and its head; more is none of the box's
+const MOST = 1 << 20; // bytes of one picture and its head; the box sends no larger ones
 
-/** Yield the parts of a multipart answer as bytes, each as soon as it is there. */
+/** Yield the content of each part of a multipart answer, as bytes, once it is complete. */
 async function* parts(body) {
   const reader = body.getReader();
   let rest = new Uint8Array();
@@ -34,7 +34,7 @@ async function draw(canvas, jpeg) {
   canvas.hidden = false;
 }
 
-/** Watch the camera until the signal says stop or the box ends it; throws a sentence otherwise. */
+/** Show what the camera sees until the signal aborts or the box ends it; throw if it fails. */
 export async function watchCamera(canvas, signal) {
   try {
     const headers = { "X-SerenBox-Preview": "on", Accept: "application/json" };
@@ -48,6 +48,6 @@ export async function watchCamera(canvas, signal) {
     if (!signal.aborted) throw error;
   } finally {
     canvas.hidden = true;
-    canvas.width = canvas.height = 0; // nothing stays behind
+    canvas.width = canvas.height = 0; // leaves no picture behind
   }
 }
