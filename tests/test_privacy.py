@@ -1,9 +1,9 @@
-"""No picture leaves the process: every byte that the real service writes is looked through.
+"""No picture leaves the process: every byte that the real service writes is searched.
 
-The service watches a face with a watermark beside it, random pixels that nothing else can resemble,
-under strace, which notes all it writes to files, pipes and sockets; its history is on, too. The
-same search is shown to find every picture that a service with a leak lets out. A live preview,
-which somebody has to ask for, goes to that visitor alone and only while it is on.
+The service watches a face with a watermark beside it: random pixels that nothing else can resemble.
+It runs under strace, which records all that it writes to files, pipes and sockets, and its history
+is on. The same search finds every kind of picture that a leaking service lets out. A live preview,
+which a visitor has to ask for, goes to that visitor alone and only while it is on.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
 FRAMES = 40
 ROWS = range(0, 480, 8)
-"""Of the picture, of which a part is looked for."""
+"""The rows of the picture of which a part is searched for."""
 
 PART = 24
-"""Pixels of a row that are looked for: nothing is so long by chance."""
+"""The pixels of a row that are searched for: too many to match by chance."""
 
 WRITING = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg"
 """What carries bytes out of a process, and shows them to strace."""
@@ -54,7 +54,7 @@ UNSEEN = (
 """What could carry bytes out without showing them: not to be used at all."""
 
 HISTORY = "".join(f"\\x{byte:02x}" for byte in b"/state/history.db")
-"""What strace calls the database of the history, and how those of the files beside it begin."""
+"""How strace writes the path of the history's database; the files beside it begin the same."""
 
 SHARED = "".join(f"\\x{byte:02x}" for byte in b"-shm")
 
@@ -129,13 +129,13 @@ def test_no_picture_leaves(tmp_path: Path, watermarked: Image, broker: Mosquitto
     trace = (tmp_path / "trace").read_text()
     pieces, history = pieces_written(trace), pieces_written(trace, to_history=True)
     written = b"\n".join(pieces)
-    # The search would find what came out, for it has seen all that did.
+    # The trace and the listener hold all that the service is known to have written.
     assert b'"mood":"happy"' in written
     assert b"serenbox/serenbox/event" in written
     assert b"info    service: the recording is over" in written
     assert "happy" in messages
     assert b"happy" in received
-    # And it finds nothing.
+    # There is no picture in it.
     assert hidden_ways_out(trace) == []
     assert pictures_in(written, watermarked) == []
     assert pictures_in(received, watermarked) == []
@@ -143,7 +143,7 @@ def test_no_picture_leaves(tmp_path: Path, watermarked: Image, broker: Mosquitto
         assert pictures_in(path.read_bytes(), watermarked) == [], path
     assert [piece for piece in pieces if is_no_text(piece)] == []
     assert len(written) < watermarked.size / 10, "more than the messages need"
-    # Nor in the history, which is no text.
+    # Nor in the history, which is binary.
     assert any(b"happy_ms INTEGER" in piece for piece in history)
     assert pictures_in(b"".join(history), watermarked) == []
     assert sum(map(len, history)) < watermarked.size / 5, "more than a minute needs"
@@ -197,7 +197,7 @@ def test_a_live_preview_goes_to_who_asked_for_it_and_while_it_is_on(
         if is_no_text(piece) or pictures_in(piece, watermarked)
     ]
     assert {written[number][0] for number in shown} == visitors
-    # Between two of its own heads, and before everybody is told that the camera is closed.
+    # From the first preview's head on, and before everybody is told that the camera is closed.
     heads = [n for n, (_, piece) in enumerate(written) if b"multipart/x-mixed-replace" in piece]
     paused = next(n for n, (_, piece) in enumerate(written) if b'"mood":"paused"' in piece)
     assert len(heads) == 2
@@ -208,13 +208,13 @@ def test_a_live_preview_goes_to_who_asked_for_it_and_while_it_is_on(
 
 
 def watch_live(port: int, image: Image, daemon: Daemon, end: Callable[[Spectator], None]) -> int:
-    """Watch for a few pictures, end it, and let frames go by; return the port watched from."""
+    """Watch a few pictures, end the preview and wait until it is off; return the visitor's port."""
     control = [daemon.folder / "run" / "control"]
     with Spectator(port) as spectator:
         assert spectator.status() == 200
         small = cv2.resize(image, (320, 240), interpolation=cv2.INTER_AREA).astype(float)
         for _ in range(3):
-            # A third of it is noise, which a JPEG of this size blurs.
+            # Almost a third of the picture is noise, which a JPEG of this size blurs.
             assert np.abs(spectator.picture() - small).mean() < 12
         assert ask_service("status", control)["outputs"]["web"]["previews"] == 1
         end(spectator)
@@ -232,7 +232,7 @@ def pause(spectator: Spectator) -> None:
 
 
 def watch(folder: Path, broker: Mosquitto, program: Sequence[str]) -> set[str]:
-    """Run the service under strace until its recording is over; return the moods that it told."""
+    """Run the service under strace until its recording is over; return the moods it reported."""
     camera = write_script(
         folder / "script.json",
         [{"frames": "face.png", "count": FRAMES}, {"black": 3}, {"error": "gone"}, {"end": True}],
@@ -242,7 +242,7 @@ def watch(folder: Path, broker: Mosquitto, program: Sequence[str]) -> set[str]:
         shared = history.with_name(f"{history.name}-shm")
         daemon.wait_until(shared.exists, "the history")
         with closing(sqlite3.connect(history)) as reader:
-            # As long as this is open, what SQLite shares with it stays there.
+            # As long as this connection is open, SQLite does not delete its shared-memory file.
             reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
             assert daemon.wait() == 0
             shutil.copy(shared, folder / "shared")
@@ -289,7 +289,7 @@ def kinds_kept(path: Path) -> set[str]:
 
 
 def pieces_written(trace: str, *, to_history: bool = False) -> list[bytes]:
-    """Return what the traced process has written to the history, or elsewhere, piece by piece."""
+    """Return the pieces that the traced process wrote: to the history only, or all the others."""
     called = (line for line in trace.splitlines() if writes(line))
     lines = (line for line in called if (HISTORY in line.partition(",")[0]) is to_history)
     texts = chain.from_iterable(re.findall(r'"((?:\\x..)*)"', line) for line in lines)
@@ -312,7 +312,7 @@ def hidden_ways_out(trace: str) -> list[str]:
     called = [line for line in trace.splitlines() if re.match(r"\d+ +\w+\(", line)]
     names = UNSEEN.split(",")
     hidden = [line for line in called if line.split()[1].partition("(")[0] in names]
-    # What SQLite shares with other processes is looked through as a file.
+    # The memory that SQLite shares with other processes is searched as a file.
     mapped = (
         line
         for line in called
@@ -340,22 +340,22 @@ def pictures_in(content: bytes, image: Image) -> list[str]:
 
 
 def is_no_text(piece: bytes) -> bool:
-    """Tell whether this could be pixels of any size and kind: long, and not for reading.
+    """Return whether this could be pixels of any size and kind: long and hardly readable.
 
-    MQTT's packets are mostly text, and of any bytes about three in eight look like letters.
+    MQTT packets are mostly text, and of random bytes about three in eight are printable.
     """
     readable = sum(32 <= byte < 127 for byte in piece)
     return len(piece) >= 64 and readable < 0.6 * len(piece)
 
 
 def in_base64(row: bytes) -> Iterator[bytes]:
-    """Yield what the bytes look like in base64, wherever in the data they stand."""
+    """Yield what the bytes look like in base64 at each of the three possible offsets."""
     for shift in range(3):
-        # The characters at both ends also hold bits of what stands before and after.
+        # The characters at both ends also hold bits of the neighbouring bytes.
         yield base64.b64encode(bytes(shift) + row)[4:-4]
 
 
 def files_of(folder: Path) -> Iterator[Path]:
-    """Yield every file below the folder, but for what the test itself put there."""
+    """Yield every file below the folder except the picture, the trace and the leaking program."""
     given = {folder / name for name in ("face.png", "trace", "leaking.py")}
     yield from (path for path in folder.rglob("*") if path.is_file() and path not in given)

@@ -30,7 +30,7 @@ def clip(tmp_path: Path, portrait: npt.NDArray[np.uint8]) -> Path:
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
-    """Cropped faces: for the small model bright is happy and dark is sad."""
+    """Cropped faces: to the small model, bright ones are happy and dark ones are sad."""
     folder = tmp_path / "faces"
     folder.mkdir()
     for number in range(40):
@@ -136,7 +136,7 @@ def test_the_plot_is_a_png(
     assert (status, err) == (0, "")
     image = cv2.imread(str(plot))
     assert image is not None
-    # The band has the colours of happy and sad, left and right.
+    # The band has the colours of happy and of sad.
     row = image[-80:, :].reshape(-1, 3).tolist()
     assert [66, 228, 240] in row
     assert [178, 114, 0] in row

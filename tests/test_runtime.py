@@ -24,7 +24,7 @@ litert = pytest.mark.skipif("ai-edge-litert" not in INSTALLED, reason="checks co
 each_runtime = pytest.mark.parametrize("name", INSTALLED)
 
 TFLITE = b"\x1c\0\0\0TFL3"
-"""The beginning of a model, for runtimes that are not there."""
+"""The first bytes of a model, enough for a missing runtime or a stand-in."""
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *names: RuntimeName) -> None:
@@ -66,7 +66,7 @@ def test_runs_a_real_model(name: RuntimeName, threads: int, small_tflite: bytes)
 
 @each_runtime
 def test_as_many_threads_as_there_may_be(name: RuntimeName, small_tflite: bytes) -> None:
-    threads = cast("int", np.int64(MAX_THREADS))  # as from a table of figures
+    threads = cast("int", np.int64(MAX_THREADS))  # as from a NumPy array
     model = open_model(small_tflite, runtime=name, threads=threads)
 
     model.run(np.full((1, 96, 96, 1), 255, np.uint8))

@@ -65,7 +65,7 @@ def said_by_detect(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, 
 
 
 def refusal(answer: TestResponse) -> tuple[int, str]:
-    """Return the code and the name, after looking whether the body is what it should be."""
+    """Check the body of a refusal; return its status and the name of its error."""
     body = answer.get_json()
     assert set(body) == {"status", "error", "message"}
     assert body["status"] == answer.status_code

@@ -1,4 +1,4 @@
-"""The container and the cloud: what can be said of them without Docker and without an account."""
+"""The container and the cloud: what can be checked without Docker and an account."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def follower() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclass looks for itself
+    sys.modules[spec.name] = module  # its dataclass looks its module up here
     spec.loader.exec_module(module)
     return module
 

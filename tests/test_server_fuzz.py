@@ -1,4 +1,4 @@
-"""The fuzz run in small, and that it finds what it looks for."""
+"""A short fuzz run, and whether such a run finds what it looks for."""
 
 from __future__ import annotations
 
@@ -97,5 +97,5 @@ def test_a_huge_size_stands_in_the_header(portrait_file: Path) -> None:
     changed = [mutations.with_size(content, 4321, 1234) for content in files]
     sizes = {(header.width, header.height) for header in map(read_header, changed)}
 
-    assert sizes == {(4321, 1234), (112, 112)}  # WebP and TIFF stay
+    assert sizes == {(4321, 1234), (112, 112)}  # WebP and TIFF keep their size
     assert read_image(mutations.png_of_zeros(30, 20)).shape == (20, 30, 3)

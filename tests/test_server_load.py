@@ -1,4 +1,4 @@
-"""The measurement of the server's speed in small, and that it finds what falls short."""
+"""A short measurement of the server's speed, and whether it finds what falls short."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def answers(**delays: list[float]) -> Answers:
 
 
 def test_short_run(portrait_file: Path, tmp_path: Path) -> None:
-    """How fast it is depends on what else the machine does; that all is answered does not."""
+    """Check that all is answered, not how fast: that depends on what else the machine does."""
     cores = os.sched_getaffinity(0)
 
     measured = Load(portrait_file, tmp_path / "log", seconds=0.5, rounds=1).run()

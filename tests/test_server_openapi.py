@@ -1,4 +1,4 @@
-"""The description of the interface, and that the answers keep to it."""
+"""The OpenAPI document, and whether the answers match it."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ PR_GET_DUMPABLE = 3
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Two workers that are impatient, so that tests need not be patient."""
+    """Two workers with a short time limit, so that the tests need not wait long."""
     log = tmp_path_factory.mktemp("server") / "log"
     with serving(log, "--workers", "2", "--receive-seconds", "1", "--queue", "4") as running:
         yield running
@@ -185,7 +185,7 @@ def test_a_body_that_ends_early_is_refused(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/predict", "/nowhere"])
 def test_a_body_that_is_far_too_large_is_told_so(server: Server, path: str) -> None:
-    """Whoever sends is not listening yet: the answer must wait until all is sent."""
+    """A client that is still sending does not read: the answer must wait until all is sent."""
     assert server.ask("POST", path, bytes(40 * 2**20)).status in (404, 413)
 
 
@@ -222,7 +222,7 @@ def test_who_promises_much_and_sends_little_keeps_nobody_out(
 ) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 16777216\r\n\r\n."
     with contextlib.ExitStack() as stack:
-        for _ in range(12):  # more than have room in both workers, were it all to come
+        for _ in range(12):  # more bodies than both workers could hold
             stack.enter_context(server.connect()).sendall(head)
 
         assert server.ask("POST", "/predict", portrait_bytes).status == 200
@@ -267,7 +267,7 @@ def test_random_bytes_on_the_wire_harm_nobody(server: Server, portrait_bytes: by
 
 
 def test_memory_is_given_back(tmp_path: Path) -> None:
-    """Every thread that reads a body would otherwise keep what it needed for it."""
+    """Otherwise every thread that reads a body would keep the memory it needed for it."""
     body, kind = form(bytes(15 * 2**20))
     with serving(tmp_path / "log", "--workers", "1") as running, ThreadPoolExecutor(12) as pool:
         (worker,) = workers_of(running)
@@ -284,7 +284,7 @@ def test_memory_is_given_back(tmp_path: Path) -> None:
 
 
 def test_stops_gracefully(tmp_path: Path, portrait_bytes: bytes) -> None:
-    """A request whose body is half here when the server is told to end is answered all the same."""
+    """A request whose body has half arrived when the server is told to stop is still answered."""
     with serving(tmp_path / "log", "--workers", "1") as running, running.connect() as connection:
         length = len(portrait_bytes)
         head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
@@ -299,7 +299,7 @@ def test_stops_gracefully(tmp_path: Path, portrait_bytes: bytes) -> None:
 
 
 def wait_for_metric(server: Server) -> None:
-    """Wait until the server has taken the other connection, which it does before this one's."""
+    """Wait until the server has accepted the earlier connection: it does so in order."""
     assert server.ask("GET", "/metrics").status == 200
 
 
@@ -373,7 +373,7 @@ def test_a_folder_for_figures_that_is_not_there_is_told(
 
 @dataclass(eq=False)
 class Connection:
-    """What gunicorn has of a client."""
+    """A stand-in for gunicorn's connection to a client."""
 
     sock: socket.socket
 
@@ -390,7 +390,7 @@ def test_who_does_not_take_an_answer_keeps_no_thread_for_ever(
         connection = Connection(mine)
         worker._begun = {connection: time.monotonic() - 4.0}
         worker.murder_pending()
-        mine.sendall(b"it was too slow")  # which is still told
+        mine.sendall(b"it was too slow")  # the client can still be told
         worker._begun = {connection: time.monotonic() - 3.0 - PatientWorker.hang_up_seconds}
         worker.murder_pending()
         with pytest.raises(BrokenPipeError):

@@ -48,7 +48,7 @@ DOCUMENT = "\n".join(LINES)
 
 
 def paths(content: object, outer: KeyPath = ()) -> set[KeyPath]:
-    """Every key and every table of what tomllib has read, with the tables it is in."""
+    """Return the path of every key and every table in what tomllib has read."""
     found: set[KeyPath] = {outer} if outer else set()
     if isinstance(content, dict):
         for key, value in content.items():

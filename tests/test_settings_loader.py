@@ -277,7 +277,7 @@ def test_tells_all_problems_at_once_in_the_order_of_lines(config: Path) -> None:
     found = problems(config, text)
 
     keys = [(problem.split(":")[0], problem.split()[2]) for problem in found]
-    # Whether a file of certificates may be named is open until it is known whether TLS is meant.
+    # mqtt.ca_file is not judged: whether it may be set depends on mqtt.tls, which is invalid.
     assert keys == [
         ("line 2", "device.name"),
         ("line 4", "camera.width"),
@@ -389,7 +389,7 @@ def test_finds_the_named_file_then_the_systems_then_the_users(
     assert find_settings_file() == user
     assert find_settings_file(own=False) is None
     system.parent.mkdir()
-    system.symlink_to("nowhere")  # somebody meant a file to be here: say so instead of defaults
+    system.symlink_to("nowhere")  # a broken link must be reported, not ignored
     assert find_settings_file() == find_settings_file(own=False) == system
     assert find_settings_file(Path("mine.toml")) == Path("mine.toml")
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
@@ -448,7 +448,7 @@ def test_whatever_a_file_holds_is_read_or_refused_in_words(config: Path) -> None
 
 
 def damage(good: bytes, config: Path, chance: random.Random) -> SettingsError | None:
-    """Read the file with some of it replaced; what comes out without error must suit."""
+    """Read the file with some of it replaced; settings read without an error must be valid."""
     content = bytearray(good)
     for _ in range(chance.randint(1, 3)):
         start = chance.randrange(len(content))

@@ -138,7 +138,7 @@ def copy_of_the_tree(folder: Path) -> Path:
 def build(kind: str, tmp_path: Path, before: str = "") -> Path:
     """Build in a copy, as pip does, but with the setuptools that is installed.
 
-    `before` is Python that goes first.
+    `before` is Python code that runs first.
     """
     tree = copy_of_the_tree(tmp_path)
     code = f"from setuptools import build_meta; build_meta.build_{kind}({str(tmp_path)!r})"
@@ -151,7 +151,7 @@ def build(kind: str, tmp_path: Path, before: str = "") -> Path:
 
 @pytest.fixture(scope="module")
 def metadata_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an installer is told."""
+    """The metadata that an installer reads."""
     folder = tmp_path_factory.mktemp("metadata")
     code = "from setuptools import build_meta; import sys; "
     code += "print(build_meta.prepare_metadata_for_build_wheel(sys.argv[1]))"
@@ -162,7 +162,7 @@ def metadata_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked_for(metadata: bytes, where: dict[str, str]) -> list[Requirement]:
-    """Return what an installer would bring on a machine with these values of markers."""
+    """Return what would be installed on a machine with these values of markers."""
     asked = email.message_from_bytes(metadata).get_all("Requires-Dist", [])
     needs = map(Requirement, asked)
     return [need for need in needs if not need.marker or need.marker.evaluate(where)]
@@ -183,7 +183,7 @@ def test_the_wheel_holds_serenbox_and_its_models(face_model: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("bits", [32, 64])
 def test_a_32_bit_python_is_given_what_it_can_have(bits: int, tmp_path: Path) -> None:
-    """The kernel of 32-bit Raspberry Pi OS is a 64-bit one, which markers see."""
+    """32-bit Raspberry Pi OS has a 64-bit kernel, and platform_machine shows the kernel."""
     before = f"import sys; sys.maxsize = 2**{bits - 1} - 1"
     with zipfile.ZipFile(build("wheel", tmp_path, before)) as wheel:
         (path,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
@@ -208,7 +208,7 @@ def test_the_source_archive_holds_what_a_wheel_needs(face_model: Path, tmp_path:
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 @pytest.mark.parametrize("extra", ["", "tflite"])
 def test_what_is_asked_for_fits_together(extra: str, version: str, metadata_file: Path) -> None:
-    """tflite-runtime ends at Python 3.11; numpy 1 and the OpenCV for it must not be left behind."""
+    """tflite-runtime ends at Python 3.11; numpy and OpenCV may be held back only beside it."""
     here = {"extra": extra, "python_version": version, "platform_machine": "x86_64"}
     wanted = asked_for(metadata_file.read_bytes(), here)
 
@@ -221,4 +221,4 @@ def test_what_is_asked_for_fits_together(extra: str, version: str, metadata_file
     assert takes("numpy", "2.3.0") == takes("opencv-python-headless", "4.13.0") == (not old)
     assert takes("numpy", "1.26.4")
     assert takes("opencv-python-headless", "4.11.0.86")
-    assert not takes("opencv-python-headless", "4.8.0.76")  # its libwebp can be overrun
+    assert not takes("opencv-python-headless", "4.8.0.76")  # its libwebp has a buffer overflow

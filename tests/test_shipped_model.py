@@ -28,7 +28,7 @@ LARGEST_FILE = 3_000_000
 
 @pytest.fixture
 def data(tmp_path: Path) -> tuple[list[str], list[str]]:
-    """FER2013 where it is at hand, else the small stand-in: options, and PublicTest's pixels."""
+    """FER2013 if it is at hand, else a small stand-in: options, and PublicTest's pixels."""
     folder = Path(os.environ.get("SERENBOX_DATA", ROOT.parent / "shared" / "data"))
     path = folder / "fer2013.csv.xz"
     if path.is_file():

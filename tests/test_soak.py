@@ -1,4 +1,4 @@
-"""The soak in small, and the search for events that are missing or came twice."""
+"""A short soak, and the search for events that are missing or came twice."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ LARGEST_EXPOSURE = "18"  # tenths
 
 
 def needs(program: str) -> pytest.MarkDecorator:
-    """Skip where a program is missing, unless everything must be there: then its call fails."""
+    """Skip if a program is missing, unless all must be there: then the test fails instead."""
     missing = shutil.which(program) is None and os.environ.get("SERENBOX_REQUIRE_ALL") != "1"
     return pytest.mark.skipif(missing, reason=f"{program} is not installed")
 
@@ -37,7 +37,7 @@ def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(params=[None, *DROP_INS], ids=lambda path: path.stem if path else "plain")
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The unit, alone or with a drop-in, whose program is one that is there."""
+    """The unit, alone or with a drop-in; its program is replaced by one that exists."""
     text = UNIT.read_text()
     program = "/opt/serenbox/bin/serenbox run"
     assert f"ExecStart={program}\n" in text
@@ -54,7 +54,7 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_unit_verifies_without_a_word(unit: Path) -> None:
     result = analyze("verify", "--recursive-errors=yes", unit)
     assert result.returncode == 0
-    # What systemd says of units of this machine is not about ours.
+    # systemd may complain about other units of the machine.
     assert "serenbox" not in result.stderr
 
 
@@ -75,10 +75,10 @@ def test_unit_has_what_the_service_relies_on() -> None:
     for line in (
         *("Type=notify", "Restart=always", "StateDirectory=serenbox", "RuntimeDirectory=serenbox"),
         *("IPAddressDeny=any", "IPAddressAllow=localhost", "ProtectSystem=strict"),
-        # Moods must not pile up in the journal, pictures neither in swap nor in core dumps.
+        # Moods must not pile up in the journal; pictures must not reach swap or core dumps.
         *("StandardOutput=null", "StandardError=journal", "MemorySwapMax=0", "LimitCORE=0"),
         "LimitMEMLOCK=infinity",
-        # An identifier without a path: a password that is missing is no failure.
+        # An identifier instead of a path, so that a missing password is no failure.
         "LoadCredential=mqtt-password:serenbox.mqtt-password",
     ):
         assert line in lines
@@ -113,7 +113,7 @@ def test_user_and_folder_are_made_in_an_empty_root(tmp_path: Path) -> None:
         ("systemd-tmpfiles", "tmpfiles.conf", ["--create"]),
     ):
         if os.geteuid() != 0 and program == "systemd-tmpfiles":
-            continue  # it gives the folder to root
+            continue  # only root may create a folder owned by root
         command = [program, f"--root={tmp_path}", *words, str(FOLDER / file)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
@@ -316,7 +316,7 @@ def test_nothing_of_the_folder_it_is_started_in_is_run(machine: Machine, tmp_pat
     started.mkdir()
     result = machine.run("install_all", started)
     assert "the program could not be copied" in result.stderr
-    # Python takes modules from there before its own.
+    # Python would import modules from the folder it is started in before its own.
     assert set(folders.read_text().splitlines()) == {"/"}
 
 

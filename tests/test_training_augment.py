@@ -35,7 +35,7 @@ def test_a_clear_face_differs_in_blur_and_noise_alone() -> None:
         seen, clear = augment(face, 96, settings, np.random.default_rng(seed))
         noise = seen - clear
         assert 0 < noise.std() < 20
-        assert abs(noise.mean()) < 2  # the same light, cover, turn and place
+        assert abs(noise.mean()) < 2  # the same light, occlusion, rotation and shift
 
     seen, clear = augment(face, 96, dataclasses.replace(NOTHING, blur=1), np.random.default_rng(3))
     assert np.diff(seen).std() < np.diff(clear).std()
@@ -120,7 +120,7 @@ def test_blended_faces_come_with_blended_targets() -> None:
     pixels, blended = batch((0, 1))
     np.testing.assert_allclose(blended.sum(axis=1), 1, atol=1e-5)
     assert (blended > 0).sum() > 8
-    # Of one grey each, so a picture's grey tells which faces it is made of.
+    # Each face is of one grey, so a picture's grey shows which faces it is made of.
     np.testing.assert_allclose(pixels[:, 0, 0, 0], blended @ (7.0 * np.arange(16)), atol=1e-3)
     parts = [batch((i, 3)) for i in range(3)]
     np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), pixels)

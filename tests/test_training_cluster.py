@@ -127,7 +127,7 @@ def test_the_parts_of_a_batch_are_the_batch() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small data set, and what the engine compiles, which all processes here share.
 
-    They train where there is no TensorFlow, which would only be loaded.
+    TensorFlow is hidden from them: they do not need it, and loading it takes time.
     """
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "without").mkdir()
@@ -137,8 +137,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(folder: Path, out: Path, *options: str) -> list[str]:
-    # The first steps of Adam follow the sign of gradients, and so of rounding errors, where a
-    # gradient is almost nothing: a low rate keeps these from growing into another curve.
+    # Adam's first steps follow the sign of the gradient, which is that of a rounding error if the
+    # gradient is almost 0: a low rate keeps such steps from growing into another curve.
     small = "--backbone mobilenet_v1 --weights none --alpha 0.1 --batch-size 14 --size 32"
     small += " --small-size 32 --small-epochs 1 --learning-rate 0.00003 --resume=auto"
     files = ["--data", str(folder / "fer2013.csv"), "--out", str(out), "--epochs", str(EPOCHS)]
@@ -150,7 +150,7 @@ def environment(folder: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": str(folder / "cache"),
         "KERAS_BACKEND": "jax",
         "PYTHONPATH": str(folder / "without"),
-        # All of this is about time: compile once, and do not make the result fast.
+        # To save time: compile once, and do not optimize the result.
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
@@ -244,6 +244,6 @@ def test_two_machines_train_as_one_and_go_on_after_a_loss(folder: Path, alone: l
         assert "epoch" not in machines["worker"].said
 
     assert json.loads((out / "run.json").read_text())["machines"] == 2
-    # One machine in place of two adds the same numbers in another order, and Adam magnifies that.
-    # Where this was measured, the losses differed by up to 0.008 %; here is room for 25 times that.
+    # One machine adds the same numbers in another order than two do, and Adam magnifies that.
+    # The losses were measured to differ by up to 0.008 %; the tolerance is 25 times that.
     np.testing.assert_allclose(losses(out), alone, rtol=2e-3)

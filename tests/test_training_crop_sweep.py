@@ -1,4 +1,4 @@
-"""Crop geometries as a user asks for them; the figures themselves are `training.metrics`'."""
+"""Crop geometries as a user asks for them; the figures come from `training.metrics`."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_a_cache_that_cannot_be_written_leaves_nothing(csv_file: Path, tmp_path:
     load_faces(csv_file)
     (cached,) = folder.iterdir()
     cached.unlink()
-    cached.mkdir()  # in its way
+    cached.mkdir()  # a folder in the way of the cache file
 
     assert len(load_faces(csv_file)) == len(fer2013.faces())
     assert list(folder.iterdir()) == [cached]
@@ -239,7 +239,7 @@ def test_another_copy_of_a_test_face_is_not_learnt_from(csv_file: Path) -> None:
     chosen = np.flatnonzero(read.splits == "Training")[:3]
     test = read.images[read.splits == "PrivateTest"]
     images = read.images.copy()
-    # Cropped, darker and printed on; mirrored; and one that only has the same colours.
+    # Two near copies (cropped, darkened and printed on; mirrored) and one with only the same greys.
     images[chosen[0]] = cv2.resize(test[0][:47, :47], (48, 48)) // 2
     images[chosen[0], 45:, 4:20] = 127
     images[chosen[1]] = test[1][:, ::-1]

@@ -79,7 +79,7 @@ def test_what_is_no_network_of_ours_is_refused(tmp_path: Path) -> None:
         ask([str(tmp_path / "text.keras")])
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(7)]).save(tmp_path / "other.keras")
     content = bytearray((tmp_path / "other.keras").read_bytes())
-    content[content.index(b"config.json") + 20] ^= 1  # in what was written, not in its headers
+    content[content.index(b"config.json") + 20] ^= 1  # in its data, not in a header
     (tmp_path / "damaged.keras").write_bytes(content)
     with pytest.raises(RunError, match="not a whole Keras model"):
         ask([str(tmp_path / "damaged.keras")])

@@ -1,4 +1,4 @@
-"""FaceRes's weights come as TensorFlow.js has them: each test writes such files, small ones."""
+"""FaceRes's weights come in the format of TensorFlow.js: each test writes small files of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pixels(count: int) -> np.ndarray:
 
 
 def color_network() -> keras.Model:
-    """Make what FaceRes is: MobileNet over blue, green and red less their means."""
+    """Make a network like FaceRes: MobileNet over blue, green and red minus their means."""
     keras.utils.set_random_seed(3)
     network = keras.applications.MobileNet(
         input_shape=(SIZE, SIZE, 3), alpha=ALPHA, include_top=False, weights=None, pooling="avg"
@@ -41,7 +41,7 @@ def color_network() -> keras.Model:
             layer.set_weights(
                 [chance.uniform(0.5, 1.5, gamma.size), chance.uniform(0, 1, beta.size), *statistics]
             )
-    network(colors(pixels(16)), training=True)  # which keeps the statistics of this batch
+    network(colors(pixels(16)), training=True)  # sets the moving statistics to those of this batch
     return network
 
 
@@ -102,7 +102,7 @@ def test_grey_network_sees_what_the_color_one_sees(tmp_path: Path, dtype: str) -
 
     load_faceres(network, tmp_path / "faceres.json", grey)
 
-    # Outside of the picture, below and to the right, the two see slightly different greys.
+    # The two pad the bottom and the right of the picture with slightly different greys.
     inside = np.s_[:, :-1, :-1]
     first = [seen_by(network, grey, "conv1_relu"), seen_by(color, colors(grey), "conv1_relu")]
     np.testing.assert_allclose(first[0][inside], first[1][inside], atol=0.01)

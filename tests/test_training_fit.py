@@ -32,7 +32,7 @@ from training.results import tabulate
 
 ROOT = Path(__file__).parent.parent
 SMALL = [
-    # Half the layers of the default: getting them ready takes longer than training so few faces.
+    # Half the layers of the default: building them takes longer than training on so few faces.
     *("--backbone", "mobilenet_v1", "--weights", "none", "--alpha", "0.25", "--batch-size", "5"),
     *("--size", "32", "--small-size", "32", "--small-epochs", "1"),
     *("--learning-rate", "0.003", "--ema", "0.5", "--noise", "0.1"),
@@ -71,7 +71,7 @@ Refuse = Callable[..., str]
 def refuse(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Refuse:
-    """Call `fit` in this process, where Keras is loaded already, and give what it complains of."""
+    """Call `fit` in this process, where Keras is loaded already, and return its complaint."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(data / "cache"))
 
     def refused(out: Path, *options: str) -> str:
@@ -163,7 +163,7 @@ def test_training_goes_on_from_trained_weights_not_from_averaged_ones(trained: R
 
 
 def test_all_is_built_before_the_first_step_is_traced(trained: Run, faces: Faces) -> None:
-    """What is built while it is traced has it traced twice, which takes seconds."""
+    """What is built during tracing makes TensorFlow trace the step again, which takes seconds."""
     network = Run(faces, trained.settings, trained.folder).network
 
     assert len(network.metrics_variables) == len(trained.network.metrics_variables)
@@ -210,7 +210,7 @@ def test_a_run_does_not_go_on_with_another_start_or_teacher(
     save_checkpoint(begun.folder, begun.network, trained.history, begun._beginning)
     run().resume()
     kept = start.read_bytes()
-    start.unlink()  # what cannot be compared does not keep a run from going on
+    start.unlink()  # a missing file cannot be compared, and does not stop the run
     gone = run()
     gone.resume()
     assert gone.origin == begun.origin
@@ -225,7 +225,7 @@ def test_a_teacher_that_was_trained_otherwise_is_refused(
     trained: Run, faces: Faces, tmp_path: Path, name: str, value: object
 ) -> None:
     settings = replace(trained.settings, teacher=(str(tmp_path / "model.keras"),))
-    Run(faces, settings, tmp_path)  # of a network without a record nothing is known
+    Run(faces, settings, tmp_path)  # nothing is known of a network without a record
     record = {"settings": {"label_set": "ferplus", "balance": 1.0, name: value}}
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match=f"was trained with --(labels|balance) {value}, and this"):
@@ -322,7 +322,7 @@ def test_killed_run_resumes_with_every_epoch_once(
 
 
 def test_a_run_that_is_told_to_end_does_so_at_once(data: Path, tmp_path: Path) -> None:
-    # As Vertex AI calls it, which also gives the folder.
+    # As Vertex AI calls it: AIP_MODEL_DIR gives the folder.
     line = command(data, tmp_path, "--epochs", "60", "--resume=auto")
     out = line.index("--out")
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The pictures of data and evaluations: that they are pictures, also of little and odd data."""
+"""The plots of data and evaluations: they can be drawn even from little or odd data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Faces = tuple["NDArray[np.uint8]", "NDArray[np.float32]", "NDArray[np.int64]"]
 
 
 def some(count: int) -> Faces:
-    """Return faces, scores and truth of so many, all of the first emotion but the last."""
+    """Return `count` faces, scores and true emotions: the first emotion for all but the last."""
     rng = np.random.default_rng(3)
     truth = np.zeros(count, np.int64)
     truth[-1] = len(EMOTIONS) - 1
@@ -30,7 +30,7 @@ def some(count: int) -> Faces:
 def size_of(png: bytes) -> tuple[int, int]:
     image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
-    assert len(np.unique(image)) > 2  # something is on it
+    assert len(np.unique(image)) > 2  # it is not blank
     return image.shape[1], image.shape[0]
 
 

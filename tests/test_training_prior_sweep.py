@@ -34,7 +34,7 @@ def faces(tmp_path: Path) -> Faces:
 
 
 def prediction(faces: Faces, strength: float) -> Prediction:
-    """Return that of a model which is right, and so sure."""
+    """Return the prediction of a model that is always right; `strength` is how sure it is."""
     logits = strength * np.eye(len(EMOTIONS), dtype=np.float32)[faces.labels]
     scores = scores_from_logits(logits, SPEC)
     return Prediction(logits=logits, scores=scores, spec=SPEC, model={})

@@ -65,12 +65,12 @@ def test_annotators_of_one_mind_and_of_two() -> None:
     sure = np.array([[10, 0, 0], [0, 10, 0]])
     assert one_against_others(sure) == 1
     assert majority_again(sure) == 1
-    # Of four votes for one and two for the other, four annotators agree with the rest's majority.
+    # With four votes against two, only the four annotators agree with the majority of the others.
     assert one_against_others(np.array([[4, 2, 0]])) == pytest.approx(4 / 6)
-    # Each of two leaves the other one alone.
+    # Two who differ never agree; a lone annotator has nobody to agree with.
     assert one_against_others(np.array([[1, 1, 0], [1, 0, 0]])) == 0
     divided = np.tile([6, 4, 0], (500, 1))
-    # P(X > 5 of 10) + P(X = 5), where the first of two that lead counts: binomial, p = 0.6.
+    # P(X > 5) + P(X = 5), X binomial with n = 10 and p = 0.6: in a tie the first emotion leads.
     assert majority_again(divided) == pytest.approx(0.834, abs=0.01)
 
 

@@ -37,7 +37,7 @@ def faces(data: Path) -> Faces:
 
 @pytest.fixture(scope="module")
 def runs(faces: Faces, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Folders as two short runs with other seeds leave them, one when there was one backbone."""
+    """The folders of two short runs with different seeds; the first is older than --backbone."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in (3, 4):
         keras.utils.set_random_seed(seed)

@@ -40,7 +40,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(script: str, tools: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a script where there is no gcloud, unless in `tools`, and no name of any project."""
+    """Run a script with only the programs in `tools` and without the name of any project."""
     return subprocess.run(
         [VERTEX / script, *options],
         env={"PATH": str(tools), "PYTHON": sys.executable},
@@ -69,7 +69,7 @@ EVERYTHING = [
 def test_google_knows_every_field_of_the_job(
     capsys: pytest.CaptureFixture[str], options: Sequence[str]
 ) -> None:
-    from google.cloud.aiplatform_v1 import types  # a second, which only this test needs
+    from google.cloud.aiplatform_v1 import types  # takes a second; only this test needs it
     from google.protobuf import json_format
 
     spec = types.CustomJobSpec()
@@ -155,7 +155,7 @@ def test_a_wrong_call_is_told_in_a_line(
 
 
 def test_gcloud_gets_the_job(tools: Path, tmp_path: Path) -> None:
-    # What gcloud itself would do needs an account; here it only shows what it was given.
+    # The real gcloud needs an account; this one only prints what it is given.
     shutil.copytree(tools, tmp_path, symlinks=True, dirs_exist_ok=True)
     gcloud = tmp_path / "gcloud"
     gcloud.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\ncat "${4#--config=}"\nexit 7\n')
@@ -220,9 +220,9 @@ def test_the_package_names_all_it_needs_and_holds_code_only(package: Path) -> No
 
 @pytest.fixture(scope="module")
 def elsewhere(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that has the package, and of this checkout nothing.
+    """The Python of an environment that has the package, but nothing of this checkout.
 
-    What the package needs is lent from the environment of the tests, for TensorFlow is large.
+    Its dependencies come from the environment of the tests, because TensorFlow is large.
     """
     folder = tmp_path_factory.mktemp("elsewhere")
     venv.create(folder, with_pip=False, symlinks=True)
@@ -232,7 +232,7 @@ def elsewhere(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     command += ["--no-build-isolation", "--target", str(site), str(package)]
     subprocess.run(command, check=True, capture_output=True)
-    # A path file does not run the others in that folder, such as that of this checkout.
+    # The .pth files in the lent folder, such as that of this checkout, are not run.
     (site / "lent.pth").write_text(str(Path(pytest.__file__).parent.parent) + "\n")
     return python
 

@@ -16,7 +16,7 @@ MESSAGES = re.findall(r"^### `(.+)`$", TEXT, re.MULTILINE)
 
 
 def literals() -> list[str]:
-    """Return every string of the programs, with `…` where something is put in."""
+    """Return every string of the programs, with `…` in place of inserted values."""
     found = []
     for path in (*(ROOT / "serenbox").rglob("*.py"), ROOT / "setup.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -41,7 +41,7 @@ def test_a_token_that_is_none(token: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_credential_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SERENBOX_WEB_TOKEN", TOKEN)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert read_token() == TOKEN  # there is no such credential
+    assert read_token() == TOKEN  # there is no credential yet
     (tmp_path / "web-token").write_text("f" * 32 + "\n")
     assert read_token() == "f" * 32
     (tmp_path / "web-token").write_bytes(b"\xff" * 32)

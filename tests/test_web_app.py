@@ -178,7 +178,7 @@ def test_what_a_supervisor_needs(box: Box) -> None:
     assert got(box.client.get("/healthz")) == {"status": "ok", "state": "sensing"}
     box.board.take("mood", mood_message("box", 0.0, "paused", None, 0.0))
     assert box.client.get("/healthz").status_code == 200
-    box.clock.now += 200  # it should have repeated itself long ago
+    box.clock.now += 200  # the mood should have been repeated long ago
     answer = box.client.get("/healthz")
     assert (answer.status_code, got(answer)["state"]) == (503, "hangs")
 
@@ -213,7 +213,7 @@ def test_other_sites_command_nothing_and_read_nothing(box: Box, headers: dict[st
 
 
 def test_who_comes_by_another_name_is_told_what_works() -> None:
-    """On the loopback that is not the address of the box, which it does not answer to."""
+    """A page on the loopback address does not answer to the box's address in the network."""
     here, open_one = Box(), Box(TOKEN)
     for box, host in ((here, "box.example"), (here, "192.168.1.5"), (open_one, "box.example")):
         refused = box.client.get("/healthz", headers={"Host": host})
@@ -279,7 +279,7 @@ def test_the_preview_across_origins(box: Box, headers: dict[str, str], status: i
 
 
 def test_no_other_site_is_allowed_to_ask_for_the_preview(box: Box) -> None:
-    """The header makes a browser ask first; the answer must allow nothing."""
+    """The preview's header makes a browser ask first; the answer must allow nothing."""
     asked = box.client.options("/api/preview", headers={"Origin": "http://evil.example"})
     assert asked.status_code == 403
     for answer in (asked, box.client.options("/api/preview"), preview(box, INTENT)):
@@ -330,7 +330,7 @@ def test_no_file_of_the_page_names_another_machine(box: Box) -> None:
 
 def test_the_token() -> None:
     box = Box(TOKEN)
-    assert box.client.get("/healthz").status_code == 503  # without a token, but no camera yet
+    assert box.client.get("/healthz").status_code == 503  # no camera yet; no token is needed
     refused = box.client.get("/api/mood")
     assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
     for path in ("/metrics", "/api/events", "/api/history", "/api/health"):
@@ -357,6 +357,6 @@ def test_a_person_is_asked_for_the_token() -> None:
     assert "SameSite=Lax" in cookie
     assert TOKEN not in cookie
     assert box.client.get("/").status_code == 200
-    # Both may be reached as localhost, through tunnels, and cookies do not know ports.
+    # Two boxes may be reached as localhost, through tunnels, and cookies ignore the port.
     other = Box(TOKEN[::-1]).client.post("/login", data={"token": TOKEN[::-1]})
     assert other.headers["Set-Cookie"].partition("=")[0] != cookie.partition("=")[0]

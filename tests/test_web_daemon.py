@@ -61,7 +61,7 @@ def test_mood_pause_health_and_the_end(tmp_path: Path, camera: str) -> None:
             assert ask(port, "/healthz")[0] == 200
             assert ask(port, "/api/pause", "POST")[0] == 202
             viewer.wait("mood", mood="paused")
-            # The page asks for health anew, and the answer may be a moment younger than the mood.
+            # The new health may arrive a moment after the mood.
             wait_for(lambda: ask_json(port, "/api/health")["camera"] == "", "no camera in use")
             assert ask(port, "/api/resume", "POST")[0] == 202
             viewer.wait("mood", mood="happy")

@@ -25,7 +25,7 @@ TEXT = (Path(__file__).parent.parent / "docs" / "web.md").read_text(encoding="ut
 
 
 def cells(after: str) -> set[str]:
-    """Return what stands in code in the first column of the table that follows some words."""
+    """Return the code spans in the first column of the table that follows these words."""
     table = TEXT.split(after, 1)[1].split("|---", 1)[1].split("\n\n", 1)[0]
     first = (line.split("|")[1] for line in table.splitlines()[1:])
     return {name for cell in first for name in re.findall(r"`([^`]+)`", cell)}
@@ -45,7 +45,7 @@ def test_the_tables_name_everything() -> None:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """The port of the page of a box before somebody happy."""
+    """The port of the page of a box that sees somebody happy."""
     port = free_port()
     output = WebOutput(Settings(web=WebSettings(enabled=True, port=port)), print)
     output.start()

@@ -1,4 +1,4 @@
-"""The real service while visitors of its page do their worst: it senses on, and serves others."""
+"""The real service while visitors of its page do their worst: it still senses and serves others."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ REQUESTS = 10_000
 SLOW = 100
 
 LEAST = 1.0
-"""Frames per second at least, of ten, on a machine that is busy with all these visitors."""
+"""The fewest frames per second, of ten, on a machine that is busy with all these visitors."""
 
 MOST_GROWTH = 20.0
-"""MB."""
+"""Of the service's memory, MB."""
 
 
 class Box:
-    """A service with a page, before a face at ten frames a second."""
+    """A service with a page, whose camera shows a face at ten frames a second."""
 
     def __init__(self, daemon: Daemon, port: int) -> None:
         self.daemon = daemon
@@ -42,13 +42,13 @@ class Box:
         return ask_service("status", [self.daemon.folder / "run" / "control"])
 
     def serves(self) -> bool:
-        """Tell whether a visitor gets an answer; one may have to give way to a newer one."""
+        """Return whether a visitor gets an answer: it may be dismissed for a newer visitor."""
         with contextlib.suppress(ConnectionError):
             return bool(ask_json(self.port, "/api/mood")["mood"] == "happy")
         return False
 
     def open_files(self) -> int:
-        """Return how many files it has open, as it says itself; 0 without an answer, as above."""
+        """Return how many files the service says it has open; 0 if the visitor is dismissed."""
         with contextlib.suppress(ConnectionError):
             found = re.search(
                 r"^process_open_fds (\d+)", ask(self.port, "/metrics")[1], re.MULTILINE
@@ -58,7 +58,7 @@ class Box:
 
     @contextlib.contextmanager
     def senses_on(self) -> Iterator[None]:
-        """See that frames are looked at while the body runs, and as quickly as before."""
+        """Check that frames are still processed during the body, and that memory hardly grows."""
         before, began = self.status(), time.monotonic()
         yield
         after, seconds = self.status(), time.monotonic() - began

@@ -61,7 +61,7 @@ def test_the_figures() -> None:
 
 
 def test_what_nobody_tells_is_left_out() -> None:
-    """Above all counters: after a reload of the page they must not begin at 0 again."""
+    """Above all counters: after a reload they must not fall to 0 and rise again."""
     untold = expose(told=False)
     for name in ("temperature", "throttled", "frames_total", "build_info", "latency"):
         assert f"serenbox_{name}" not in untold.replace("stage_latency", "latency")
@@ -96,7 +96,7 @@ def test_the_dashboard_asks_for_what_there_is() -> None:
 
 
 def test_the_dashboard_shows_the_present_and_not_all_that_was() -> None:
-    """Grafana asks for a whole range where neither is said, and shows the last of each series."""
+    """By default Grafana asks for a whole range and shows the last value of each series."""
     dashboard: dict[str, Any] = json.loads((ROOT / "docs" / "grafana.json").read_text("utf-8"))
     panels = {panel["title"]: panel for panel in dashboard["panels"]}
     for title in ("Mood", "Outputs connected"):  # series come and go
@@ -105,7 +105,7 @@ def test_the_dashboard_shows_the_present_and_not_all_that_was() -> None:
 
 
 def test_prometheus_asks_as_often_as_the_dashboard_counts_on() -> None:
-    """Grafana's intervals fit a scrape in 15 seconds unless it is told otherwise."""
+    """By default Grafana's intervals suit one scrape every 15 seconds."""
     text = (ROOT / "docs" / "web.md").read_text("utf-8")
     configuration = re.search(r"```yaml\n# prometheus\.yml\n(.*?)```", text, re.DOTALL)
     assert configuration

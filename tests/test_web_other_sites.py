@@ -65,7 +65,7 @@ def test_other_sites_see_nothing(tmp_path: Path, portrait_file: Path, page: Page
         page.open(f"http://localhost:{elsewhere}/")
         attempts = page.browser.execute_async_script(ATTACK, f"http://localhost:{port}")
         assert attempts == [""] * 10
-        # A name that was pointed to this machine after its page was loaded.
+        # DNS rebinding: somebody else's name that now leads to this machine.
         page.open(f"http://{REBOUND}:{port}/")
         assert "does not go by this name" in page.script("return document.body.textContent")
         attempts = page.browser.execute_async_script(ATTACK, "")

@@ -134,7 +134,7 @@ def test_two_hundred_streams_that_are_never_read(page: Page) -> None:
         assert last["time"] == "1970-01-01T00:49:59.000Z"
         statuses = [_status(viewer) for viewer in viewers]
     assert statuses.count(200) == 8
-    assert 503 in statuses  # as for the others, some were dismissed for newer visitors
+    assert 503 in statuses  # some of the others were dismissed for newer visitors instead
     assert set(statuses) <= {200, 503, None}
 
 
@@ -185,7 +185,7 @@ def test_a_large_body_a_long_head_and_many_requests_at_once(page: Page) -> None:
 
 
 def test_who_is_refused_may_finish_speaking(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hung up on at once, a visitor who still speaks may never see the answer."""
+    """If hung up on at once, a visitor who is still sending may never see the answer."""
     monkeypatch.setitem(connection_module._PATIENCE, Phase.LEAVING, 60.0)  # on a slow machine, too
     with socket.create_connection(("127.0.0.1", page.port), 30) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 2 * LARGEST_HEAD)
@@ -217,7 +217,7 @@ def test_who_is_refused_and_stays_is_hung_up_on(
 
 
 def test_nonsensical_requests(page: Page) -> None:
-    """The service itself gets ten thousand; here the answers are looked at, too."""
+    """The service gets ten thousand in test_web_faults.py; here the answers are checked, too."""
     chance = random.Random(7)  # noqa: S311
     statuses = Counter(say(page.port, nonsense(chance)).partition(b" ")[2][:3] for _ in range(1000))
     assert min(statuses[b"400"], statuses[b"404"], statuses[b"405"]) > 10
@@ -267,5 +267,5 @@ def _status(viewer: Viewer) -> int | None:
         return viewer.status()
     except (OSError, EOFError):
         return None
-    except Exception:  # noqa: BLE001 - half an answer, for it was dismissed
+    except Exception:  # noqa: BLE001 - half an answer, because it was dismissed
         return None

@@ -158,9 +158,10 @@ def make_demo(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def is_open(film: Path) -> bool:
-    """Tell whether the service has the film open, which is its camera.
+    """Return whether the service has the film open, which is its camera.
 
-    It lets nobody but root see its files. Who may have a lease on one is alone (see fcntl(2)).
+    Only root can see which files the service has open. But a write lease is only given on a file
+    that nobody else has open (see fcntl(2)).
     """
     with film.open("rb") as file:
         try:
@@ -300,7 +301,7 @@ def test_the_live_preview(tmp_path: Path, camera: str, page: Page) -> None:
 
 
 def colours(page: Page) -> int:
-    """Return how many grey levels the live picture has; 0 where there is none."""
+    """Return how many grey levels the live picture has; 0 if there is none."""
     return int(
         page.script(
             "const c = document.getElementById('picture'); if (c.hidden || !c.width) return 0;"
@@ -336,7 +337,7 @@ def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None
         page.wait("mood", "Happy")
         assert browser.current_url == f"http://localhost:{port}/"
         browser.delete_all_cookies()
-        # The timeline may ask for something at this moment, and be the first to be turned away.
+        # The timeline may have asked first, and the page with the button may already be gone.
         page.script("document.getElementById('pause')?.click()")
         wait_for(lambda: browser.current_url.endswith("/login"), "the question for the token")
         assert daemon.end() == 0
@@ -345,7 +346,7 @@ def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None
 def test_pages_that_are_not_looked_at_do_not_keep_others_from_the_box(
     tmp_path: Path, camera: str, page: Page
 ) -> None:
-    """A browser has six connections to a box, and each page that hears from it holds one."""
+    """A browser opens at most six connections to a box; each page that listens to it holds one."""
     port = free_port()
     with Daemon(tmp_path, camera, configuration=with_page(port)) as daemon:
         daemon.wait_logged("the web page is at")

@@ -65,7 +65,7 @@ def decoded(part: bytes | None) -> npt.NDArray[np.uint8]:
 def test_while_it_is_off_nothing_is_taken() -> None:
     taken = Taken()
     taken.tap.pass_on(frame(1))
-    taken.preview.show(frame(1))  # it was turned off at this very moment
+    taken.preview.show(frame(1))  # as if it was turned off at this very moment
     assert taken.preview._newest is None
     assert taken.preview.picture() is None
     assert taken.tap.watcher is None
@@ -83,7 +83,7 @@ def test_the_newest_frame_is_shown_once() -> None:
     taken.preview.turn_off()
     assert taken.preview.picture() is None
     taken.preview.turn_on()
-    assert taken.preview.picture() is None  # nothing of the time before
+    assert taken.preview.picture() is None  # no frame from before
 
 
 @pytest.mark.parametrize(("fps", "shown"), [(2, 20), (10, 50), (30, 50), (120, 50)])

@@ -6,7 +6,7 @@ from serenbox.web.streams import Backlog, chunk, event
 
 
 class Line:
-    """A socket that takes so many bytes and then no more."""
+    """A socket that takes `room` bytes and then no more."""
 
     def __init__(self, room: int) -> None:
         self.room = room
