@@ -121,7 +121,6 @@ def test_the_journal_gets_priorities(tmp_path: Path, camera: str) -> None:
         "os.environ['JOURNAL_STREAM'] = f'{found.st_dev}:{found.st_ino}';"
         "from serenbox.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
-    assert camera
     with Daemon(tmp_path, camera, arguments=missing, program=(sys.executable, "-c", script)) as one:
         assert one.wait() == 1
     assert [line[:3] for line in one.log] == ["<4>", "<3>"]

@@ -621,7 +621,7 @@ def test_annotate_beside_a_link_to_itself(run: Run, tmp_path: Path) -> None:
     process = run("--annotate", "out", "loop.jpg")
     assert process.returncode == 1
     assert b"loop.jpg: " in process.stderr
-    assert b"mistake" not in process.stderr
+    assert b"bug in SerenBox" not in process.stderr
 
 
 def test_annotate_into_the_folder_of_the_inputs(run: Run, tmp_path: Path) -> None:

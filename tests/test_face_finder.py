@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Image = npt.NDArray[np.uint8]
 
-FACE = (224, 113, 48)
-"""Centre x and y between eyes and mouth in the portrait, and half the distance between the ears."""
+FACE = (224, 113)
+"""Centre x and y between eyes and mouth in the portrait."""
 
 
 @pytest.fixture(scope="module")

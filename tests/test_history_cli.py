@@ -278,7 +278,7 @@ def test_a_link_to_itself(state: Path, capsys: pytest.CaptureFixture[str]) -> No
     for arguments in ((), ("--delete",)):
         status, out, err = run(capsys, *arguments)
         assert (status in {1, 2}, out) == (True, "")
-        assert "mistake" not in err
+        assert "bug in SerenBox" not in err
 
 
 def test_a_damaged_one_can_be_removed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -394,7 +394,6 @@ def test_bomb_is_refused_by_its_header(content: bytes) -> None:
 @pytest.mark.usefixtures("no_decoding")
 def test_limits_of_size() -> None:
     assert "side longer than 32,766" in reason(png(32_767, 1, 8, 2, b""))
-    assert "3,072 pixels" not in reason(SIGNED["png"], max_pixels=64 * 48 - 1)
     assert "more than the 0.0 that are decoded" in reason(SIGNED["png"], max_pixels=64 * 48 - 1)
 
 
