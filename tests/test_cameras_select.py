@@ -59,7 +59,7 @@ def test_without_video_there_are_no_cameras(tmp_path: Path) -> None:
     assert usb_cameras(tmp_path / "missing") == []
 
 
-def test_a_script_and_a_folder_and_a_video_are_opened(tmp_path: Path) -> None:
+def test_a_script_and_a_folder_are_opened(tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text(json.dumps({"steps": [{"black": 1}]}))
     with_script = open_camera(CameraSettings(source=f"scripted:{script}"))

@@ -47,7 +47,6 @@ class EchoTool(Tool):
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add a command that this module provides."""
     monkeypatch.setitem(COMMANDS, "echo", Command(f"{__name__}:EchoTool", "say it"))
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[EchoTool.__module__])
 
 
 class Terminal(io.StringIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import zlib
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ def _zeros(_: Sequence[bytes], path: str, chance: random.Random) -> Wire:
 
 def _zipped(files: Sequence[bytes], path: str, chance: random.Random) -> Wire:
     """Compress the body, which may be nothing but zeros."""
-    body = zlib.compress(chance.choice((files[0], bytes(2**22))))
+    body = gzip.compress(chance.choice((files[0], bytes(2**22))))
     return Wire(_request(path, body, "Content-Encoding: gzip"))
 
 

@@ -138,4 +138,6 @@ def _is_error(body: bytes, code: int) -> bool:
         content = json.loads(body)
     except ValueError:
         return False
+    if not isinstance(content, dict):
+        return False
     return set(content) == {"status", "error", "message"} and content["status"] == code
