@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING
 
 from serenbox import exif
 from serenbox.errors import ImageError
+from serenbox.image_chunks import (
+    END_OF_IMAGE,
+    PNG_SIGNATURE,
+    START_OF_SCAN,
+    jpeg_segments,
+    png_chunks,
+    webp_chunks,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 MAX_SCANS = 100
 """The most scans of a JPEG that is read; ordinary progressive ones have about ten."""
@@ -48,7 +56,6 @@ _FOREIGN = {
 }
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 """Chunks of an animated PNG (PNG, third edition, section 11.3.6)."""
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _WEBP_SIGNATURE = re.compile(rb"RIFF....WEBP", re.DOTALL)
 _PNM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _PNM_HEADER = 4096
@@ -60,14 +67,7 @@ _PNM_WHITES = (255, 65535)
 
 # JPEG markers, ITU-T T.81 table B.1. A frame header is SOF0 to SOF15 except DHT, JPG and DAC.
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_END_OF_IMAGE = 0xD9
-_START_OF_SCAN = 0xDA
 _APP1 = 0xE1
-# Any number of FF bytes may precede a marker. Matching the last one is enough: matching them all
-# would take quadratic time.
-_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
-# Within a scan, FF00 is a data byte and FFD0 to FFD7 are restart markers: neither ends it.
-_MARKER_AFTER_SCAN = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def check_complete(content: bytes, header: ImageHeader) -> None:
     if header.format == "JPEG":
         complete = _jpeg_ends(content)
     elif header.format == "PNG":
-        complete = any(kind == b"IEND" for kind, _, _ in _png_chunks(content))
+        complete = any(kind == b"IEND" for kind, _, _ in png_chunks(content))
     if not complete:
         raise ImageError(
             f"the {header.format} is cut off after {len(content):,} bytes, so part of the picture "
@@ -144,10 +144,10 @@ def check_complete(content: bytes, header: ImageHeader) -> None:
 
 def _jpeg_ends(content: bytes) -> bool:
     scans = 0
-    for marker, _ in _jpeg_segments(content):
-        if marker == _END_OF_IMAGE:
+    for marker, _ in jpeg_segments(content):
+        if marker == END_OF_IMAGE:
             return True
-        scans += marker == _START_OF_SCAN
+        scans += marker == START_OF_SCAN
         if scans > MAX_SCANS:
             raise ImageError(
                 f"the JPEG builds its picture up in more than {MAX_SCANS} steps, which would take "
@@ -171,43 +171,24 @@ def _describe_unknown(content: bytes) -> str:
 def _read_jpeg(content: bytes) -> ImageHeader:
     size: tuple[int, int] | None = None
     orientation: int | None = None
-    for marker, body in _jpeg_segments(content):
+    for marker, body in jpeg_segments(content):
         if marker in _FRAME_HEADERS and size is None:
             height, width = struct.unpack_from(">xHH", body)
             size = (width, height)
         elif marker == _APP1 and orientation is None and body.startswith(b"Exif\0\0"):
             orientation = exif.read_orientation(body)
-        elif marker == _START_OF_SCAN:
+        elif marker == START_OF_SCAN:
             break
     if size is None:
         raise struct.error("no frame header")
     return ImageHeader("JPEG", *size, orientation or 1)
 
 
-def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the marker and the body of each segment up to the end of the image or of the bytes."""
-    position, in_scan = 2, False
-    while found := (_MARKER_AFTER_SCAN if in_scan else _MARKER).search(content, position):
-        marker = found[1][0]
-        position = found.end()
-        if marker == _END_OF_IMAGE:
-            yield marker, b""
-            return
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # these stand alone, without a length
-            continue
-        if position + 2 > len(content):
-            return
-        (length,) = struct.unpack_from(">H", content, position)
-        yield marker, content[position + 2 : position + length]
-        position += max(length, 2)
-        in_scan = in_scan or marker == _START_OF_SCAN
-
-
 def _read_png(content: bytes) -> ImageHeader:
     if content[12:16] != b"IHDR":
         raise struct.error("no IHDR chunk")
     width, height = struct.unpack_from(">II", content, 16)
-    chunks = _png_chunks(content)  # 8 bytes come before the body of each, and 4 after it
+    chunks = png_chunks(content)  # 8 bytes come before the body of each, and 4 after it
     blocks = (content[start + 8 : end - 4] for kind, start, end in chunks if kind == b"eXIf")
     return ImageHeader("PNG", width, height, exif.read_orientation(next(blocks, b"")))
 
@@ -222,29 +203,15 @@ def first_picture(content: bytes, header: ImageHeader) -> bytes:
     """
     if header.format != "PNG" or b"acTL" not in content:
         return content
-    chunks = _png_chunks(content)
+    chunks = png_chunks(content)
     kept = (content[start:end] for kind, start, end in chunks if kind not in _ANIMATION)
-    return b"".join((_PNG_SIGNATURE, *kept))
-
-
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of each complete chunk, up to and including IEND."""
-    position = len(_PNG_SIGNATURE)
-    while position + 8 <= len(content):
-        length, kind = struct.unpack_from(">I4s", content, position)
-        end = position + 12 + length  # 4 bytes of checksum follow the body
-        if end > len(content):
-            return
-        yield kind, position, end
-        if kind == b"IEND":
-            return
-        position = end
+    return b"".join((PNG_SIGNATURE, *kept))
 
 
 def _read_webp(content: bytes) -> ImageHeader:
     size: tuple[int, int] | None = None
     orientation = 1
-    for kind, start, length in _webp_chunks(content):
+    for kind, start, length in webp_chunks(content):
         if size is None:
             size = _webp_size(content, kind, start)
         if kind == b"EXIF":
@@ -252,15 +219,6 @@ def _read_webp(content: bytes) -> ImageHeader:
     if size is None:
         raise struct.error("no picture chunk")
     return ImageHeader("WebP", *size, orientation)
-
-
-def _webp_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start of the body and length of the body of each chunk."""
-    position = 12
-    while position + 8 <= len(content):
-        kind, length = struct.unpack_from("<4sI", content, position)
-        yield kind, position + 8, length
-        position += 8 + length + length % 2
 
 
 def _webp_size(content: bytes, kind: bytes, start: int) -> tuple[int, int] | None:
@@ -316,7 +274,7 @@ def _read_pnm(content: bytes) -> ImageHeader:
 
 _READERS: tuple[tuple[Callable[[bytes], object], Callable[[bytes], ImageHeader]], ...] = (
     (lambda content: content.startswith(b"\xff\xd8\xff"), _read_jpeg),
-    (lambda content: content.startswith(_PNG_SIGNATURE), _read_png),
+    (lambda content: content.startswith(PNG_SIGNATURE), _read_png),
     (_WEBP_SIGNATURE.match, _read_webp),
     (lambda content: content.startswith((b"GIF87a", b"GIF89a")), _read_gif),
     (lambda content: content.startswith(b"BM"), _read_bmp),

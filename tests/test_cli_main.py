@@ -17,9 +17,9 @@ from serenbox.cli.common import (
     EXIT_OK,
     EXIT_USAGE,
     Tool,
-    shows_color,
 )
 from serenbox.cli.main import COMMANDS, Command, load_tool, main
+from serenbox.cli.terminal import shows_color
 from serenbox.installed import install_command
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from serenbox.bench.figures import Report, as_json, as_table
 from serenbox.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
-    Progress,
     Tool,
     UsageError,
     native_messages_hidden,
@@ -25,6 +24,7 @@ from serenbox.cli.common import (
     path_of,
     write_line,
 )
+from serenbox.cli.terminal import Progress
 from serenbox.system_text import text_of
 
 if TYPE_CHECKING:

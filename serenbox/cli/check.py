@@ -14,9 +14,9 @@ from serenbox.cli.common import (
     native_messages_hidden,
     path_of,
     printable,
-    shows_color,
     write_line,
 )
+from serenbox.cli.terminal import shows_color
 
 if TYPE_CHECKING:
     import argparse

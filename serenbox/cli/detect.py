@@ -12,10 +12,8 @@ from serenbox.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
     EXIT_USAGE,
-    Progress,
     Tool,
     UsageError,
-    is_terminal,
     native_messages_hidden,
     number_type,
     path_of,
@@ -23,6 +21,7 @@ from serenbox.cli.common import (
 )
 from serenbox.cli.inputs import STDIN, find_inputs
 from serenbox.cli.table import render, style_for
+from serenbox.cli.terminal import Progress, is_terminal
 from serenbox.defaults import FACE_SCORE, MAX_THREADS, PRIOR_EXPONENT
 from serenbox.errors import ImageError
 from serenbox.runtime_names import Runtime

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from serenbox.cli.common import printable, shows_color
+from serenbox.cli.common import printable
+from serenbox.cli.terminal import shows_color
 from serenbox.results import UNCERTAIN, Face
 
 if TYPE_CHECKING:
