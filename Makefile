@@ -9,7 +9,8 @@ PORTRAIT := $(VENV)/lib/python3*/site-packages/skimage/data/astronaut.png
 # If there is a Python 3.11, these tests also run on tflite-runtime, numpy 1 and OpenCV 4.11, as on a box
 # with bookworm: after all others, which leave in pytest's cache the small model that only TensorFlow can make.
 DEVICE_TESTS := $(addprefix tests/test_,$(addsuffix .py,\
-  runtime classifier detector face_finder crop images annotate convert_opcheck \
+  runtime classifier detector face_finder crop images images_damaged images_files images_limits \
+  images_orientation images_writing annotate convert_opcheck \
   cameras_recording cameras_stream cameras_usb daemon_cameras))
 
 # How many tests run at a time; most of them wait for processes that they have started.

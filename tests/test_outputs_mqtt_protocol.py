@@ -1,0 +1,99 @@
+"""Tests of the MQTT output with brokers that speak another version, or send nonsense."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+
+from tests.mosquitto import PATIENCE, wait_for
+from tests.mqtt_output import publishing
+
+
+def test_a_broker_that_knows_no_mqtt_5() -> None:
+    """An old broker, which accepts only MQTT 3.1.1."""
+    versions: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while 4 not in versions:
+                connection, _ = server.accept()
+                with connection:
+                    versions.append(connection.recv(1000)[8])
+                    answer = b"\x20\x02\x00\x00" if versions[-1] == 4 else b"\x20\x02\x00\x01"
+                    connection.sendall(answer)
+                    while versions[-1] == 4 and connection.recv(1000):
+                        pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with publishing(server.getsockname()[1], goodbye=0.5):
+            pass
+        thread.join(PATIENCE)
+    assert versions == [5, 4]
+
+
+def test_a_broker_that_hangs_up_once_is_spoken_to_in_mqtt_5_again() -> None:
+    versions: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            """Hang up on the first connection, like a broker that is still starting."""
+            for _ in range(3):
+                connection, _ = server.accept()
+                with connection:
+                    versions.append(connection.recv(1000)[8])
+                    if len(versions) == 2:
+                        connection.sendall(b"\x20\x02\x00\x00")
+                        connection.recv(1000)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with publishing(server.getsockname()[1], connected=False, goodbye=0.5):
+            thread.join(PATIENCE)
+    assert versions == [5, 4, 5]
+
+
+def test_the_version_of_a_broker_is_remembered() -> None:
+    versions: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            """Speak 3.1.1 alone, and hang up after every subscription."""
+            while versions.count(4) < 3:
+                connection, _ = server.accept()
+                with connection:
+                    versions.append(connection.recv(1000)[8])
+                    answer = b"\x20\x02\x00\x00" if versions[-1] == 4 else b"\x20\x02\x00\x01"
+                    connection.sendall(answer)
+                    if versions[-1] == 4:
+                        connection.recv(1000)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with publishing(server.getsockname()[1], connected=False, goodbye=0.5):
+            thread.join(PATIENCE)
+    assert versions == [5, 4, 4, 4]
+
+
+def test_a_message_that_would_fill_the_memory_is_not_taken() -> None:
+    longest, begun = 0xFFFFFFF, b"\x30\xff\xff\xff\x7f"  # the most that a length can say
+    sent = 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            nonlocal sent
+            connection, _ = server.accept()
+            with connection, suppress(ConnectionError):
+                connection.recv(1000)
+                connection.sendall(b"\x20\x03\x00\x00\x00" + begun)
+                while sent < longest:
+                    sent += connection.send(bytes(min(65536, longest - sent)))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with publishing(server.getsockname()[1], connected=False, goodbye=0.5) as output:
+            told = f"sends a message of {longest:,} bytes"
+            wait_for(lambda: told in str(output.health()["problem"]), told)
+        thread.join(PATIENCE)
+    assert sent < longest
