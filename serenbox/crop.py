@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["CropSpec", "crop_face", "face_to_input", "reduce_face"]
 
 _LARGEST = 3
-"""A face more than this many times larger than the crop is halved until it is not: so every face
+"""A face more than this many times as large as the crop is halved until it is not: so every face
 costs about the same, and the samples below skip no pixel."""
 
 _SAMPLES = 2

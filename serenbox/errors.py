@@ -5,7 +5,7 @@ user: what happened, why, and what to do.
 """
 
 IMPOSSIBLE_NAME = "no file can have such a name"
-"""Why Python refuses a path with a null character or a lone surrogate, with a bare ValueError."""
+"""Python raises ValueError, not OSError, for a null character or a lone surrogate in a path."""
 
 
 class SerenBoxError(Exception):

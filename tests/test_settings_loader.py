@@ -143,11 +143,11 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
         ),
         (
             '[web]\nnames = "box.lan, mood.home"',
-            'line 2: web.names is the text "box.lan, mood.home", and must be names with ',
+            'line 2: web.names is the text "box.lan, mood.home", and must be names sep ',
         ),
         (
             '[web]\nnames = "http://box.lan"',
-            'line 2: web.names is the text "http://box.lan", and must be names with ',
+            'line 2: web.names is the text "http://box.lan", and must be names sep ',
         ),
         (
             '[camera]\nsource = "http://cam:80800/x"',
@@ -321,7 +321,7 @@ def test_a_password_in_an_address_is_not_repeated(config: Path) -> None:
         ("[camera]\nsource = usb", "line 2", "write KEY = VALUE"),
         ("[camera]\nloop = True\n", "line 2", "true or false in small letters"),
         ("[camera]\nwidth = 3\nwidth = 4", "line 3", "name each key and each [table] only once"),
-        ("[camera]\n[mqtt]\n[camera]", "line 3", "[camera] is already in line 1: put its settings"),
+        ("[camera]\n[mqtt]\n[camera]", "line 3", "[camera] is already on line 1: put its settings"),
         ("[mqtt]\nhost = 'x", "line 2", "write KEY = VALUE"),
         ("[mqtt]\nhost = '''x\ny\n\n", "line 3", "write KEY = VALUE"),
         ("just text", "line 1", "write KEY = VALUE"),

@@ -34,8 +34,8 @@ class CheckTool(Tool):
 
     One line for each thing: ok, warn or fail; what was seen; and the command that mends it. Nothing
     is changed, no camera is opened, and nothing is sent beyond a connection to the broker and to a
-    camera in the network, where they are used. A running service is asked how it is. With sudo it
-    looks as the service's user, otherwise as you.
+    camera in the network, where they are used. A running service is asked how it is. With sudo
+    the checks are made for the service's user, otherwise for you.
 
     With --json one object is printed:
       {"ok": true, "checks": [{"name", "state", "seen", "mend"}, ...]}

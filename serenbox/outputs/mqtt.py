@@ -99,7 +99,7 @@ class MqttOutput:
 
     @property
     def retained(self) -> dict[tuple[str, str], str]:
-        """Broker and topic of each retained message, to "" for all but the announcement."""
+        """Map broker and topic of each retained message to the announcement's text, else to ""."""
         broker = address(self._settings)
         return {(broker, topic): text for topic, text in self._outbox.retained.items()}
 

@@ -48,7 +48,7 @@ class Outbox:
 
     @property
     def retained(self) -> dict[str, str]:
-        """The topic of each retained message, to "" for all but the announcement."""
+        """Map the topic of each retained message to the announcement's text, or else to ""."""
         topics = dict.fromkeys((self._topics.mood, self._topics.availability), "")
         topics |= {self._topics.slot: ""} if self._slot is not None else {}
         topics |= {self._topics.discovery: self._discovery} if self._discovery is not None else {}

@@ -16,7 +16,7 @@ _REFUSALS = {
     "400": "There is no picture in the request, or its body is broken.",
     "408": "The body did not arrive in time.",
     "413": "The body or the picture is too large.",
-    "415": "The body is not a whole picture in a supported format.",
+    "415": "The body is not a complete picture in a supported format.",
     "503": "The server is busy; Retry-After says when to ask again.",
 }
 _NO_FACE = {"422": "The picture shows no face."}

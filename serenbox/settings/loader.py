@@ -183,7 +183,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         if (first := _first_of(reason, text, line)) is not None:
             table, earlier = first
             raise SettingsError(
-                f"{_place(path, line)}: [{table}] is already in line {earlier}: put its "
+                f"{_place(path, line)}: [{table}] is already on line {earlier}: put its "
                 "settings there"
             ) from error
         twice = reason.startswith("Cannot") and not reason.startswith("Cannot mutate")

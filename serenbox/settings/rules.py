@@ -116,7 +116,7 @@ RULES = (
     Rule(
         ("web.names",),
         lambda settings: all(map(_is_name, settings.web.names.split())),
-        "names with blanks between them, such as mood.home: no port, no http:// and no commas, and "
+        "names separated by blanks, such as mood.home: no port, no http:// and no commas, and "
         "those of other scripts as xn--…",
     ),
     Rule(("mqtt.prefix",), lambda settings: _is_topic(settings.mqtt.prefix), _TOPIC),

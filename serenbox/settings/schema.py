@@ -139,15 +139,15 @@ class MoodSettings(Table):
     uncertain_after: Annotated[
         float,
         Setting(
-            "Seconds for which the highest score misses its threshold until the mood is uncertain; "
-            "dwell longer if emotions take turns.",
+            "Seconds for which neither the highest score nor the mood's reaches its threshold "
+            "until the mood is uncertain; plus dwell if emotions take turns.",
             0,
             600,
         ),
     ] = 2.0
     primary_lead: Annotated[
         float,
-        Setting("How many times larger another face must be to become the primary one.", 1, 100),
+        Setting("How many times as large another face must be to become the primary one.", 1, 100),
     ] = 1.5
 
 

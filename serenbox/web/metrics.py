@@ -102,7 +102,7 @@ def exposition(board: Board, server: Callable[[], Server]) -> Callable[[str], tu
 
 def _frames(health: Mapping[str, Any]) -> Iterator[Metric]:
     yield _counter("serenbox_frames", "Frames looked at.", health["frames"])
-    yield _gauge("serenbox_frames_per_second", "Recent frame rate.", health["fps"])
+    yield _gauge("serenbox_frames_per_second", "Frames looked at per second.", health["fps"])
     latency = Metric("serenbox_stage_latency_seconds", "Recent latency by stage.", "summary")
     for stage, quantiles in health["latency_ms"].items():
         for name, quantile in _QUANTILES.items():
