@@ -143,11 +143,11 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
         ),
         (
             '[web]\nnames = "box.lan, mood.home"',
-            'line 2: web.names is the text "box.lan, mood.home", and must be names sep ',
+            'line 2: web.names is the text "box.lan, mood.home", and must be names separated ',
         ),
         (
             '[web]\nnames = "http://box.lan"',
-            'line 2: web.names is the text "http://box.lan", and must be names sep ',
+            'line 2: web.names is the text "http://box.lan", and must be names separated ',
         ),
         (
             '[camera]\nsource = "http://cam:80800/x"',
