@@ -126,7 +126,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from training.evaluate import evaluate, summary, write_evaluation
     from training.predict import predict
 
-    faces = load_faces(options.data, options.ferplus).select(options.split)
+    everything = load_faces(options.data, options.ferplus)
+    faces = everything.select(options.split)
     prediction = predict(
         options.model,
         faces.images,
@@ -134,7 +135,9 @@ def _evaluate(options: argparse.Namespace) -> None:
         scores_as=options.scores_as,
         prior_exponent=options.prior_exponent,
     )
-    report = evaluate(faces, prediction)
+    tested = options.split != "Training"
+    shown = everything.shown_in_training(options.split) if tested else None
+    report = evaluate(faces, prediction, shown)
     if options.out:
         write_evaluation(options.out, report, faces, prediction.scores)
     print(json.dumps(report, indent=2) if options.json else summary(report))

@@ -106,6 +106,17 @@ class Faces:
             raise DataError(msg)
         return chosen
 
+    def shown_in_training(self, split: str) -> NDArray[np.bool_]:
+        """Return (n,) whether a *Training* face is a near copy of each face of a test split.
+
+        Equal pixels count, too.
+
+        Raises:
+            DataError: the split has no face.
+
+        """
+        return show_one_of(self.select(split).images, self.images[self.splits == "Training"])
+
     def truth(self, label_set: LabelSet) -> NDArray[np.int64]:
         """Return the (n,) true label of each face; for FER+, the emotion with the most votes."""
         if label_set == "fer2013":

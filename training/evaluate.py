@@ -29,22 +29,28 @@ AGREED_VOTES = 6
 """How many of ten votes one emotion needs for the annotators to be said to agree."""
 
 
-def evaluate(faces: Faces, prediction: Prediction) -> dict[str, Any]:
+def evaluate(
+    faces: Faces, prediction: Prediction, shown: NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
     """Measure a prediction against every available truth.
 
     Args:
         faces: the faces of one split.
         prediction: a model's scores for them, row by row.
+        shown: (n,) whether training shows the same photograph (`Faces.shown_in_training`), to
+            measure the others by themselves.
 
     Returns:
-        JSON-ready figures: `fer2013` (`raw`, `deduplicated`) and, with votes, `ferplus` (`raw`,
-        `deduplicated`, `agreed`: only faces on which six of ten annotators agree), `annotators`
+        JSON-ready figures: `fer2013` (`raw`, `deduplicated`, and with `shown` `unseen`: neither
+        duplicates nor near copies of training faces) and, with votes, `ferplus` (the same and
+        `agreed`: only faces on which six of ten annotators agree), `annotators`
         (how far they agree among themselves) and `uncertain` (the share of faces that the model's
         thresholds hold back, and the accuracy on the rest).
 
     """
-    unique = ~faces.duplicate
-    everything = np.ones(len(faces), np.bool_)
+    subsets = {"raw": np.ones(len(faces), np.bool_), "deduplicated": ~faces.duplicate}
+    if shown is not None:
+        subsets["unseen"] = ~faces.duplicate & ~shown
     report: dict[str, Any] = {
         "model": prediction.model,
         "scores": {
@@ -53,17 +59,14 @@ def evaluate(faces: Faces, prediction: Prediction) -> dict[str, Any]:
         },
         "split": str(faces.splits[0]),
         "data_sha256": faces.sha256,
-        "fer2013": _against(
-            prediction.scores, faces.labels, {"raw": everything, "deduplicated": unique}
-        ),
+        "fer2013": _against(prediction.scores, faces.labels, subsets),
     }
     if faces.votes is not None:
         if not faces.usable.any():
             msg = "FER+'s annotators saw none of the seven emotions in any face of the split"
             raise DataError(msg)
-        agreed = faces.votes.max(axis=1) >= AGREED_VOTES
-        chosen = {"raw": everything, "deduplicated": unique, "agreed": agreed}
-        usable = {name: mask & faces.usable for name, mask in chosen.items()}
+        subsets["agreed"] = faces.votes.max(axis=1) >= AGREED_VOTES
+        usable = {name: mask & faces.usable for name, mask in subsets.items()}
         truth = faces.votes.argmax(axis=1)
         report["ferplus"] = _against(prediction.scores, truth, usable)
         report["annotators"] = {
