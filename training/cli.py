@@ -135,8 +135,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         scores_as=options.scores_as,
         prior_exponent=options.prior_exponent,
     )
-    tested = options.split != "Training"
-    shown = everything.shown_in_training(options.split) if tested else None
+    known = options.split != "Training" and "Training" in everything.splits
+    shown = everything.shown_in_training(options.split) if known else None
     report = evaluate(faces, prediction, shown)
     if options.out:
         write_evaluation(options.out, report, faces, prediction.scores)
