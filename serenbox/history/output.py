@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 import threading
 import time
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serenbox.errors import HistoryDamagedError, HistoryError, reason_of
-from serenbox.history.database import Database
-from serenbox.history.files import delete_files, erase, files_set_aside, set_aside
+from serenbox.errors import HistoryError
+from serenbox.history.kept_file import KeptFile
 from serenbox.history.minutes import MINUTE, MinuteSums, Summary
-from serenbox.history.reading import read_summaries
-from serenbox.history.trust import MINUTES_PER_DAY, SYNCHRONIZED, compare_clock, minutes_to_keep
+from serenbox.history.trust import MINUTES_PER_DAY, SYNCHRONIZED, minutes_to_keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from serenbox.settings.schema import HistorySettings
 
@@ -28,11 +24,8 @@ _log = logging.getLogger("serenbox.history")
 WAITING = MINUTES_PER_DAY
 """Maximum minutes that wait for a full or missing disk, less than a megabyte."""
 
-PRUNED = MINUTES_PER_DAY
-"""Minutes removed at a time."""
-
 _BREATH = 0.05
-"""Seconds between two such steps, so that removing a year does not keep the disk busy."""
+"""Seconds between two steps of removal, so that removing a year does not keep the disk busy."""
 
 AHEAD = 2.0
 """Seconds before the end of a minute when what is known of it is written, so that no finished
@@ -73,9 +66,6 @@ class HistoryOutput:
     ) -> None:
         self.days = settings.days
         """How long a minute is kept."""
-        # As SQLite does, which puts its other files beside the real one. Up to Python 3.12
-        # `resolve` fails on a link to itself.
-        self._path = Path(os.path.realpath(path))
         self._clock = clock
         self._wall = wall
         self._synchronized = synchronized
@@ -89,7 +79,7 @@ class HistoryOutput:
         self._dropped = 0
         # Held while the disk is used.
         self._disk = threading.Lock()
-        self._database: Database | None = None
+        self._file = KeptFile(path, wall)
         self._deletions = 0
         self._written = 0
         self._latest: int | None = None  # the last minute that was counted as written
@@ -136,7 +126,7 @@ class HistoryOutput:
             "published": self._written,
             "dropped": self._dropped,
             "problem": self._problem,
-            "file": str(self._path),
+            "file": str(self._file.path),
             "deletions": self._deletions,
         }
 
@@ -176,7 +166,7 @@ class HistoryOutput:
                 end = int(self._wall() // MINUTE) + 1
                 fresh = [*self._waiting, *self._sums.peek()]
             first = end - minutes
-            kept = list(read_summaries(self._path, first, end, step)) if self._database else []
+            kept = self._file.read(first, end, step)
             return first, kept + [each for each in fresh if first <= each.minute < end]
         except HistoryError:
             return None
@@ -199,7 +189,7 @@ class HistoryOutput:
             _log.debug("the history failed", exc_info=True)
         finally:
             with self._disk:
-                self._close_database()
+                self._file.close()
 
     def _turn(self) -> None:
         """Remove, write and prune whatever is due."""
@@ -223,35 +213,24 @@ class HistoryOutput:
         """Use the disk; log a problem once, and return whether it worked."""
         with self._disk:
             try:
-                try:
-                    action()
-                except HistoryDamagedError as damage:
-                    self._set_aside(damage)
-                    action()
-            except (HistoryError, OSError, sqlite3.Error) as error:
-                self._close_database()
-                self._report(self._explain(error))
+                self._file.use(action)
+            except HistoryError as error:
+                self._report(str(error))
                 return False
-        if self._problem is not None and self._database is not None:
+        if self._problem is not None and self._file.is_open:
             self._problem = None
             _log.info("the history is being written again")
         return True
 
     def _open(self) -> None:
-        if self._database is not None and not self._database.in_place:
-            self._close_database()
-            _log.warning("%s: somebody has removed the history: a new one is started", self._path)
-        if self._database is None:
-            self._database = Database(self._path)
-            ahead, back = compare_clock(self._database, self._wall())
-            with self._lock:
-                self._sums.jumped_ahead = self._clock() if ahead else self._sums.jumped_ahead
-                self._sums.jumped_back = self._clock() if back else self._sums.jumped_back
+        ahead, back = self._file.open()
+        with self._lock:
+            self._sums.jumped_ahead = self._clock() if ahead else self._sums.jumped_ahead
+            self._sums.jumped_back = self._clock() if back else self._sums.jumped_back
 
     def _write(self, batch: list[Summary]) -> None:
         self._open()
-        assert self._database is not None  # noqa: S101 - for the type checker
-        self._database.add(batch)
+        self._file.add(batch)
         minutes = {summary.minute for summary in batch} - {self._latest}
         self._written += len(minutes)
         self._latest = batch[-1].minute
@@ -261,8 +240,7 @@ class HistoryOutput:
                     self._waiting.popleft()
 
     def _delete(self, deletions: int) -> None:
-        self._close_database()
-        delete_files(self._path)
+        self._file.delete()
         self._deletions = deletions
         self._problem = None
         _log.info("the history was removed")
@@ -276,23 +254,8 @@ class HistoryOutput:
             self._wall(),
             synchronized=self._synchronized.exists(),
         )
-        if self._database is None or keep is None:
-            return
-        first, last = keep
-        self._prunable = self._database.prune(first, PRUNED, last)
-        for file in files_set_aside(self._path):
-            if file.stat().st_mtime < first * MINUTE:
-                erase(file)
-
-    def _set_aside(self, damage: HistoryDamagedError) -> None:
-        self._close_database()
-        aside = set_aside(self._path, self._wall())
-        _log.warning("%s: it was set aside as %s, and a new one was started", damage, aside.name)
-
-    def _close_database(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        if keep is not None:
+            self._prunable = self._file.prune(*keep)
 
     def _gather(self, finished: list[Summary]) -> bool:
         """Queue minutes to be written; return whether there were any."""
@@ -310,15 +273,6 @@ class HistoryOutput:
     def _until_next_write(self) -> float:
         left = MINUTE - self._wall() % MINUTE
         return left - AHEAD if left > AHEAD else left + _MARGIN
-
-    def _explain(self, error: Exception) -> str:
-        if isinstance(error, HistoryError):
-            return str(error)
-        return (
-            f"{self._path}: the history cannot be written ({reason_of(error)}): see that the "
-            "folder may be written to and that its disk has room; up to a day's minutes wait in "
-            "memory"
-        )
 
     def _report(self, problem: str) -> None:
         if self._problem is None:
