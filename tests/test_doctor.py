@@ -21,6 +21,7 @@ from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings import Settings, loader
 from serenbox.settings.schema import HookSettings, SensingSettings
 from tests.machines import MEMBER, add_pi, bare_machine
+from tests.rights import closed
 
 if TYPE_CHECKING:
     from serenbox.model_metadata import ModelMetadata
@@ -175,6 +176,15 @@ def test_settings_that_are_not_there_are_made(tmp_path: Path) -> None:
     (result,), settings = software.check_settings(tmp_path / "gone.toml", person_in_question())
     assert result.mend == f"serenbox config > {tmp_path}/gone.toml"
     assert settings is None
+
+
+def test_settings_in_a_folder_that_is_closed(tmp_path: Path) -> None:
+    asking = person_in_question()
+    with closed(tmp_path):
+        (result,), settings = software.check_settings(tmp_path / "my.toml", asking)
+    assert (result.state, settings) == ("fail", None)
+    assert "it cannot be read (Permission denied)" in result.seen
+    assert result.mend == f"sudoedit {tmp_path}/my.toml"
 
 
 def test_with_wrong_settings_nothing_is_said_of_what_they_decide(

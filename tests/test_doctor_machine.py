@@ -10,6 +10,7 @@ import pytest
 
 from serenbox.doctor import Roots, machine
 from tests.machines import add_zone, bare_machine
+from tests.rights import closed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +100,9 @@ def test_disk_is_judged_where_the_state_would_be(tmp_path: Path) -> None:
     assert machine.judge_room(1 << 30, tmp_path).state == "ok"
     assert machine.judge_room(50 << 20, tmp_path).state == "warn"
     assert machine.judge_room(1 << 20, tmp_path).state == "fail"
+
+
+def test_disk_of_a_state_folder_that_is_closed(tmp_path: Path) -> None:
+    with closed(tmp_path):
+        result = machine.check_disk(tmp_path / "state")
+    assert "MiB free at /" in result.seen

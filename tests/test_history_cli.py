@@ -27,6 +27,7 @@ from serenbox.history.minutes import Summary
 from serenbox.outputs.messages import MOOD_LABELS
 from serenbox.results import EMOTIONS
 from serenbox.settings.schema import HistorySettings
+from tests.rights import NOBODY, closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -303,7 +304,6 @@ def test_one_that_cannot_be_removed(
 
 # --- root in the folder of another ---------------------------------------------------------------
 
-NOBODY = 65534
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another")
 
 
@@ -445,6 +445,11 @@ def test_the_doctor_says_what_is_kept(kept: Path, tmp_path: Path) -> None:
     with Database(kept) as database:  # when the clock was ahead
         database.add([summary(MINUTE + 900 * 1440, sad=60)])
     assert check_history(on, kept).seen.startswith("on, kept for 30 days: 241 minutes of 3.0 days")
+    with closed(kept.parent):
+        unseen = check_history(on, kept)
+    assert unseen.state == "warn"
+    assert unseen.seen == f"{kept}: it cannot be looked at (Permission denied)"
+    assert unseen.mend == f"ls -ld {kept.parent}"
     kept.write_bytes(b"")
     empty = check_history(on, kept)
     assert (empty.state, empty.seen) == ("ok", "on, kept for 30 days: 0 minutes in 0.0 MB")

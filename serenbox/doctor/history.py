@@ -27,7 +27,12 @@ def check_history(settings: HistorySettings, path: Path) -> Result:
 
     """
     name = "history"
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        look = f"ls -ld {shlex.quote(str(path.parent))}"
+        return Result(name, "warn", f"{path}: it cannot be looked at ({error.strerror})", look)
+    if not there:
         seen = "on, nothing is written yet" if settings.enabled else "off, nothing is kept"
         return Result(name, "ok", seen)
     from serenbox.history.minutes import MINUTE

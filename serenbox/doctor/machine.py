@@ -88,7 +88,9 @@ def ask_firmware(roots: Roots) -> str | None:
 
 def check_disk(folder: Path) -> Result:
     """Check the disk of the state folder or, if that is missing, of the folder it would be in."""
-    place = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    # Not Path.exists(), which raises where a folder may not be looked into.
+    candidates = (folder, *folder.parents)
+    place = next((path for path in candidates if os.path.exists(path)), folder)  # noqa: PTH110
     try:
         found = os.statvfs(place)
     except OSError as error:

@@ -24,7 +24,7 @@ def edit_settings(explicit: Path | None, person: Person) -> str:
     """
     path = find_settings_file(explicit, own=person.is_asking()) or SYSTEM_FILE
     name = shlex.quote(os.fspath(path))
-    if explicit is not None and not path.exists():
+    if explicit is not None and _is_missing(path):
         return f"serenbox config > {name}"
     return f"{'editor' if _mine(path) else 'sudoedit'} {name}"
 
@@ -32,6 +32,13 @@ def edit_settings(explicit: Path | None, person: Person) -> str:
 def delete_history(folder: Path) -> str:
     """Return the command that removes the history kept in a folder."""
     return f"{'' if _mine(folder) else 'sudo '}serenbox history --delete"
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return not path.exists()
+    except OSError:  # its folder may not be looked into
+        return False
 
 
 def _mine(path: Path) -> bool:
