@@ -156,6 +156,8 @@ def test_hands_the_arguments_over_and_the_exit_code_back(
         (["detect", "a.jpg"], "there is no command 'detect': run `serenbox-detect`"),
         (["help"], "there is no command 'help': run `serenbox --help`"),
         (["reload"], "there is no command 'reload': run `sudo systemctl reload serenbox`"),
+        (["doctor", "--json"], "there is no command 'doctor': run `serenbox check`"),
+        (["logs"], "there is no command 'logs': run `journalctl -u serenbox`"),
         (["\n"], "there is no command '\\n': there are run"),
         (["--debug", "run"], "the command comes first: serenbox COMMAND --debug"),
         (["--wrong"], "unrecognized arguments: --wrong"),

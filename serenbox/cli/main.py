@@ -36,12 +36,16 @@ COMMANDS = {
 
 _ELSEWHERE = {
     "detect": "serenbox-detect",
+    "doctor": "serenbox check",
+    "settings": "serenbox config",
     "help": "serenbox --help",
     "version": "serenbox --version",
     "start": "sudo systemctl start serenbox",
     "stop": "sudo systemctl stop serenbox",
     "restart": "sudo systemctl restart serenbox",
     "reload": "sudo systemctl reload serenbox",
+    "log": "journalctl -u serenbox",
+    "logs": "journalctl -u serenbox",
 }
 """Words that people try, and the command that does what they mean."""
 
