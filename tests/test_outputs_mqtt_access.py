@@ -28,7 +28,7 @@ def test_refused_credentials_are_told_once(
     monkeypatch.setenv("SERENBOX_MQTT_PASSWORD", "wrong-and-secret")
     with running_mosquitto(tmp_path, users={"box": "right"}) as broker:
         with publishing(broker.port, username="box", connected=False) as output:
-            assert "refuses user 'box'" in problem(output)
+            assert "refuses user 'box' (Not authorized)" in problem(output)
             wait_for(lambda: broker.log.read_text().count("New connection") >= 4, "more attempts")
             assert output.health()["connected"] is False
             assert len(caplog.records) == 1
@@ -36,6 +36,21 @@ def test_refused_credentials_are_told_once(
             monkeypatch.setenv("SERENBOX_MQTT_PASSWORD", "right")
             wait_for(lambda: output.health()["connected"], "the right password to be tried")
         assert "wrong-and-secret" not in caplog.text + str(output.health()) + repr(vars(output))
+
+
+@pytest.mark.parametrize(
+    ("username", "who"), [("box", "user 'box' without a password"), ("", "a client without a user")]
+)
+def test_a_password_that_is_not_found_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, username: str, who: str
+) -> None:
+    monkeypatch.delenv("SERENBOX_MQTT_PASSWORD", raising=False)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with (
+        running_mosquitto(tmp_path, users={"box": "right"}) as broker,
+        publishing(broker.port, username=username, connected=False) as output,
+    ):
+        assert f"refuses {who}" in problem(output)
 
 
 def test_the_password_comes_from_the_systemd_credential(

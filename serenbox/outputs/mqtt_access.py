@@ -182,15 +182,18 @@ def _explain_distrust(error: ssl.SSLCertVerificationError, broker: str) -> str:
     )
 
 
-def refusal(reason: str, settings: MqttSettings) -> BrokerError:
+def refusal(reason: str, settings: MqttSettings, *, has_password: bool) -> BrokerError:
     """Return the error for a broker that refuses the connection.
 
     Args:
         reason: The broker's own words.
         settings: The broker, and the user who was refused.
+        has_password: Whether a password was found and sent.
 
     """
     who = f"user {settings.username!r}" if settings.username else "a client without a user name"
+    if settings.username and not has_password:
+        who += " without a password"
     return BrokerError(
         "refused",
         f"{address(settings)} refuses {who} ({reason}): set mqtt.username and the password, in the "

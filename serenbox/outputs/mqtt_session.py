@@ -252,14 +252,15 @@ class Session:
         return client
 
     def _on_connect(
-        self, _client: Client, _data: object, _flags: object, reason: ReasonCode, properties: object
+        self, client: Client, _data: object, _flags: object, reason: ReasonCode, properties: object
     ) -> None:
         if reason.value == _PROTOCOL_UNKNOWN and self._modern:
             self._failure = BrokerError(
                 "version", f"{address(self._settings)} does not know MQTT 5: trying 3.1.1"
             )
         elif reason.value in _REFUSALS:
-            self._failure = refusal(str(reason), self._settings)
+            has_password = client.password is not None
+            self._failure = refusal(str(reason), self._settings, has_password=has_password)
         elif reason.is_failure:
             self._failure = BrokerError(
                 "unreachable", f"{address(self._settings)} accepts no connections now ({reason})"
