@@ -73,6 +73,27 @@ def test_hooks_must_be_there_and_executable(
     assert "~ does not stand for a folder" in tilde.seen
 
 
+@pytest.mark.parametrize(
+    ("line", "array"),
+    [
+        ("true one", '["true", "one"]'),
+        ("/bin/sh -c 'echo two words'", '["/bin/sh", "-c", "echo two words"]'),
+        ("true it's", '["true", "it\'s"]'),
+    ],
+)
+def test_a_command_line_is_not_the_name_of_a_program(line: str, array: str) -> None:
+    (result,) = hooks.check_hooks([HookSettings(("mood",), (line,))], Person("me", 0, frozenset()))
+    assert result.state == "warn"
+    assert result.seen.startswith(f"{line}: no shell reads this, so blanks do not part it")
+    assert result.seen.endswith(f"each argument as a string of its own, {array}")
+
+
+def test_a_missing_program_whose_name_has_a_blank_is_only_missing(tmp_path: Path) -> None:
+    command = (f"{tmp_path}/my hook",)
+    (result,) = hooks.check_hooks([HookSettings(("mood",), command)], Person("me", 0, frozenset()))
+    assert result.seen == f"{tmp_path}/my hook: there is no such program"
+
+
 def test_hooks_must_be_open_to_the_user_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hooks, "HIDDEN", ())
     nobody = Person("nobody", 65534, frozenset({65534}))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from serenbox.doctor.result import Result
 from serenbox.doctor.roots import SERVICE_USER
+from serenbox.settings.values import as_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +38,12 @@ def _check(program: str, person: Person) -> Result:
             f"{program}: no shell reads this, so ~ does not stand for a folder: write the full path"
         )
         return Result("hook", "warn", seen)
+    if path is None and (words := _words(program)):
+        seen = (
+            f"{program}: no shell reads this, so blanks do not part it: write the program and each "
+            f"argument as a string of its own, {as_toml(words)}"
+        )
+        return Result("hook", "warn", seen)
     if path is None and "/" not in program:
         seen = f"{program}: there is no program of this name in {os.environ.get('PATH', 'PATH')}"
         return Result("hook", "warn", seen)
@@ -58,6 +65,15 @@ def _check(program: str, person: Person) -> Result:
         new = f"{_FOLDER}/{Path(path).name}"
         return Result("hook", "warn", f"{seen}: copy it, and name {new} in the settings", mend)
     return Result("hook", "ok", path)
+
+
+def _words(program: str) -> list[str]:
+    """Return the words of a whole command line that stands for a program; none if it is not one."""
+    try:
+        words = shlex.split(program)
+    except ValueError:  # a quote that is not closed
+        words = program.split()
+    return words if len(words) > 1 and shutil.which(words[0], os.F_OK) else []
 
 
 def _is_script(path: Path) -> bool:
