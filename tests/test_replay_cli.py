@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import cv2
@@ -152,7 +153,7 @@ def test_without_matplotlib_it_says_what_to_install(
     status, _, err = replay(capsys, faces, "--plot", "moods.png")
 
     assert status == 2
-    assert "pip install matplotlib" in err
+    assert f"{sys.executable} -m pip install 'matplotlib>=3.9'" in err
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from serenbox.cli.common import UsageError
+from serenbox.installed import pip_install
 from serenbox.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -31,10 +32,8 @@ def _remedy() -> str:
     # apt's matplotlib may not work with pip's NumPy, nor apt's picamera2 with a newer NumPy.
     import numpy as np
 
-    return (
-        "pip install matplotlib, or for the installed service "
-        f"sudo /opt/serenbox/bin/pip install 'matplotlib>=3.9' numpy=={np.__version__}"
-    )
+    command = pip_install(f"'matplotlib>=3.9' numpy=={np.__version__}")
+    return f"run `{command}`"
 
 
 def write_plot(path: Path, content: bytes) -> None:
