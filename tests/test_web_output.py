@@ -229,6 +229,30 @@ def test_nonsensical_requests(page: Page) -> None:
     assert threading.active_count() < 10
 
 
+@pytest.mark.parametrize(
+    ("machine", "name"), [("Box", "box.local"), ("box.example.org", "box.example.org")]
+)
+def test_where_all_addresses_are_open_the_log_names_one_that_a_phone_can_open(
+    machine: str, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SERENBOX_WEB_TOKEN", "a-token-for-the-page")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.setattr(socket, "gethostname", lambda: machine)
+    caplog.set_level("INFO", "serenbox.web")
+    port = free_port()
+    web = WebSettings(enabled=True, host="0.0.0.0", port=port)  # noqa: S104 - as a user sets it
+    output = WebOutput(Settings(web=web), print)
+    output.start()
+    output.mood(PAUSED)
+    wait_for(lambda: caplog.messages, "the page")
+    status, _ = ask(port, "/", Host=f"{name}:{port}")
+    assert status == 401, "the page goes by that name, and asks for the token"
+    output.close(5)
+    (told,) = caplog.messages
+    everywhere = f"and at port {port} of every address of this machine"
+    assert told == f"the web page is at http://{name}:{port}/, {everywhere}"
+
+
 def test_a_port_that_is_taken_and_becomes_free(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from serenbox.outputs.base import Output
     from serenbox.outputs.tap import Tap
-    from serenbox.settings.schema import Settings
+    from serenbox.settings.schema import Settings, WebSettings
     from serenbox.web.site import Site
 
 _log = logging.getLogger("serenbox.web")
@@ -35,6 +35,9 @@ _FIRST = 10.0
 
 _WAITING = 64
 """Maximum connections that the system queues until they are accepted."""
+
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognized, not opened
+"""What `web.host` is where the page is open at all addresses; no browser opens these."""
 
 _AGAIN = 5.0
 """Seconds between attempts to listen, for example while the port is taken."""
@@ -181,8 +184,7 @@ class WebOutput:
             tap=self._tap,
         )
         self._site, self._problem = site, None
-        web = self._settings.web
-        _log.info("the web page is at http://%s/", host_and_port(web.host, web.port))
+        _log.info("the web page is at %s", _where(self._settings.web))
         try:
             while not self._closing:
                 site.turn()
@@ -194,6 +196,15 @@ class WebOutput:
         if problem != self._problem:
             self._problem = problem
             _log.warning("%s", problem)
+
+
+def _where(web: WebSettings) -> str:
+    """Return in words where a browser finds the page."""
+    if web.host not in _EVERYWHERE:
+        return f"http://{host_and_port(web.host, web.port)}/"
+    name = socket.gethostname().lower()
+    name = name if "." in name else f"{name}.local"
+    return f"http://{name}:{web.port}/, and at port {web.port} of every address of this machine"
 
 
 def _open(host: str, port: int) -> socket.socket:
