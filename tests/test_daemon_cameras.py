@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.daemon_process import Daemon, write_script
+from tests.daemon_process import QUICK, Daemon, write_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +68,43 @@ def test_missing_at_the_start(tmp_path: Path, script: Path) -> None:
     (warning,) = daemon.warnings()
     assert "it is not there; trying again, up to 1000 times" in warning
     assert any(state.startswith("STATUS=No camera: script") for state in daemon.states)
+
+
+@pytest.mark.parametrize(
+    "typed", ["flim.mkv", "webcam", "missing/film.mkv", "~nobody-of-that-name/a"]
+)
+def test_a_recording_that_was_typed_wrong_is_refused_at_once(tmp_path: Path, typed: str) -> None:
+    patient = ("--set", "camera.reopens=1000")
+    with Daemon(tmp_path, typed, arguments=patient) as daemon:
+        assert daemon.wait() == 2
+        checked = daemon.command("run", "--check-config", "--camera", typed)
+    (line,) = daemon.log
+    assert typed in line
+    assert "there is no such" in line
+    assert checked.returncode == 2
+    assert "there is no such" in checked.stderr
+
+
+@pytest.mark.parametrize("source", ["/dev/video99", "http://127.0.0.1:1/video"])
+def test_a_device_or_an_address_that_was_typed_is_waited_for(tmp_path: Path, source: str) -> None:
+    with Daemon(tmp_path, source) as daemon:
+        assert daemon.wait() == 1
+    assert "trying again, up to 3 times" in daemon.log[0]
+
+
+def test_a_recording_of_the_configuration_may_come_later(
+    tmp_path: Path, portrait_file: Path
+) -> None:
+    disk = tmp_path / "disk"
+    named = QUICK.replace("[camera]", f'[camera]\nsource = "{disk}"\nloop = true')
+    patient = named.replace("reopens = 3", "reopens = 1000")
+    with Daemon(tmp_path, "", configuration=patient, name_camera=False) as daemon:
+        daemon.wait_mood("no_camera")
+        (tmp_path / "away").mkdir()
+        shutil.copy(portrait_file, tmp_path / "away" / "face.png")
+        (tmp_path / "away").rename(disk)
+        daemon.wait_mood("happy")
+        assert daemon.end() == 0
 
 
 def test_never_there(tmp_path: Path, script: Path) -> None:

@@ -115,7 +115,7 @@ def test_who_holds_the_lock_keeps_the_service_out(tmp_path: Path, camera: str) -
 
 
 def test_the_journal_gets_priorities(tmp_path: Path, camera: str) -> None:
-    missing = ("--camera", str(tmp_path / "none.mkv"), "--set", "camera.reopens=1")
+    missing = ("--camera", "/dev/video99", "--set", "camera.reopens=1")
     script = (
         "import os, sys; found = os.fstat(2);"
         "os.environ['JOURNAL_STREAM'] = f'{found.st_dev}:{found.st_ino}';"

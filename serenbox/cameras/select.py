@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from serenbox.cameras.base import Camera
     from serenbox.settings.schema import CameraSettings
 
+_CAMERAS = ("auto", "pi", "usb", "scripted")
+"""What names a camera, alone or before a colon."""
+
 _FIRST_PICTURE = 5.0  # seconds; a camera that `auto` tries may take that long to start
 
 
@@ -56,6 +59,29 @@ def open_camera(settings: CameraSettings) -> Camera:
     return _open_recording(source, settings)
 
 
+def check_recording(source: str) -> None:
+    """Refuse the name of a recording that is not there. A camera may be missing: it may still come.
+
+    Raises:
+        CameraError: There is no such file or folder, and the name is not that of a camera, a script
+            or an address.
+
+    """
+    kind = source.partition(":")[0]
+    if kind in _CAMERAS or "://" in source or source.startswith("/dev/"):
+        return
+    path = _path(source)
+    try:
+        path.stat()
+    # A null character in a name raises ValueError.
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise CameraError(
+            f"{source}: there is no such video or folder, and no camera has that name: check it"
+        ) from None
+    except OSError:
+        return  # opening it says what is wrong, which may pass
+
+
 def _holds_pictures(path: Path) -> bool:
     """Return whether a path in `/dev` is not a device: `/dev/shm` holds files in memory."""
     return path.is_file() or path.is_dir()
@@ -64,11 +90,14 @@ def _holds_pictures(path: Path) -> bool:
 def _open_recording(source: str, settings: CameraSettings) -> Camera:
     from serenbox.cameras.recording import open_recording
 
+    return open_recording(_path(source), settings)
+
+
+def _path(source: str) -> Path:
     try:
-        path = Path(source).expanduser()
+        return Path(source).expanduser()
     except RuntimeError as error:
         raise CameraError(f"{source}: there is no such user here: check camera.source") from error
-    return open_recording(path, settings)
 
 
 def _open_pi(number: str, settings: CameraSettings) -> Camera:

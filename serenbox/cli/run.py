@@ -93,6 +93,7 @@ class RunTool(Tool):
             args.overrides["camera.source"] = args.camera
         if args.check_config:
             _load(args)
+            _check_typed(args)
             write_line("the configuration is right")
             return EXIT_OK
         # NumPy would start a thread for every core, and these would never have any work.
@@ -110,6 +111,7 @@ class RunTool(Tool):
         service = None
         try:
             settings = _load(args)
+            _check_typed(args)
             _set_log_level(args, settings)
             if not locked:
                 warn_of_swap()
@@ -150,6 +152,16 @@ def _load(args: argparse.Namespace) -> Settings:
     from serenbox.settings import find_settings_file, load_settings, with_overrides
 
     return with_overrides(load_settings(find_settings_file(args.config)), args.overrides)
+
+
+def _check_typed(args: argparse.Namespace) -> None:
+    """Refuse a recording that was named in the call and is not there: most likely a typing error.
+
+    One that the configuration names is waited for, like a camera: its disk may come back.
+    """
+    from serenbox.cameras.select import check_recording
+
+    check_recording(str(args.overrides.get("camera.source", "auto")))
 
 
 def _set_log_level(args: argparse.Namespace, settings: Settings) -> None:
