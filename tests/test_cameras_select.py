@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from serenbox.cameras import listing, select
+from serenbox.cameras import listing
 from serenbox.cameras.base import CameraBase
 from serenbox.cameras.listing import CameraInfo, usb_cameras
 from serenbox.cameras.recording import Recording
@@ -110,32 +110,60 @@ class Still(CameraBase):
         self.closed = True
 
 
-def test_auto_takes_the_first_that_gives_a_picture(
-    sysfs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frozen = Still("Raspberry Pi camera 0 (imx219)", frozen=True)
-    opened: list[str] = []
+class Cameras:
+    """Two Raspberry Pi cameras and the USB cameras of `sysfs`, none of them real."""
 
-    def open_usb(device: Path, _: CameraSettings) -> Still:
-        opened.append(str(device))
-        if str(device) == "/dev/video0":
-            raise CameraError("taken by motion")
-        return Still(f"USB camera {device}")
+    def __init__(self, sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.frozen: set[str] = set()
+        self.taken: set[str] = set()
+        self.opened: list[Still] = []
+        usb = usb_cameras(sysfs)
+        pi = [CameraInfo("pi:0", "imx219"), CameraInfo("pi:1", "imx708")]
+        monkeypatch.setattr(listing, "usb_cameras", lambda: usb)
+        monkeypatch.setattr(listing, "pi_cameras", lambda: pi)
+        monkeypatch.setattr(
+            "serenbox.cameras.picamera.open_pi", lambda number, _: self.open(f"pi:{number}")
+        )
+        monkeypatch.setattr("serenbox.cameras.usb.open_usb", lambda node, _: self.open(str(node)))
 
-    monkeypatch.setattr(select, "_open_pi", lambda *_: frozen)
-    monkeypatch.setattr("serenbox.cameras.usb.open_usb", open_usb)
-    found = usb_cameras(sysfs)
-    monkeypatch.setattr(listing, "usb_cameras", lambda: found)
-    camera = open_camera(CameraSettings())
-    assert camera.name == "USB camera /dev/video2"
-    assert opened == ["/dev/video0", "/dev/video2"]
-    assert frozen.closed
+    def open(self, source: str) -> Still:
+        if source in self.taken:
+            raise CameraError(f"{source}: taken by motion")
+        self.opened.append(Still(source, frozen=source in self.frozen))
+        return self.opened[-1]
+
+
+@pytest.fixture
+def cameras(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> Cameras:
+    return Cameras(sysfs, monkeypatch)
+
+
+def test_auto_takes_the_first_that_gives_a_picture(cameras: Cameras) -> None:
+    assert open_camera(CameraSettings()).name == "pi:0"
+    cameras.frozen |= {"pi:0", "pi:1", "/dev/video2"}
+    cameras.taken |= {"/dev/video0"}
+    cameras.opened.clear()
+    assert open_camera(CameraSettings()).name == "/dev/video12"
+    tried = [(camera.name, camera.closed) for camera in cameras.opened]
+    assert tried == [("pi:0", True), ("pi:1", True), ("/dev/video2", True), ("/dev/video12", False)]
+
+
+def test_auto_tells_what_is_wrong_with_every_camera(cameras: Cameras) -> None:
+    cameras.taken |= {"pi:0", "/dev/video0", "/dev/video2", "/dev/video12"}
+    cameras.frozen |= {"pi:1"}
+    with pytest.raises(CameraError) as told:
+        open_camera(CameraSettings())
+    assert str(told.value) == (
+        "no working camera was found (tried pi:0, pi:1, /dev/video0, /dev/video2, /dev/video12): "
+        "pi:0: taken by motion; no picture within 5 s; /dev/video0: taken by motion; "
+        "/dev/video2: taken by motion; /dev/video12: taken by motion"
+    )
 
 
 def test_auto_says_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "picamera2", None)
     monkeypatch.setattr(listing, "usb_cameras", list)
     with pytest.raises(
-        CameraError, match=r"pi and usb\): picamera2 .*; no USB camera is connected"
+        CameraError, match=r"\(tried pi, usb\): picamera2 .*; no USB camera is connected"
     ):
         open_camera(CameraSettings())

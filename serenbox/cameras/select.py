@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,8 @@ _FIRST_PICTURE = 5.0  # seconds; a camera that `auto` tries may take that long t
 def open_camera(settings: CameraSettings) -> Camera:
     """Open the camera that the settings name; the caller closes it.
 
-    `auto` takes Raspberry Pi camera 0 if it gives a picture, else the first USB camera that does.
+    `auto` takes the first Raspberry Pi camera that gives a picture, else the first USB camera that
+    does.
     `scripted:FILE.json` is a fake for tests; see `serenbox.cameras.scripted`.
 
     Args:
@@ -128,10 +130,22 @@ def _first_that_works(settings: CameraSettings) -> Camera:
             raise
         return camera
 
+    sources = _connected()
     try:
-        return _first([partial(attempt, "pi"), partial(attempt, "usb")])
+        return _first([partial(attempt, source) for source in sources])
     except CameraError as error:
-        raise CameraError(f"no working camera was found (tried pi and usb): {error}") from error
+        tried = ", ".join(sources)
+        raise CameraError(f"no working camera was found (tried {tried}): {error}") from error
+
+
+def _connected() -> list[str]:
+    """Return every camera to try; `pi` or `usb` if there is none, so that opening it says why."""
+    from serenbox.cameras.listing import pi_cameras, usb_cameras
+
+    pi = []
+    with contextlib.suppress(CameraError):  # opening `pi` says it again
+        pi = [camera.source for camera in pi_cameras()]
+    return [*(pi or ["pi"]), *([camera.source for camera in usb_cameras()] or ["usb"])]
 
 
 def _first(openers: list[Callable[[], Camera]]) -> Camera:

@@ -22,8 +22,8 @@ _log = logging.getLogger("serenbox.capture")
 _OPENING = 60.0
 """Seconds after which opening a camera counts as hung, on top of the waits for a first frame."""
 
-_WAYS = 3
-"""How many cameras `auto` may wait for, one after the other."""
+_WAYS = 6
+"""How many waits for a first frame `auto` may need, one after the other."""
 
 _GRACE = 5.0
 """Seconds by which any other step may overrun before it counts as hung."""
