@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from serenbox.mood.tracking import Tracker
+from serenbox.overlap import SAME_FACE, corners, overlap
 from serenbox.results import Box
 
 
@@ -44,6 +45,30 @@ def test_neighbours_that_move_together_keep_their_numbers(step: int, order: list
     assigned = faces.update(0.1, [box(places[index] + step) for index in order])
 
     assert {order[one.place]: one.id for one in assigned} == {0: 1, 1: 2}
+
+
+@pytest.mark.parametrize("down", [0, 50])
+@pytest.mark.parametrize("speeds", [(150, -150), (250, -250), (300, -200), (150, -300), (0, -120)])
+def test_faces_that_cross_keep_their_numbers(speeds: tuple[int, int], down: int) -> None:
+    """Pixels per second, at 10 frames per second; the one behind is hidden for a while."""
+    faces, met = tracker(), 2.0
+    numbers: dict[str, int] = {}
+    for n in range(41):
+        near, far = (round(300 + speed * (n / 10 - met)) for speed in speeds)
+        seen = {"near": Box(near, 50, 100, 100), "far": Box(far + 10, 50 + down, 95, 95)}
+        if overlap(corners(seen["near"]), corners(seen["far"])) > SAME_FACE:
+            del seen["far"]
+
+        assigned = faces.update(n / 10, [*seen.values()])
+
+        numbers |= {[*seen][one.place]: one.id for one in assigned}
+    assert numbers == {"near": 1, "far": 2}
+
+
+def test_a_face_in_frames_of_the_same_time_moves_without_speed() -> None:
+    faces = tracker()
+
+    assert {faces.update(1.0, [box(60 * n)])[0].id for n in range(9)} == {1}
 
 
 def test_a_face_between_two_known_ones_is_the_older_one() -> None:

@@ -20,6 +20,13 @@ _SAME_PERSON = 0.2
 """Two faces can be one person's if the enlarged boxes' intersection over union exceeds this: a face
 may move by its width and a third."""
 
+_STEADIED = 0.2
+"""Time constant of the average of a face's velocity, seconds: boxes jitter."""
+
+_COURSE = 0.5
+"""Seconds for which a face is expected to go on as it moved: about as long as one that passes
+behind another is hidden."""
+
 
 class Track(NamedTuple):
     """A face as it was last seen."""
@@ -29,6 +36,8 @@ class Track(NamedTuple):
     box: Box
     seen: float
     """When, in seconds on the frames' clock."""
+    velocity: tuple[float, float] = (0.0, 0.0)
+    """To the right and down, pixels per second."""
 
 
 class Assignment(NamedTuple):
@@ -87,9 +96,9 @@ class Tracker:
             for track in self._tracks
             if track.seen == self._time or time - track.seen <= self._memory
         ]
-        owners = _match(known, boxes)
+        owners = _match(known, boxes, time)
         kept = self._largest(boxes, owners)
-        now = [Track(self._number(owners.get(index)), boxes[index], time) for index in kept]
+        now = [self._track(owners.get(index), boxes[index], time) for index in kept]
         seen = {track.id for track in now}
         unseen = [track for track in known if track.id not in seen]
         self._tracks = now + unseen
@@ -125,25 +134,51 @@ class Tracker:
         """Return the area of a face, weighted so that the primary one's counts more."""
         return _area(track.box) * (self._lead if track.id == self._primary else 1)
 
-    def _number(self, owner: Track | None) -> int:
-        """Return the number of a face: its owner's, or a new one."""
+    def _track(self, owner: Track | None, box: Box, time: float) -> Track:
+        """Return the track of a face in a box: its owner's, or a new one."""
         if owner:
-            return owner.id
+            return Track(owner.id, box, time, _velocity(owner, box, time))
         self._last_id += 1
-        return self._last_id
+        return Track(self._last_id, box, time)
 
 
 def _area(box: Box) -> int:
     return box.width * box.height
 
 
-def _match(tracks: Sequence[Track], boxes: Iterable[Box]) -> dict[int, Track]:
-    """Return the track of each box that has one, those that overlap most first."""
+def _velocity(track: Track, box: Box, time: float) -> tuple[float, float]:
+    """Return the velocity of a face that is now in a box."""
+    seconds = time - track.seen
+    if seconds <= 0:
+        return track.velocity
+    old, (x, y) = track.box, track.velocity
+    part = -math.expm1(-seconds / _STEADIED)
+    across = (box.x - old.x + (box.width - old.width) / 2) / seconds
+    down = (box.y - old.y + (box.height - old.height) / 2) / seconds
+    return x + part * (across - x), y + part * (down - y)
+
+
+def _likeness(track: Track, box: Box, time: float) -> float:
+    """Return how well a box fits a track, 0 to 1; 0 if it cannot be the same person's.
+
+    It counts as much where the face was as where its course leads: so faces that cross keep their
+    numbers, and so do those of neighbours whose heads sway.
+    """
+    left, top, right, bottom = was = corners(track.box, _REACH)
+    seconds = min(time - track.seen, _COURSE)
+    x, y = (speed * seconds for speed in track.velocity)
+    now = corners(box, _REACH)
+    shares = overlap(was, now), overlap((left + x, top + y, right + x, bottom + y), now)
+    return sum(shares) / 2 if max(shares) > _SAME_PERSON else 0.0
+
+
+def _match(tracks: Sequence[Track], boxes: Iterable[Box], time: float) -> dict[int, Track]:
+    """Return the track of each box that has one, those that fit best first."""
     pairs = [
-        (shared, index, track)
+        (likeness, index, track)
         for index, box in enumerate(boxes)
         for track in tracks
-        if (shared := overlap(corners(track.box, _REACH), corners(box, _REACH))) > _SAME_PERSON
+        if (likeness := _likeness(track, box, time))
     ]
     pairs.sort(key=lambda pair: (-pair[0], pair[2].id))
     owners: dict[int, Track] = {}
