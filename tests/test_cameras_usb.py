@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+EMPTY = b"\xff"
+"""What stands for a JPEG without a single byte."""
+
+
 class PipeCapture:
-    """A capture whose pictures come through a pipe: a byte for each, its grey level."""
+    """A capture whose pictures come through a pipe: a byte for each, its grey level or `EMPTY`."""
 
     def __init__(self) -> None:
         self.output, self.input = os.pipe()
@@ -33,6 +37,8 @@ class PipeCapture:
 
     def read(self) -> tuple[bool, object]:
         level = os.read(self.output, 1)
+        if level == EMPTY:
+            cv2.imdecode(np.zeros(0, np.uint8), cv2.IMREAD_COLOR)  # raises, as it does in a capture
         return bool(level), np.full((48, 64, 3), level[0] if level else 0, np.uint8)
 
     def get(self, propId: int) -> float:  # noqa: ARG002, N803 - OpenCV's name
@@ -108,6 +114,25 @@ def test_a_frozen_camera_times_out_and_may_recover(capture: PipeCapture) -> None
     assert time.monotonic() - begin >= 0.1
     os.write(capture.input, b"\x07")
     assert camera.read(30) is not None
+
+
+def test_an_empty_picture_is_one_failed_read(capture: PipeCapture) -> None:
+    camera = UsbCamera("webcam", capture, capture.output, rotate=0)
+    os.write(capture.input, EMPTY + b"\x10")
+    with pytest.raises(CameraError, match=r"webcam: it gave a picture .* cannot decode \(.+\): "):
+        camera.read(1)
+    frame = camera.read(1)
+    assert frame
+    assert frame.image[0, 0, 0] == 16
+
+
+def test_an_empty_first_picture_shows_that_the_camera_works(terminal: TerminalCapture) -> None:
+    os.write(terminal.input, EMPTY + b"\x10")
+    camera = open_usb(terminal.device, CameraSettings())
+    frame = camera.read(1)
+    assert frame
+    assert frame.image[0, 0, 0] == 16
+    camera.close()
 
 
 def test_an_unplugged_camera_is_an_error_at_once(capture: PipeCapture) -> None:

@@ -63,7 +63,7 @@ def open_usb(device: Path, settings: CameraSettings) -> UsbCamera:
     _adjust(capture, settings)
     descriptor = _descriptor(device)
     # Only the first read starts the camera, or makes the kernel say that it is in use.
-    if descriptor is None or not capture.read()[0]:
+    if descriptor is None or not _starts(capture):
         capture.release()
         raise CameraError(_unusable(device))
     return UsbCamera(f"USB camera {device}", capture, descriptor, settings.rotate)
@@ -96,7 +96,13 @@ class UsbCamera(CameraBase):
                 f"{self._name}: no picture came within {timeout:g} s: "
                 "it hangs; check its cable and its power"
             )
-        received, image = self._capture.read() if ready[0][1] & select.POLLIN else (False, None)
+        try:
+            received, image = self._capture.read() if ready[0][1] & select.POLLIN else (False, None)
+        except cv2.error as error:  # for example an empty JPEG
+            raise CameraError(
+                f"{self._name}: it gave a picture that OpenCV cannot decode ({error.err}): "
+                "check its cable and its power"
+            ) from error
         if not received:
             raise CameraError(f"{self._name}: it has gone: plug it in again")
         stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -152,6 +158,16 @@ def _adjust(capture: cv2.VideoCapture, settings: CameraSettings) -> None:
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.height)
     capture.set(cv2.CAP_PROP_FPS, max(settings.fps, SLOWEST))
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+
+
+def _starts(capture: Capture) -> bool:
+    """Return whether a first picture comes; it may be damaged, as first ones often are."""
+    import cv2
+
+    try:
+        return capture.read()[0]
+    except cv2.error:
+        return True
 
 
 def _unusable(device: Path) -> str:
