@@ -8,7 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from serenbox.daemon.recovery import STEADY, Pacer, Recovery
+from serenbox.daemon.losses import LossLog
+from serenbox.daemon.recovery import Pacer, Recovery
 from serenbox.errors import CameraError, DamagedPictureError
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ _WAYS = 6
 
 _GRACE = 5.0
 """Seconds by which any other step may overrun before it counts as hung."""
-
-
-_TOLD = 3
-"""Losses of the camera in quick succession that are logged one by one."""
 
 _SOON = 0.25
 """Seconds within which the thread usually ends by itself, with the next frame."""
@@ -93,8 +90,7 @@ class Capture:
         self._paused = paused
         self._stopping = False
         self._renewed = False
-        self._lost_at = 0.0
-        self._losses = 0  # since frames last came steadily
+        self._losses = LossLog()
         self._alive_until = time.monotonic() + _OPENING
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self.state = CameraState.OPENING
@@ -252,9 +248,7 @@ class Capture:
         if self.state is CameraState.OPEN:
             return
         if self.state is CameraState.LOST:
-            seconds = time.monotonic() - self._lost_at
-            level = logging.INFO if self._losses <= _TOLD else logging.DEBUG
-            _log.log(level, "%s gives frames again after %.1f s", camera.name, seconds)
+            self._losses.back(camera.name)
         else:
             _log.info("camera: %s", camera.name)
         self.problem = None
@@ -270,18 +264,9 @@ class Capture:
             return
         self.problem = problem
         if self.state is CameraState.LOST:
-            _log.debug("camera, attempt %d: %s", recovery.failures, problem)
+            self._losses.still_lost(problem, recovery)
             return
-        self._lost_at = time.monotonic()
-        self._losses = 1 if recovery.relapses <= 1 else self._losses + 1
-        level = logging.WARNING if self._losses <= _TOLD else logging.DEBUG
-        _log.log(level, "%s; trying again, up to %d times", problem, recovery.reopens)
-        if self._losses == _TOLD:
-            _log.warning(
-                "the camera comes and goes: check its cable and its power supply; no more is "
-                "logged about it until frames have come for %.0f s",
-                STEADY,
-            )
+        self._losses.lost(problem, recovery)
         self._become(CameraState.LOST)
 
     @property
