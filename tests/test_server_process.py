@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import socket
@@ -217,6 +218,55 @@ def test_silent_and_slow_clients_do_not_keep_others_out(
         assert server.ask("POST", "/predict", portrait_bytes).status == 200
 
 
+def test_clients_that_neither_ask_nor_leave_keep_nobody_waiting(tmp_path: Path) -> None:
+    """One worker has fewer threads than there are clients of each kind."""
+    head = b"GET / HTTP/1.1\r\nHost: x\r\n"
+    kinds = {
+        "half a head": head,
+        "half a second head": head + b"\r\n" + head,
+        "answered": head + b"Connection: close\r\n\r\n",
+        "refused": b"GET / HTTP/9.9\r\n\r\n",
+    }
+    with (
+        serving(tmp_path / "log", "--workers", "1", "--receive-seconds", "600") as running,
+        contextlib.ExitStack() as stack,
+    ):
+        for _ in range(40):
+            for said in kinds.values():
+                stack.enter_context(running.connect()).sendall(said)
+
+        assert running.ask("GET", "/healthz").status == 200
+
+
+def test_a_head_in_pieces_is_put_together(server: Server, portrait_bytes: bytes) -> None:
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(portrait_bytes)}\r\n"
+    whole = head.encode() + b"\r\n" + portrait_bytes
+    last = b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
+    with server.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (*(whole[at : at + 1] for at in range(100)), whole[100:] + last[:9]):
+            connection.sendall(piece)
+            server.ask("GET", "/")  # so that the pieces before it are read on their own
+        connection.sendall(last[9:])
+        answers = read_all(connection)
+
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert b'"status": "ok"' in answers
+
+
+@pytest.mark.parametrize("piece", [b"x", b"X-A: b\r\n" * 1000])
+def test_a_head_that_trickles_for_ever_is_given_up(server: Server, piece: bytes) -> None:
+    """Its sender is not waited for longer than one that sends nothing more."""
+    with server.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not select.select([connection], [], [], 0.1)[0]:
+                connection.sendall(piece)
+        answer = read_all(connection)
+
+    assert answer[:13] in (b"", b"HTTP/1.1 431 ")
+
+
 def test_who_promises_much_and_sends_little_keeps_nobody_out(
     server: Server, portrait_bytes: bytes
 ) -> None:
@@ -388,6 +438,7 @@ def test_who_does_not_take_an_answer_keeps_no_thread_for_ever(
     with mine, other:
         mine.settimeout(5)
         connection = Connection(mine)
+        worker.alive, worker._leaving = True, {}
         worker._begun = {connection: time.monotonic() - 4.0}
         worker.murder_pending()
         mine.sendall(b"it was too slow")  # the client can still be told

@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import selectors
 import socket
 import time
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.http import errors
 from gunicorn.workers import gthread
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
     errors.LimitRequestLine: (414, "URI Too Long", "the address is too long"),
@@ -34,11 +40,22 @@ _PATIENCE = 1.0
 SENDING = 20.0
 """Seconds for the model to look at a picture and for the client to take the answer."""
 
+_LONGEST_HEAD = 64 * 1024
+"""Bytes of a head that are kept while its end has not come."""
+
+_FAREWELL = 2.0
+"""Seconds that a client has to hang up after its last answer, or to ask once the worker ends."""
+
+_LAST_WORDS = 64 * 1024
+"""Bytes that are read from a client after its last answer: if the socket were closed with unread
+input, the system would reset the connection, and the end of the answer could be lost."""
+
 
 class PatientWorker(gthread.ThreadWorker):
-    """Gives no thread to a silent connection, and none for long to a slow one.
+    """Gives no thread to a connection before the head of a request has come, and none for long.
 
     The application ends bodies that trickle; this ends heads that trickle, and bodies that stall.
+    Nor does the event loop wait for one client to hang up, as gunicorn's own does.
     """
 
     receive_seconds = 15.0
@@ -50,16 +67,56 @@ class PatientWorker(gthread.ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
         super().__init__(*args, **kwargs)
         self._begun: dict[Any, float] = {}
+        self._leaving: dict[Any, int] = {}
 
     def handle(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own
         """Handle the next request of a connection, in a thread of the pool."""
-        if not conn.initialized and not conn.wait_for_data(0):
-            return gthread._DEFER  # noqa: SLF001 - back to the loop, which waits without a thread
+        try:
+            if self.alive and not _has_head(conn, self.receive_seconds):
+                return gthread._DEFER  # noqa: SLF001 - back to the loop, which waits for more
+        except errors.ParseException as error:
+            self.handle_error(None, conn.sock, conn.client, error)
+            return False
+        except OSError:
+            return False
         self._begun[conn] = time.monotonic()
         try:
             return super().handle(conn)
         finally:
             self._begun.pop(conn, None)
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:  # noqa: ANN401 - gunicorn's own
+        """Go on with a connection that its thread has let go of, in the event loop."""
+        if fs.cancelled() or fs.exception() is not None or fs.result():
+            super().finish_request(conn, fs)
+            return
+        self._leaving[conn] = 0
+        conn.timeout = time.monotonic() + _FAREWELL
+        try:
+            conn.sock.setblocking(False)  # noqa: FBT003 - takes no keyword
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._hear_out, conn))
+        except (OSError, ValueError):  # the client hung up first
+            self._part(conn)
+
+    def _hear_out(self, conn: Any, _: object) -> None:  # noqa: ANN401 - gunicorn's own
+        """Discard what a client still says, until it hangs up."""
+        try:
+            heard = len(conn.sock.recv(_LAST_WORDS))
+        except BlockingIOError:
+            return
+        except OSError:
+            heard = 0
+        self._leaving[conn] += heard
+        if not heard or self._leaving[conn] >= _LAST_WORDS:
+            self._part(conn)
+
+    def _part(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's own
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        del self._leaving[conn]
+        self.nr_conns -= 1
+        conn.close()
 
     def murder_pending(self) -> None:
         """Stop reading, about once a second, from clients that take too long.
@@ -67,8 +124,13 @@ class PatientWorker(gthread.ThreadWorker):
         The way back stays open at first, so that an incomplete request is still answered. A client
         that has not taken the answer after another `hang_up_seconds` loses its thread.
         """
-        super().murder_pending()
         now = time.monotonic()
+        if not self.alive:
+            for conn in self.pending_conns:
+                conn.timeout = min(conn.timeout, now + _FAREWELL)
+        super().murder_pending()
+        for conn in [leaving for leaving in self._leaving if now > leaving.timeout]:
+            self._part(conn)
         for conn, begun in self._begun.copy().items():
             how = None
             if now - begun > self.receive_seconds + self.hang_up_seconds:
@@ -93,3 +155,35 @@ class PatientWorker(gthread.ThreadWorker):
         )
         with contextlib.suppress(OSError):
             client.sendall((head + body).encode("ascii"))
+
+
+def _has_head(conn: Any, seconds: float) -> bool:  # noqa: ANN401 - gunicorn's own
+    """Read what has come, without waiting; return whether the head of a request is complete.
+
+    A head that can only be refused counts as complete, and so does a connection that has ended.
+
+    Raises:
+        LimitRequestHeaders: Too much has come without an end.
+        OSError: The connection broke, or the head has taken longer than `seconds`.
+
+    """
+    conn.init()
+    conn.sock.setblocking(False)  # noqa: FBT003 - takes no keyword
+    kept = conn.parser.unreader.buf
+    kept.seek(0, io.SEEK_END)
+    with contextlib.suppress(BlockingIOError):
+        came = conn.sock.recv(_LONGEST_HEAD)
+        if not came:
+            return True
+        kept.write(came)
+    head = kept.getvalue()
+    if b"\r\n\r\n" in head or head.count(b"\n") != head.count(b"\r\n"):
+        conn.head_began = None
+        return True
+    if len(head) > _LONGEST_HEAD:
+        raise errors.LimitRequestHeaders("no end of the head")
+    if head:
+        conn.head_began = getattr(conn, "head_began", None) or time.monotonic()
+        if time.monotonic() - conn.head_began > seconds:
+            raise TimeoutError
+    return False
