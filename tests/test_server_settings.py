@@ -65,5 +65,41 @@ def test_names_everything_that_is_wrong() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("MAX_BODY", "did you mean SERENBOX_SERVER_MAX_BODY_MB?"),
+        ("CORS_ORIGIN", "did you mean SERENBOX_SERVER_CORS_ORIGINS?"),
+        ("WORKERS", "give the option --workers instead"),
+        ("PORT", "give the option --port instead"),
+        ("FLAVOUR", "take it out of the environment"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused(name: str, advice: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_from({ENVIRONMENT + name: "80", ENVIRONMENT + "QUEUE": "x"})
+
+    assert caught.value.problems[0] == f"SERENBOX_SERVER_{name} is not a setting: {advice}"
+    assert "SERENBOX_SERVER_QUEUE must be" in caught.value.problems[1]
+
+
+def test_what_kubernetes_says_about_a_service_is_no_setting() -> None:
+    """It does so for a service called serenbox-server."""
+    links = {
+        "SERVICE_HOST": "10.0.0.11",
+        "SERVICE_PORT": "80",
+        "SERVICE_PORT_HTTP": "80",
+        "PORT": "tcp://10.0.0.11:80",
+        "PORT_80_TCP": "tcp://10.0.0.11:80",
+        "PORT_80_TCP_PROTO": "tcp",
+        "PORT_80_TCP_PORT": "80",
+        "PORT_80_TCP_ADDR": "10.0.0.11",
+    }
+
+    assert settings_from({ENVIRONMENT + name: text for name, text in links.items()}) == (
+        ServerSettings()
+    )
+
+
 def test_every_setting_says_what_it_is() -> None:
     assert all(entry.metadata["doc"] for entry in fields(ServerSettings))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
@@ -22,6 +24,14 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 it when it is imported, so it is defined here and not beside the metrics."""
 
 MIB = 2**20
+
+_ONLY_OPTIONS = ("HOST", "PORT", "WORKERS", "ACCESS_LOG")
+"""What `serenbox serve` does not read from the environment under the prefix."""
+
+_SERVICE_LINK = re.compile(
+    r"SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)?"
+)
+"""What Kubernetes puts after the prefix, for a service that is called serenbox-server."""
 
 
 def _number(low: float, high: float, *, whole: bool = False) -> Callable[[str], float]:
@@ -161,7 +171,32 @@ def settings_from(environment: Mapping[str, str]) -> ServerSettings:
         for entry in fields(ServerSettings)
         if environment.get(name := ENVIRONMENT + entry.name.upper())
     }
-    return with_texts(ServerSettings(), found, lambda name: ENVIRONMENT + name.upper())
+    problems = _unknown_variables(environment)
+    try:
+        settings = with_texts(ServerSettings(), found, lambda name: ENVIRONMENT + name.upper())
+    except SettingsError as error:
+        raise SettingsError(*problems, *error.problems) from None
+    if problems:
+        raise SettingsError(*problems)
+    return settings
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence about each variable that has the prefix but belongs to no setting."""
+    known = [ENVIRONMENT + entry.name.upper() for entry in fields(ServerSettings)]
+    problems = []
+    for name in sorted(environment):
+        if not name.startswith(ENVIRONMENT) or name in known:
+            continue
+        rest = name.removeprefix(ENVIRONMENT)
+        if _SERVICE_LINK.fullmatch(rest) and (rest != "PORT" or "://" in environment[name]):
+            continue
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        advice = f"did you mean {nearest[0]}?" if nearest else "take it out of the environment"
+        if rest in _ONLY_OPTIONS:
+            advice = f"give the option --{rest.lower().replace('_', '-')} instead"
+        problems.append(f"{name} is not a setting: {advice}")
+    return problems
 
 
 def with_texts(
