@@ -21,6 +21,7 @@ import pytest
 from gunicorn.workers import gthread
 
 from serenbox.cli.serve import ServeTool
+from serenbox.server.process import usable_cores
 from serenbox.server.worker import PatientWorker
 from tests.ports import free_port
 from tests.server_process import (
@@ -411,6 +412,20 @@ def test_a_wrong_call_ends_at_once(
 ) -> None:
     assert ServeTool().main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("100000 100000", 1), ("150000 100000", 2), ("1000 100000", 1), ("max 100000", 8), (None, 8)],
+)
+def test_a_container_gets_no_more_workers_than_it_may_use_cores(
+    quota: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    if quota:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n", "ascii")
+
+    assert usable_cores(tmp_path) == cores
 
 
 def test_a_folder_for_figures_that_is_not_there_is_told(

@@ -60,7 +60,8 @@ class ServeTool(Tool):
             "--workers",
             type=_count,
             metavar="N",
-            help="processes, each with a model of its own (default: as many as there are cores)",
+            help="processes, each with a model of its own (default: as many as it may use "
+            "cores, also in a container)",
         )
         add("--access-log", action="store_true", help="log every request on standard output")
         for entry in fields(ServerSettings):
@@ -109,12 +110,12 @@ def _settings(args: argparse.Namespace) -> ServerSettings:
 
 
 def _listening(args: argparse.Namespace) -> Listening:
-    from serenbox.server.process import Listening
+    from serenbox.server.process import Listening, usable_cores
 
     port = args.port if args.port is not None else _environment_port()
     if not 1 <= port <= 65535:
         raise UsageError(f"the port is {port}, and must be from 1 to 65535")
-    workers = args.workers if args.workers is not None else len(os.sched_getaffinity(0))
+    workers = args.workers if args.workers is not None else usable_cores()
     if not 1 <= workers <= 256:
         raise UsageError(f"--workers is {workers}, and must be from 1 to 256")
     return Listening(args.host, port, workers)

@@ -46,6 +46,21 @@ class Listening:
     workers: int
 
 
+def usable_cores(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many cores this process may keep busy, at least 1.
+
+    Args:
+        group: The control group (version 2) of the container that it runs in, if in any.
+
+    """
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = (group / "cpu.max").read_text("ascii").split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no container, or no quota: then it is "max"
+        return cores
+
+
 def serve(settings: ServerSettings, listening: Listening, *, access_log: bool = False) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit code.
 
