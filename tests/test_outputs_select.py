@@ -22,6 +22,7 @@ from serenbox.settings.schema import (
     ServiceSettings,
     Settings,
     StdoutSettings,
+    WebSettings,
 )
 
 
@@ -64,6 +65,27 @@ def test_what_new_settings_do_not_concern_goes_on() -> None:
         "mqtt": running[1]
     }
     for output in outputs:
+        output.close(1)
+
+
+def test_what_the_diffuser_does_disturbs_no_listener() -> None:
+    """They get it with the moods: neither MQTT nor the page needs to start again for it."""
+    web = WebSettings(enabled=True)
+    old = Settings(mqtt=MqttSettings(enabled=True), web=web, diffuser=DiffuserSettings())
+    running = make_outputs(old, ignore)
+    assert [output.name for output in running] == ["stdout", "mqtt", "web"]
+    new = replace(old, diffuser=DiffuserSettings(happy="A"))
+    assert not told_alike(old, new)
+    assert make_outputs(new, ignore, unchanged_outputs(running, old, new)) == running
+    changes: tuple[dict[str, Any], ...] = (
+        {"web": replace(web, streams=2)},
+        {"mqtt": MqttSettings(enabled=True, port=2)},
+        {"stdout": StdoutSettings(enabled=False)},
+        {"hooks": (HookSettings(("mood",), ("true",)),)},
+    )
+    for change in changes:
+        assert "web" not in unchanged_outputs(running, old, replace(old, **change))
+    for output in running:
         output.close(1)
 
 

@@ -24,13 +24,16 @@ def _if_on(table: str, *concerns: str) -> Callable[[Settings], object]:
 
 _CONCERNS: dict[str, Callable[[Settings], object]] = {
     "stdout": _if_on("stdout", "stdout"),
-    # The announcement tells Home Assistant how often statistics come.
-    "mqtt": _if_on("mqtt", "device", "mqtt", "diffuser", "service.stats_interval"),
+    # The announcement tells Home Assistant how often statistics come, and of a diffuser. What that
+    # does is in the moods.
+    "mqtt": _if_on("mqtt", "device", "mqtt", "diffuser.enabled", "service.stats_interval"),
     "history": _if_on("history", "history"),
     "hooks": attrgetter("hooks"),
 }
 """The settings that each output depends on, by its name. The web page is not here: it also depends
 on the other outputs."""
+
+_of_page = _if_on("web", "device", "web")
 
 
 def make_outputs(
@@ -80,7 +83,7 @@ def make_outputs(
     if settings.web.enabled:
         from serenbox.web.output import WebOutput
 
-        outputs.append(WebOutput(settings, commands, outputs, tap))
+        outputs.append(running.get("web") or WebOutput(settings, commands, outputs, tap))
     return outputs
 
 
@@ -88,17 +91,19 @@ def told_alike(old: Settings, new: Settings) -> bool:
     """Return whether both settings result in the same outputs."""
     # Messages contain the name of the box and what the diffuser does.
     alike = (old.web, old.device, old.diffuser) == (new.web, new.device, new.diffuser)
-    return alike and all(of(old) == of(new) for of in _CONCERNS.values())
+    return alike and _others_alike(old, new)
 
 
 def unchanged_outputs(outputs: Sequence[Output], old: Settings, new: Settings) -> dict[str, Output]:
     """Return the outputs that new settings do not affect, by name.
 
-    They keep running when others change, so that MQTT listeners notice nothing. Outputs that look
-    at others, as the web page does, are not among them.
+    They keep running when others change, so that MQTT listeners notice nothing. The web page, which
+    looks at the others, is among them only if all are.
     """
-    return {
-        output.name: output
-        for output in outputs
-        if (of := _CONCERNS.get(output.name)) and of(old) == of(new)
-    }
+    alike = {name: of(old) == of(new) for name, of in _CONCERNS.items()}
+    alike["web"] = _of_page(old) == _of_page(new) and _others_alike(old, new)
+    return {output.name: output for output in outputs if alike.get(output.name)}
+
+
+def _others_alike(old: Settings, new: Settings) -> bool:
+    return all(of(old) == of(new) for of in _CONCERNS.values())
