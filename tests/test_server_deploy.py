@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,8 @@ import pytest
 import yaml
 from google.cloud.devtools.cloudbuild_v1.types import Build
 from google.protobuf.json_format import ParseDict, ParseError
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -52,6 +57,37 @@ def test_hadolint_finds_nothing() -> None:
     )
 
     assert (done.returncode, done.stdout) == (0, "")
+
+
+class Health(BaseHTTPRequestHandler):
+    """Answers with the status that its server has."""
+
+    def do_GET(self) -> None:
+        self.send_response(self.server.status if self.path == "/healthz" else 404)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_the_container_is_well_when_its_server_is(
+    follower: ModuleType, status: int, code: int
+) -> None:
+    """Also where Docker puts a proxy into its environment, which cannot reach the server."""
+    steps = dict(follower.instructions((DEPLOY / "Dockerfile").read_text("utf-8")))
+    _, *command = json.loads(steps["HEALTHCHECK"].partition("CMD ")[2])
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        server.status = status  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        proxy = f"http://127.0.0.1:{free_port()}"
+        variables = {"PORT": str(server.server_port), "http_proxy": proxy, "HTTP_PROXY": proxy}
+        done = subprocess.run(
+            [sys.executable, *command], env=variables, capture_output=True, text=True, check=False
+        )
+        server.shutdown()
+
+    assert done.returncode == code, done.stderr
 
 
 def test_the_container_is_as_it_should_be(follower: ModuleType) -> None:
