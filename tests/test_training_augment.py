@@ -41,6 +41,19 @@ def test_a_clear_face_differs_in_blur_and_noise_alone() -> None:
     assert np.diff(seen).std() < np.diff(clear).std()
 
 
+def test_a_covered_patch_may_touch_every_edge() -> None:
+    white = np.full((48, 48), 255, np.uint8)
+    covering = dataclasses.replace(NOTHING, occlusion=1.0)
+    covered = np.zeros((32, 32), np.int64)
+
+    for seed in range(1000):
+        covered += augment(white, 32, covering, np.random.default_rng(seed))[0] < 255
+
+    top, bottom, left, right = (edge.sum() for edge in (*covered[[0, -1]], *covered.T[[0, -1]]))
+    assert 0.7 < top / bottom < 1.4
+    assert 0.7 < left / right < 1.4
+
+
 def test_teacher_is_asked_about_clear_faces() -> None:
     images = np.stack([pattern(i % 7, np.random.default_rng(i)) for i in range(8)])
     targets = np.eye(7, dtype=np.float32)[np.arange(8) % 7]

@@ -114,7 +114,7 @@ def _lit_and_covered(
     if rng.random() < settings.occlusion:
         size = images.shape[1]
         height, width = (rng.uniform(0.1, 0.4, 2) * size).astype(int)
-        top, left = rng.integers(0, size - height), rng.integers(0, size - width)
+        top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
         images[:, top : top + height, left : left + width] = rng.uniform(0, WHITE)
     return np.clip(images, 0, WHITE).astype(np.float32)
 
