@@ -18,6 +18,7 @@ from training.evaluate import evaluate
 from training.predict import Prediction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -110,6 +111,27 @@ def test_a_cache_that_cannot_be_written_leaves_nothing(csv_file: Path, tmp_path:
 
     assert len(load_faces(csv_file)) == len(fer2013.faces())
     assert list(folder.iterdir()) == [cached]
+
+
+def test_a_cache_out_of_reach_is_done_without(
+    csv_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/" + 300 * "x")  # refused to every user, root included
+
+    assert len(load_faces(csv_file)) == len(fer2013.faces())
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("xz", lzma.compress)])
+def test_damage_inside_a_compressed_csv_is_told(
+    csv_file: Path, suffix: str, compress: Callable[[bytes], bytes]
+) -> None:
+    packed = csv_file.with_suffix(f".csv.{suffix}")
+    content = bytearray(compress(csv_file.read_bytes()))
+    content[200:400] = bytes(200)
+    packed.write_bytes(content)
+
+    with pytest.raises(DataError, match="cannot be read as CSV text"):
+        load_faces(packed)
 
 
 @pytest.mark.parametrize(

@@ -205,12 +205,11 @@ def hash_source(path: Path) -> str:
 def _cached_faces(source: Path, digest: str) -> RawFaces:
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = Path(home) / "serenbox" / f"fer2013-{digest[:16]}.npz"
-    if cache.is_file():
-        try:
-            with cache.open("rb") as file, np.load(file) as arrays:
-                return RawFaces(arrays["images"], arrays["labels"], arrays["splits"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            pass  # damaged: read the source again
+    try:
+        with cache.open("rb") as file, np.load(file) as arrays:
+            return RawFaces(arrays["images"], arrays["labels"], arrays["splits"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # none yet, out of reach or damaged: read the source
     raw = read_faces(source)
     content = io.BytesIO()
     np.savez(content, images=raw.images, labels=raw.labels, splits=raw.splits)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import lzma
+import zlib
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import cv2
 import numpy as np
 
+from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.errors import DataError
 from training.labels import FACE_SIZE, FER2013_CODES, FERPLUS_COLUMNS, SPLITS
@@ -100,8 +102,15 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[s
     except FileNotFoundError as error:
         msg = f"{path}: there is no such file: check the name"
         raise DataError(msg) from error
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, csv.Error) as error:
-        msg = f"{path} cannot be read as CSV text: {error}; fetch the file again"
+    except (
+        OSError,
+        EOFError,
+        lzma.LZMAError,
+        zlib.error,
+        UnicodeDecodeError,
+        csv.Error,
+    ) as error:
+        msg = f"{path} cannot be read as CSV text: {reason_of(error)}; fetch the file again"
         raise DataError(msg) from error
 
 
