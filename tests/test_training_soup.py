@@ -53,6 +53,7 @@ def runs(faces: Faces, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
                 **({"backbone": "mobilenet_v2"} if seed == 4 else {}),
             },
             "class_prior": dict.fromkeys(EMOTIONS, 1 / 7),
+            "training_faces": 70,
             "data_sha256": faces.sha256,
             "seconds": 60,
         }
@@ -99,12 +100,15 @@ def test_runs_with_a_few_faces_more_have_a_mean_and_a_mean_prior(
     record = json.loads((more / "run.json").read_text())
     fear = record["class_prior"]["fear"]
     record["class_prior"]["fear"] = 1.08 * fear
+    few = record["training_faces"]
+    record["training_faces"] = few + 5
     (more / "run.json").write_text(json.dumps(record))
 
     average_runs([runs[0], more], faces, tmp_path / "mean")
 
-    prior = json.loads((tmp_path / "mean" / "run.json").read_text())["class_prior"]
-    assert prior == pytest.approx({**record["class_prior"], "fear": 1.04 * fear})
+    mean = json.loads((tmp_path / "mean" / "run.json").read_text())
+    assert mean["class_prior"] == pytest.approx({**record["class_prior"], "fear": 1.04 * fear})
+    assert mean["training_faces"] == [few, few + 5]
 
 
 def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) -> None:

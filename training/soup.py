@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.augment import TrainingBatches
 from training.checkpoint import ORIGIN
@@ -81,6 +82,7 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
         **records[-1],
         "settings": _merged([each["settings"] for each in records]),
         "class_prior": dict(zip(EMOTIONS, prior.tolist(), strict=True)),
+        "training_faces": _merged([each.get("training_faces") for each in records]),
         **{name: _merged([each.get(name) for each in records]) for name in ORIGIN},
         "averaged": _hashes(runs),
         "seconds": sum(each["seconds"] for each in records),
@@ -108,7 +110,7 @@ def _hashes(runs: list[Path]) -> list[str]:
     try:
         return [hashlib.sha256((run / MODEL).read_bytes()).hexdigest() for run in runs]
     except OSError as error:
-        msg = f"{error.filename} cannot be read ({error.strerror}): name folders of finished runs"
+        msg = f"{error.filename} cannot be read ({reason_of(error)}): name folders of finished runs"
         raise RunError(msg) from error
 
 
