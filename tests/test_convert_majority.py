@@ -99,6 +99,10 @@ def test_what_does_not_go_with_a_model_is_refused(
 
     with pytest.raises(RunError, match=r"--scores-as is for a \.keras, and m\.tflite"):
         predict(path, face, scores_as=path)
+    network = tmp_path / "m.keras"
+    network.touch()
+    with pytest.raises(RunError, match=r"--runtime is for a \.tflite, and m\.keras"):
+        predict(network, face, runtime="ai-edge-litert")
     for exponent in (-1, 7, np.nan):
         with pytest.raises(RunError, match="must be from 0 to 1"):
             predict(path, face, prior_exponent=exponent)

@@ -88,6 +88,9 @@ def predict(
     if scores_as is not None and path.suffix != ".keras":
         msg = f"--scores-as is for a .keras, and {path.name} brings its own scores: leave it out"
         raise RunError(msg)
+    if runtime != "auto" and path.suffix == ".keras":
+        msg = f"--runtime is for a .tflite, and {path.name} is run by Keras: leave it out"
+        raise RunError(msg)
     try:
         if path.suffix == ".keras":
             logits, spec, engine = _from_keras(path, images, scores_as)
