@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from serenbox.errors import reason_of
 from training.errors import RunError
 from training.files import CHECKPOINT, write_atomically
 from training.fit_settings import OLDER_RUNS
@@ -61,7 +62,8 @@ def load_checkpoint(
         The history so far, one row per whole epoch.
 
     Raises:
-        RunError: there is no checkpoint, or the run began with other settings.
+        RunError: there is no checkpoint, the run began with other settings, or another version of
+            the network wrote it.
 
     """
     arrays = _read(folder)
@@ -73,7 +75,14 @@ def load_checkpoint(
         ("chance", _chance(model)),
     ):
         for number, variable in enumerate(variables):
-            variable.assign(arrays[f"{prefix}_{number}"])
+            try:
+                variable.assign(arrays[f"{prefix}_{number}"])
+            except (KeyError, ValueError) as error:
+                msg = (
+                    f"{folder / CHECKPOINT} does not fit this network, so another version of Keras "
+                    "or of this code wrote it: resume with that one, or start in another folder"
+                )
+                raise RunError(msg) from error
     rows: list[dict[str, float]] = json.loads(str(arrays["history"]))
     began = json.loads(str(arrays["settings"]))
     settings.update({name: began.get(name) for name in ORIGIN})
@@ -101,7 +110,7 @@ def _read(folder: Path) -> dict[str, Any]:
         for name in ("settings", "history"):
             json.loads(str(arrays[name]))
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        msg = f"{path} is damaged ({error}); start again in another folder"
+        msg = f"{path} is damaged ({reason_of(error)}); start again in another folder"
         raise RunError(msg) from error
     return arrays
 
