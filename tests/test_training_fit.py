@@ -189,6 +189,19 @@ def test_a_run_does_not_go_on_with_other_faces(trained: Run, faces: Faces) -> No
         other.resume()
 
 
+def test_a_checkpoint_of_another_version_is_told(
+    trained: Run, faces: Faces, tmp_path: Path
+) -> None:
+    with np.load(trained.folder / CHECKPOINT) as archive:
+        arrays = dict(archive)
+    reshaped = {**arrays, "weight_0": arrays["weight_0"][..., :1]}
+    del arrays["optimizer_3"]
+    for other in (arrays, reshaped):
+        np.savez(tmp_path / CHECKPOINT, **other)
+        with pytest.raises(RunError, match="another version of Keras or of this code wrote it"):
+            Run(faces, trained.settings, tmp_path).resume()
+
+
 def test_a_run_does_not_go_on_with_another_start_or_teacher(
     trained: Run, faces: Faces, tmp_path: Path
 ) -> None:
@@ -275,9 +288,10 @@ def test_finished_runs_are_tabulated_once_each(
     table.write_bytes(kept.replace(row["sha256"].encode(), b"0"))
     with pytest.raises(RunError, match="another run named finished"):
         tabulate(table, [finished], faces)
-    table.write_text("a,b\n1,2\n")
-    with pytest.raises(RunError, match="does not have the columns"):
-        tabulate(table, [finished], faces)
+    for wrong in (b"a,b\n1,2\n", kept.rstrip() + b",one more\n", kept.rpartition(b",")[0]):
+        table.write_bytes(wrong)
+        with pytest.raises(RunError, match="does not have the columns"):
+            tabulate(table, [finished], faces)
 
 
 def test_killed_run_resumes_with_every_epoch_once(
@@ -389,6 +403,7 @@ def test_an_older_backbone_teaches_the_one_that_ships(
         (["--noise", "2"], "--noise is 2, and must be from 0 to 1"),
         (["--weights", "nowhere.h5"], "nowhere.h5: no such file"),
         (["--backbone", "mobilenet_v2", "--weights", "faceres.json"], "FaceRes is a mobilenet_v1"),
+        (["--teacher-share", "0.8"], "--teacher-share is for --teacher"),
         (["--resume"], "no checkpoint"),
     ],
 )

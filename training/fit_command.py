@@ -8,6 +8,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, get_args
 
+from serenbox.errors import reason_of
 from training.cluster import choose_engine, read_cluster
 from training.data import LabelSet, describe, load_faces
 from training.distribute import join, losing_no_machine
@@ -167,6 +168,9 @@ def _settings(options: argparse.Namespace) -> FitSettings:
     values = vars(options)
     values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
     values["teacher"] = tuple(values.get("teacher", ()))
+    if "teacher_share" in values and not values["teacher"]:
+        msg = "--teacher-share is for --teacher, which names nobody: give both or neither"
+        raise RunError(msg)
     values["augmentation"] = Augmentation(**_given(values, Augmentation))
     return FitSettings(**_given(values, FitSettings))
 
@@ -213,6 +217,6 @@ def _check_folder(folder: Path, resume: str | None) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"{folder} cannot be made: {error.strerror}; give --out another folder"
+        msg = f"{folder} cannot be made: {reason_of(error)}; give --out another folder"
         raise RunError(msg) from error
     return begun or resume == "there"

@@ -100,8 +100,12 @@ def _read(table: Path) -> list[dict[str, str]]:
     try:
         with table.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) == COLUMNS:
-                return list(reader)
+            rows = list(reader)
+            # A row with too many fields has the key None, and one with too few the value None.
+            if tuple(reader.fieldnames or ()) == COLUMNS and not any(
+                None in row or None in row.values() for row in rows
+            ):
+                return rows
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{table} cannot be read ({reason_of(error)}); give --table another file"
         raise RunError(msg) from error
