@@ -17,7 +17,7 @@ from serenbox.cli.common import (
     write_line,
 )
 from serenbox.errors import SerenBoxError
-from training.errors import TrainingError
+from training.errors import TrainingError, refusal_of
 from training.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -41,13 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, error.exit_code)
     except (SerenBoxError, TrainingError) as error:
         return _fail(error, InputError.exit_code)
+    except OSError as error:
+        return _fail(refusal_of(error), InputError.exit_code)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; nothing was written", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 
 
-def _fail(error: Exception, code: int) -> int:
+def _fail(error: Exception | str, code: int) -> int:
     print(f"{PROGRAM}: error: {error}", file=sys.stderr)
     return code
 

@@ -348,6 +348,7 @@ def test_without_data_it_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ((), "give a MODEL.keras"),
         (("missing.keras", "--data", "{data}"), "missing.keras does not exist"),
         (("{model}", "--data", "nowhere.csv"), "nowhere.csv does not exist"),
+        ((300 * "x", "--data", "{data}"), "File name too long: check the paths"),
         (("{model}", "--data", "{data}", "--ferplus", "no.csv"), "no.csv does not exist"),
         (("{model}", "no/folder/m.tflite", "--data", "{data}"), "cannot be written"),
         (("{model}", "{model}", "--data", "{data}"), "is the model to convert"),

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +19,9 @@ from training.predict import Prediction
 from training.prior_sweep import sweep_prior
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from training.data import Faces
+
+ROOT = Path(__file__).parent.parent
 
 SPEC = ScoreSpec(
     temperature=1.0,
@@ -59,3 +63,25 @@ def test_who_is_unsure_names_nobody(faces: Faces) -> None:
 def test_an_impossible_exponent(faces: Faces) -> None:
     with pytest.raises(RunError, match=r"--exponents has 2, and each must be from 0 to 1"):
         list(sweep_prior(faces, prediction(faces, 1.0), "fer2013", [0.5, 2.0]))
+
+
+def test_a_full_disk_under_the_output_is_one_sentence(
+    emotion_model: Path, faces: Faces, tmp_path: Path
+) -> None:
+    data = ("--data", str(tmp_path / "fer2013.csv"))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            (sys.executable, "-m", "training", "prior", str(emotion_model), *data),
+            cwd=ROOT,
+            env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert len(faces)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("python -m training: error: No space left on device: check")
+    assert "Traceback" not in done.stderr

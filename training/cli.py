@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from serenbox.cli.common import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, abandon_output
 from serenbox.runtime import Runtime
 from training.data import LabelSet, load_faces
-from training.errors import TrainingError
+from training.errors import TrainingError, refusal_of
 from training.files import CHECKPOINT
 from training.fit_command import TerminatedError, add_fit
 from training.labels import SPLITS
@@ -56,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has closed the pipe
         abandon_output()
         return EXIT_CLOSED_PIPE
+    except OSError as error:
+        abandon_output()  # it may be what cannot be written
+        print(f"{PROGRAM}: error: {refusal_of(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped{_going_on(options)}", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from serenbox.errors import reason_of
+
 
 class TrainingError(Exception):
     """The base of every error that `python -m training` reports as one sentence."""
@@ -13,3 +15,9 @@ class DataError(TrainingError, ValueError):
 
 class RunError(TrainingError, ValueError):
     """A training run cannot start, resume or be evaluated with what it was given."""
+
+
+def refusal_of(error: OSError) -> str:
+    """Return a sentence about what the operating system refused, for errors nobody foresaw."""
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return f"{place}{reason_of(error)}: check the paths, their permissions and the room on the disk"
