@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.errors import InputError
+from serenbox.errors import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +31,8 @@ def check_writable(out: Path, model: Path) -> None:
             pass
     except OSError as error:
         raise InputError(
-            f"{out} cannot be written ({error.strerror}): give a path in a folder that exists and "
-            "may be written to"
+            f"{out} cannot be written ({reason_of(error)}): give a path in a folder that exists "
+            "and may be written to"
         ) from error
 
 
@@ -55,6 +56,6 @@ def replaced_when_good(out: Path) -> Iterator[Path]:
         temporary.chmod(0o644)  # mkstemp lets only the owner read
         temporary.replace(out)
     except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}") from error
+        raise InputError(f"{out} cannot be written: {reason_of(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)

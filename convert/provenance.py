@@ -10,6 +10,7 @@ import numpy as np
 
 from convert.errors import InputError
 from convert.options import USUAL_PART
+from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.data import training_faces
 from training.files import RECORD
@@ -34,7 +35,9 @@ def read_run(model: Path) -> dict[str, Any]:
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): restore it or remove it") from error
+        raise InputError(
+            f"{path} cannot be read ({reason_of(error)}): restore it or remove it"
+        ) from error
     if not isinstance(run, dict) or not _is_prior(run.get("class_prior")):
         raise InputError(
             f"{path}: class_prior must give each of {', '.join(EMOTIONS)} a number above 0: "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.errors import DataError, RunError
 from training.files import write_atomically
@@ -195,9 +196,8 @@ def hash_source(path: Path) -> str:
             digest.update(str(member.relative_to(path)).encode())
             digest.update(member.read_bytes())
     except OSError as error:
-        msg = (
-            f"{error.filename or path} cannot be read: {error.strerror}; give the path of the data"
-        )
+        place = error.filename or path
+        msg = f"{place} cannot be read: {reason_of(error)}; give the path of the data"
         raise DataError(msg) from error
     return digest.hexdigest()
 

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from serenbox.errors import reason_of
 from training.errors import RunError
 
 CHECKPOINT = "checkpoint.npz"
@@ -57,5 +58,5 @@ def write_atomically(path: Path, content: bytes) -> None:
                 os.fsync(file.fileno())
             temporary.replace(path)
     except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror}; choose another folder or make room"
+        msg = f"{path} cannot be written: {reason_of(error)}; choose another folder or make room"
         raise RunError(msg) from error

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenbox.errors import reason_of
 from training.errors import RunError
 from training.files import RECORD
 
@@ -62,5 +63,5 @@ def _sha256(name: str) -> str | None:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}; make sure that you may read it"
+        msg = f"{path} cannot be read: {reason_of(error)}; make sure that you may read it"
         raise RunError(msg) from error

@@ -14,6 +14,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from serenbox.errors import reason_of
 from training.commit import PACKED, git_commit
 from training.quiet import quiet
 
@@ -34,7 +35,7 @@ def main() -> int:
         print(f"setup.sh: {needed} is needed: run `pip install '{needed}'`", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"setup.sh: {sys.argv[1]} cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"setup.sh: {sys.argv[1]} cannot be written: {reason_of(error)}", file=sys.stderr)
         return 1
     return 0
 
