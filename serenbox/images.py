@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from serenbox.errors import IMPOSSIBLE_NAME, ImageError
+from serenbox.errors import IMPOSSIBLE_NAME, ImageError, reason_of
 from serenbox.image_header import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -92,7 +92,7 @@ def write_image(path: str | os.PathLike[str], image: Pixels) -> None:
         write_whole(path, encoded.tobytes())
     except OSError as error:
         raise ImageError(
-            f"{path}: it cannot be written ({error.strerror}): "
+            f"{path}: it cannot be written ({reason_of(error)}): "
             "check that the folder may be written to and that its disk has room"
         ) from error
     except ValueError:
@@ -112,7 +112,7 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise ImageError("it is a folder, not a picture: name the files in it") from None
     except OSError as error:
         raise ImageError(
-            f"it cannot be read ({error.strerror}): check its path and its permissions"
+            f"it cannot be read ({reason_of(error)}): check its path and its permissions"
         ) from error
     except ValueError:
         raise ImageError(f"{IMPOSSIBLE_NAME}: check it") from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from serenbox.cameras.base import CameraBase
 from serenbox.cameras.films import open_film
-from serenbox.errors import CameraError, DamagedPictureError
+from serenbox.errors import CameraError, DamagedPictureError, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def open_recording(path: Path, settings: CameraSettings) -> Recording:
         raise
     except OSError as error:
         raise CameraError(
-            f"{path}: it cannot be read ({error.strerror}): check its permissions"
+            f"{path}: it cannot be read ({reason_of(error)}): check its permissions"
         ) from error
     return Recording(film, settings)
 

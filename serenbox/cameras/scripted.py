@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serenbox.cameras.base import CameraBase
-from serenbox.errors import CameraError, CameraTimeoutError, ImageError
+from serenbox.errors import CameraError, CameraTimeoutError, ImageError, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,7 +203,7 @@ def _load(script: Path, settings: CameraSettings) -> tuple[float, bool, list[dic
         fps, loop = float(content.get("fps", settings.fps)), bool(content.get("loop", False))
     except OSError as error:
         raise CameraError(
-            f"{script}: the script cannot be read ({error.strerror}): check its name"
+            f"{script}: the script cannot be read ({reason_of(error)}): check its name"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CameraError(

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from serenbox.cli.common import UsageError
+from serenbox.errors import reason_of
 
 
 def prepare_folder(folder: Path) -> None:
@@ -22,7 +23,7 @@ def prepare_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UsageError(
-            f"{folder}: annotated pictures cannot be written there ({error.strerror}): "
+            f"{folder}: annotated pictures cannot be written there ({reason_of(error)}): "
             "name a writable folder"
         ) from error
 

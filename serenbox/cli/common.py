@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from serenbox.errors import SerenBoxError
+from serenbox.errors import SerenBoxError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -81,7 +81,7 @@ class Tool(ABC):
         """Report an unforeseen error, also in one line and without a traceback."""
         if isinstance(error, OSError) and error.filename is not None:
             self.error(
-                f"{error.filename}: {error.strerror}: check the path, its permissions and "
+                f"{error.filename}: {reason_of(error)}: check the path, its permissions and "
                 "those of the folders above it"
             )
             return EXIT_USAGE
@@ -224,7 +224,7 @@ def _output_errors() -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(
-            f"standard output: the results cannot be written ({error.strerror}): "
+            f"standard output: the results cannot be written ({reason_of(error)}): "
             "free some space or write them elsewhere"
         ) from error
 

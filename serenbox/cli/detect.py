@@ -23,7 +23,7 @@ from serenbox.cli.inputs import STDIN, find_inputs
 from serenbox.cli.table import render, style_for
 from serenbox.cli.terminal import Progress, is_terminal
 from serenbox.defaults import FACE_SCORE, MAX_THREADS, PRIOR_EXPONENT
-from serenbox.errors import ImageError
+from serenbox.errors import ImageError, reason_of
 from serenbox.runtime_names import Runtime
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _read_picture(name: str) -> Pixels:
         content = sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""
     except OSError as error:
         raise ImageError(
-            f"standard input: it cannot be read ({error.strerror}): pipe a picture into it"
+            f"standard input: it cannot be read ({reason_of(error)}): pipe a picture into it"
         ) from error
     if not content:
         raise ImageError("standard input: it is empty: pipe a picture into it")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenbox.errors import reason_of
 from serenbox.image_header import SUFFIXES
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def _in_folder(folder: str, skip: Path | None, problems: list[str]) -> list[str]
 def _walk(folder: str, skip: Path | None, problems: list[str]) -> Iterator[str]:
     def unreadable(error: OSError) -> None:
         problems.append(
-            f"{error.filename}: the folder cannot be read ({error.strerror}): check its permissions"
+            f"{error.filename}: the folder cannot be read ({reason_of(error)}): "
+            "check its permissions"
         )
 
     for place, folders, files in os.walk(folder, onerror=unreadable):

@@ -6,6 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from serenbox.cli.common import UsageError
+from serenbox.errors import reason_of
 from serenbox.installed import pip_install
 from serenbox.whole_file import write_whole
 
@@ -47,5 +48,5 @@ def write_plot(path: Path, content: bytes) -> None:
         write_whole(path, content)
     except OSError as error:
         raise UsageError(
-            f"{path}: the plot cannot be written ({error.strerror}): name another file"
+            f"{path}: the plot cannot be written ({reason_of(error)}): name another file"
         ) from error

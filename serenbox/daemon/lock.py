@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Self
 
-from serenbox.errors import ServiceError
+from serenbox.errors import ServiceError, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ class ServiceLock:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise ServiceError(
-                f"the lock {path} cannot be opened ({error.strerror}): make its folder writable"
+                f"the lock {path} cannot be opened ({reason_of(error)}): make its folder writable"
             ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from serenbox.errors import ServiceError
+from serenbox.errors import ServiceError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,8 +90,8 @@ def make_runtime_folder(folder: Path) -> None:
         found = folder.lstat()
     except OSError as error:
         raise ServiceError(
-            f"the runtime folder {folder} cannot be made ({error.strerror}): make it writable, or "
-            "name another in the environment variable RUNTIME_DIRECTORY"
+            f"the runtime folder {folder} cannot be made ({reason_of(error)}): make it writable, "
+            "or name another in the environment variable RUNTIME_DIRECTORY"
         ) from error
     if not _is_ours(found):
         raise ServiceError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from serenbox.daemon.health import temperature_c
 from serenbox.doctor.result import Result
+from serenbox.errors import reason_of
 from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def check_disk(folder: Path) -> Result:
     try:
         found = os.statvfs(place)
     except OSError as error:
-        return Result("disk", "fail", f"{place}: {error.strerror}", f"ls -ld {place}")
+        return Result("disk", "fail", f"{place}: {reason_of(error)}", f"ls -ld {place}")
     if found.f_flag & os.ST_RDONLY:
         seen = f"{place} is on a file system that is mounted read-only: nothing can be kept there"
         mount = f'"$(findmnt --noheadings --output TARGET --target {shlex.quote(str(place))})"'

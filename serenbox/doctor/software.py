@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from serenbox.doctor.mending import edit_settings
 from serenbox.doctor.result import Result
-from serenbox.errors import ModelError, RuntimeUnavailableError, SettingsError
+from serenbox.errors import ModelError, RuntimeUnavailableError, SettingsError, reason_of
 from serenbox.installed import INSTALL_AGAIN, pip_install
 from serenbox.models import EMOTION_MODEL, FACE_MODEL, FACE_MODEL_SHA256
 from serenbox.settings import Settings, find_settings_file, load_settings
@@ -84,7 +84,7 @@ def check_face_model(path: Path = FACE_MODEL) -> Result:
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        return Result(name, "fail", f"{path}: {error.strerror}", INSTALL_AGAIN)
+        return Result(name, "fail", f"{path}: {reason_of(error)}", INSTALL_AGAIN)
     if digest != FACE_MODEL_SHA256:
         seen = f"{path} is damaged: its sha256 is {digest}"
         return Result(name, "fail", seen, f"sudo rm {shlex.quote(str(path))} && {INSTALL_AGAIN}")

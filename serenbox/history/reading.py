@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from serenbox.errors import HistoryError
+from serenbox.errors import HistoryError, reason_of
 from serenbox.history.minutes import Summary
 from serenbox.history.schema import (
     MOOD_COLUMNS,
@@ -85,7 +85,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         # the locks that this process has on it (https://sqlite.org/howtocorrupt.html).
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
-        raise HistoryError(f"{path}: the history cannot be read ({error.strerror})") from error
+        raise HistoryError(f"{path}: the history cannot be read ({reason_of(error)})") from error
     if is_folder:  # SQLite would blame the disk
         raise HistoryError(f"{path}: it is a folder: name a file in it")
     try:

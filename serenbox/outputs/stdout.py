@@ -11,6 +11,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from serenbox.errors import reason_of
 from serenbox.outputs.queueing import Mailbox
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ class StdoutOutput:
                 self._mailbox.count_dropped(kind == "event")
                 return False
             self._report(
-                f"standard output: events cannot be written ({error.strerror}) and are lost until "
-                "they can be: free some space or write them elsewhere"
+                f"standard output: events cannot be written ({reason_of(error)}) and are lost "
+                "until they can be: free some space or write them elsewhere"
             )
         else:
             self._published += 1
