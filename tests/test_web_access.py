@@ -31,7 +31,9 @@ def test_beyond_this_machine_only_with_a_token(monkeypatch: pytest.MonkeyPatch) 
     assert Access.of(WebSettings(host=EVERYWHERE)).token == TOKEN
 
 
-@pytest.mark.parametrize("token", ["short", "a" * 15, "with a blank in between", "ü" * 20])
+@pytest.mark.parametrize(
+    "token", ["short", "a" * 15, "with a blank in between", "a" * 15 + "\tb", "ü" * 20]
+)
 def test_a_token_that_is_none(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERENBOX_WEB_TOKEN", token)
     with pytest.raises(SettingsError, match="too short or has invalid characters"):
@@ -46,6 +48,20 @@ def test_the_credential_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert read_token() == "f" * 32
     (tmp_path / "web-token").write_bytes(b"\xff" * 32)
     with pytest.raises(SettingsError, match="not UTF-8"):
+        read_token()
+
+
+def test_a_credential_that_is_empty_or_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "web-token").write_text("\n")
+    assert read_token() is None
+    with pytest.raises(SettingsError, match="no token"):
+        Access.of(WebSettings(host=EVERYWHERE))
+    (tmp_path / "web-token").unlink()
+    (tmp_path / "web-token").mkdir()
+    with pytest.raises(SettingsError, match=r"web-token cannot be read \(Is a directory\)"):
         read_token()
 
 
@@ -73,7 +89,16 @@ def test_a_name_of_this_box(
     monkeypatch.setenv("SERENBOX_WEB_TOKEN", TOKEN)
     open_one = Access.of(WebSettings(host=EVERYWHERE, names="Mood.Home"))
     assert open_one.knows_host(header) is beyond
-    assert open_one.knows_host(f"{socket.gethostname()}.local:8765")
+
+
+def test_the_machine_goes_by_its_own_name_only_beyond_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SERENBOX_WEB_TOKEN", TOKEN)
+    monkeypatch.setattr(socket, "gethostname", lambda: "LivingRoom")  # browsers use small letters
+    for name in ("livingroom", "LivingRoom:8765", "livingroom.local:8765"):
+        assert Access.of(WebSettings(host=EVERYWHERE)).knows_host(name)
+        assert not Access.of(WebSettings()).knows_host(name)
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,11 @@ def test_what_a_supervisor_needs(box: Box) -> None:
     assert (answer.status_code, got(answer)["state"]) == (503, "hangs")
 
 
+def test_who_reads_the_metrics_gets_new_ones(box: Box) -> None:
+    assert box.client.get("/metrics").status_code == 200
+    assert box.commands == ["report"]
+
+
 def test_changes_are_counted(box: Box) -> None:
     box.board.take("event", event_message(HAPPY, "sad"))
     assert box.board.changes["happy"] == 1
@@ -192,7 +197,8 @@ def test_commands(box: Box) -> None:
     assert box.client.post("/api/pause").status_code == 202
     assert box.client.post("/api/resume").status_code == 202
     assert box.commands == ["pause", "resume"]
-    assert box.client.get("/api/pause").status_code == 405
+    refused = box.client.get("/api/pause")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "OPTIONS, POST")
     assert box.client.post("/api/report").status_code == 404
     assert len(box.commands) == 2
 
@@ -210,6 +216,27 @@ def test_other_sites_command_nothing_and_read_nothing(box: Box, headers: dict[st
     assert box.client.post("/api/pause", headers=headers).status_code in {403, 421}
     assert box.commands == []
     assert box.client.get("/api/mood", headers=headers).status_code in {403, 421}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize(("mode", "used_as"), [("no-cors", "empty"), ("navigate", "iframe")])
+def test_other_sites_that_hide_their_origin_get_nothing(
+    box: Box, site: str, mode: str, used_as: str
+) -> None:
+    """A browser sends no `Origin` with opaque requests, such as those for an image."""
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": used_as}
+    opened: list[str] = []
+
+    def open_stream(kind: str) -> bool:
+        opened.append(kind)
+        return True
+
+    for path in ("/api/events", "/api/mood", "/api/history", "/metrics", "/", "/static/app.js"):
+        environment = {OPEN_STREAM: open_stream}
+        answer = box.client.get(path, headers=headers, environ_overrides=environment)
+        assert (path, answer.status_code) == (path, 403)
+        assert got(answer) == {"error": "this request comes from another site"}
+    assert opened == []
 
 
 def test_who_comes_by_another_name_is_told_what_works() -> None:
@@ -230,6 +257,7 @@ def test_events_are_left_to_the_server(box: Box) -> None:
     first = box.client.get("/api/events", environ_overrides=environment)
     assert (first.status_code, first.mimetype) == (200, "text/event-stream")
     assert "Content-Length" not in first.headers
+    assert first.headers["X-Accel-Buffering"] == "no"  # else a proxy would hold events back
     second = box.client.get("/api/events", environ_overrides=environment)
     assert second.status_code == 503
     assert "Retry-After" in second.headers
@@ -269,6 +297,8 @@ def test_the_preview_is_left_to_the_server(box: Box) -> None:
         ({**INTENT, "Host": "127.0.0.1.evil.example"}, 421),
         ({**INTENT, "Host": "mood.home"}, 403),  # a proxy's name, perhaps
         ({**INTENT, "X-Forwarded-For": "127.0.0.1"}, 403),
+        ({**INTENT, "X-Forwarded-Host": "localhost"}, 403),
+        ({**INTENT, "X-Real-IP": "127.0.0.1"}, 403),
         ({**INTENT, "Forwarded": "for=10.0.0.1"}, 403),
         ({**INTENT, "Via": "1.1 proxy"}, 403),
         ({**INTENT, "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, 200),
@@ -322,6 +352,22 @@ def test_the_page_and_what_confines_it(box: Box) -> None:
         assert box.client.get(path).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/", "/login", "/api/mood", "/static/app.js", "/nothing"])
+def test_every_answer_is_confined(box: Box, path: str) -> None:
+    headers = box.client.get(path).headers
+    for name, value in {
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Referrer-Policy": "same-origin",
+    }.items():
+        assert headers[name] == value
+    policy = dict(part.split(maxsplit=1) for part in headers["Content-Security-Policy"].split(";"))
+    assert {*policy.values()} == {"'self'", "'none'"}, "nothing from elsewhere and nothing inline"
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert policy["form-action"] == "'self'"  # `default-src` does not apply to forms
+
+
 def test_no_file_of_the_page_names_another_machine(box: Box) -> None:
     for path in ("/", "/login", "/static/app.js", "/static/preview.js", "/static/style.css"):
         text = box.client.get(path).text
@@ -342,12 +388,21 @@ def test_the_token() -> None:
     assert box.commands == ["pause"]
 
 
+def test_where_no_token_is_needed_none_is_right(box: Box) -> None:
+    for given in ({"token": ""}, {"token": TOKEN}, {}):
+        answer = box.client.post("/login", data=given)
+        assert answer.status_code == 403
+        assert "Set-Cookie" not in answer.headers
+
+
 def test_a_person_is_asked_for_the_token() -> None:
     box = Box(TOKEN)
     html = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
     asked = box.client.get("/", headers=html)
     assert (asked.status_code, asked.headers["Location"]) == (303, "/login")
-    assert box.client.get("/login").status_code == 200
+    for needed in ("/login", "/static/style.css", "/static/icon.svg"):
+        assert box.client.get(needed).status_code == 200
+    assert box.client.post("/api/pause", headers=html).status_code == 401
     assert box.client.post("/login", data={"token": "wrong"}).status_code == 403
     assert box.client.get("/").status_code == 401
     entered = box.client.post("/login", data={"token": f" {TOKEN}\n"})
