@@ -231,6 +231,31 @@ def test_everything_is_deleted(path: Path) -> None:
     assert list(path.parent.iterdir()) == [beside]
 
 
+def test_what_is_deleted_is_overwritten_first(path: Path, tmp_path: Path) -> None:
+    Database(path).close()
+    large = b"\xa5" * ((1 << 21) + 5)
+    path.with_name("history.db-journal").write_bytes(large)
+    set_aside(path, 1e9)
+    path.write_bytes(large)
+    links = [tmp_path / str(number) for number in range(3)]
+    for link, file in zip(links, sorted(path.parent.iterdir()), strict=True):
+        link.hardlink_to(file)  # still leads to the blocks when the file has gone
+    sizes = [link.stat().st_size for link in links]
+    assert delete_files(path) == sum(sizes)
+    assert [link.read_bytes() for link in links] == [bytes(size) for size in sizes]
+
+
+def test_where_a_link_leads_nothing_is_deleted(path: Path, tmp_path: Path) -> None:
+    Database(path).close()
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"keep me")
+    for suffix, target in (("-wal", precious), ("-journal", tmp_path / "nowhere")):
+        path.with_name(f"history.db{suffix}").symlink_to(target)
+    delete_files(path)
+    assert list(path.parent.iterdir()) == []
+    assert precious.read_bytes() == b"keep me"
+
+
 def test_only_the_latest_damaged_one_is_kept(path: Path) -> None:
     for moment in (1e9, 2e9):
         Database(path).close()
@@ -240,3 +265,36 @@ def test_only_the_latest_damaged_one_is_kept(path: Path) -> None:
         "history.db.damaged-20330518T033320Z",
         "history.db.damaged-20330518T033320Z-wal",
     ]
+
+
+def test_a_setting_aside_that_is_interrupted_is_begun_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Database(path).close()
+    path.write_bytes(b"\xa5" * 5000)
+    path.with_name("history.db-wal").touch()
+    rename = type(path).rename
+    moved: list[Path] = []
+
+    def interrupted(file: Path, target: Path) -> Path:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(file)
+        return rename(file, target)
+
+    monkeypatch.setattr(type(path), "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        set_aside(path, 1e9)
+    with pytest.raises(HistoryDamagedError):  # not a new one beside an old log
+        Database(path)
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name(path: Path) -> None:
+    path = path.with_name("[ab].db")
+    Database(path).close()
+    aside = set_aside(path, 1e9)
+    other = aside.with_name(aside.name.replace("[ab]", "a"))
+    other.touch()
+    assert files_set_aside(path) == [aside]
+    delete_files(path)
+    assert list(path.parent.iterdir()) == [other]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import resource
 import sqlite3
 import threading
@@ -358,6 +359,27 @@ def test_a_damaged_file_is_set_aside(
     assert ["set aside as history.db.damaged-" in line for line in caplog.messages] == [
         True
     ] * damaged
+
+
+def test_a_file_set_aside_is_kept_no_longer_than_a_minute_is(box: Box) -> None:
+    box.output.close(30)
+    box.path.write_bytes(b"\xa5" * 5000)
+    box.restart()
+    box.live(1)
+    box.wait_written(1)
+    (aside,) = files_set_aside(box.path)
+    link = box.path.with_name("link")
+    link.hardlink_to(aside)  # still leads to the blocks when the file has gone
+    oldest = 60 * (FIRST - 30 * DAY)
+    os.utime(aside, (oldest, oldest + 3600))
+    box.live(1)
+    box.wait_written(2)
+    wait_for(lambda: not box.output._prunable, "the end of pruning")
+    assert aside.exists()
+    os.utime(aside, (oldest + 3600, oldest))
+    box.live(1)
+    wait_for(lambda: not aside.exists(), "the old file to be removed")
+    assert link.read_bytes() == bytes(5000)
 
 
 def test_a_newer_history_is_left_alone_until_it_is_deleted(
