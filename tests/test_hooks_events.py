@@ -82,6 +82,10 @@ def test_a_camera_that_is_being_opened_is_none() -> None:
     assert EventReader().read("mood", message("no_camera")) == []
 
 
+def test_a_pause_that_will_not_survive_a_restart_is_no_error_of_the_camera() -> None:
+    assert EventReader().read("mood", message("paused", "the disk is full")) == []
+
+
 def test_an_output_that_fails_is_an_error_once() -> None:
     reader = EventReader()
 

@@ -95,6 +95,7 @@ def test_what_is_off_is_no_concern() -> None:
     assert told_alike(old, replace(old, service=ServiceSettings(stats_interval=300)))
     assert not told_alike(old, replace(old, mqtt=MqttSettings(enabled=True)))
     assert not told_alike(old, replace(old, device=DeviceSettings(name="den")))
+    assert not told_alike(old, replace(old, web=WebSettings(preview=False)))
 
 
 def test_an_impossible_topic_is_refused_at_once() -> None:
