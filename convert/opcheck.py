@@ -91,10 +91,11 @@ def check_operators(structure: Structure) -> None:
 
 
 def check_integers(structure: Structure) -> None:
-    """Refuse a model that is not quantised throughout, or does not take raw pixels.
+    """Refuse a model that is not quantised throughout, from raw pixels to int8 logits.
 
     Raises:
-        RefusedError: A tensor is not of an integer type, or the input is not raw uint8 pixels.
+        RefusedError: A tensor is not of an integer type, the input is not raw uint8 pixels, or the
+            output is not int8 with a scale.
 
     """
     for tensor in structure.tensors:
@@ -109,4 +110,10 @@ def check_integers(structure: Structure) -> None:
         raise RefusedError(
             f"the input of the finished model is {pixels.dtype} with scale {step:g} and zero point "
             f"{pixels.zero_point}, not raw uint8 pixels: give the right --scale"
+        )
+    (logits,) = structure.outputs
+    if logits.dtype != "int8" or len(logits.scale) != 1:
+        raise RefusedError(
+            f"the output of the finished model is {logits.dtype} with scales {list(logits.scale)}, "
+            "not int8 logits with a single one: end the model in a Dense layer"
         )

@@ -145,3 +145,17 @@ def test_a_float_tensor_is_refused() -> None:
 def test_an_input_that_is_not_raw_pixels_is_refused(pixels: Tensor) -> None:
     with pytest.raises(RefusedError, match="not raw uint8 pixels"):
         check_integers(replace(GOOD, inputs=(pixels,)))
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        replace(LOGITS, dtype="uint8"),
+        replace(LOGITS, dtype="int32", scale=(), zero_point=()),  # such as the top class alone
+        replace(LOGITS, scale=(), zero_point=()),
+        replace(LOGITS, scale=(0.1, 0.2), zero_point=(3, 3)),
+    ],
+)
+def test_an_output_that_is_not_int8_logits_is_refused(logits: Tensor) -> None:
+    with pytest.raises(RefusedError, match=f"output of the finished model is {logits.dtype} with"):
+        check_integers(replace(GOOD, outputs=(logits,), tensors=(PIXELS, logits)))
