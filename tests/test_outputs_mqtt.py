@@ -210,7 +210,11 @@ def test_a_box_that_is_killed_is_offline_and_its_successor_online(
         finally:
             box.kill()
             box.wait()
-        assert listener.wait(f"{OWN}/availability", 2)[1].text == "offline"
+        will = listener.wait(f"{OWN}/availability", 2)[1]
+        assert (will.text, will.qos) == ("offline", 1)
+        with listening(broker) as later:
+            late = later.wait(f"{OWN}/availability")
+            assert [(message.text, message.retained) for message in late] == [("offline", True)]
         with publishing(broker.port):
             assert listener.wait(f"{OWN}/availability", 3)[2].text == "online"
 
