@@ -102,6 +102,19 @@ def test_an_emotion_that_hardly_leads_does_not_replace_the_mood() -> None:
     assert [label for _, label in changes(changed)] == ["happy", "sad"]
 
 
+def test_a_mood_that_reaches_its_own_threshold_stays_under_a_leader_that_misses_its_own() -> None:
+    thresholds = THRESHOLDS | {"neutral": 0.4, "happy": 0.8}
+    mood_filter = MoodFilter(DEFAULTS, thresholds)
+    rest = dict.fromkeys(EMOTIONS, 0.01)
+    mood_filter.update(reading(0.0, showing("neutral")))
+
+    for begin, neutral, happy, label in ((10, 0.42, 0.53, "neutral"), (30, 0.36, 0.59, UNCERTAIN)):
+        scores = rest | {"neutral": neutral, "happy": happy}
+        for n in range(100):
+            mood = mood_filter.update(reading(begin + n / 10, scores))
+        assert mood.label == label
+
+
 def test_nothing_clear_becomes_uncertain_after_a_while() -> None:
     moods = play(lambda time: showing("happy", 0.9 if time < 4 else 0.3), 12)
 
@@ -359,6 +372,17 @@ def test_the_average_depends_on_time_and_not_on_frames() -> None:
         found = often.update(n / 10, showing("sad"))
 
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("floor", [0.001, 0.01])
+def test_no_score_counts_for_less_than_the_floor(floor: float) -> None:
+    sure = dict.fromkeys(EMOTIONS, 0.0) | {"happy": 1.0}
+
+    average = ScoreAverage(0.0, floor).update(0.0, sure)
+
+    total = 1 + floor * (len(EMOTIONS) - 1)
+    assert average["sad"] == pytest.approx(floor / total)
+    assert average["happy"] == pytest.approx(1 / total)
 
 
 def test_no_odd_frame_rules_an_emotion_out() -> None:

@@ -164,3 +164,15 @@ def test_whatever_comes_numbers_are_unique_and_at_most_one_is_primary(seed: int)
         new = sorted(set(ids) - known)
         assert all(number > max(known, default=0) for number in new)
         known |= set(ids)
+
+
+def test_a_face_is_missed_for_so_many_seconds_and_no_longer() -> None:
+    faces = tracker(memory=5)
+    faces.update(0.0, [box(0)])
+    assert not faces.misses(1)
+    for time, missed in ((1.0, True), (1.1, False)):
+        faces.update(time, [])
+        assert faces.misses(1) is missed
+    assert faces.misses(2)
+    faces.update(1.2, [box(0)])
+    assert not faces.misses(2)
