@@ -65,9 +65,7 @@ class Timeline:
         end = min(now, self._known_until)
         if self._label is not None:
             index = MOOD_LABELS.index(self._label)
-            # Skip what is older than the memory.
-            begin = max(self._counted_until, end - MINUTES * MINUTE)
-            for minute, seconds in split_by_minute(begin, end):
+            for minute, seconds in split_by_minute(self._counted_until, end):
                 if not self._minutes or self._minutes[-1][0] != minute:
                     self._minutes.append((minute, array("f", bytes(4 * len(MOOD_LABELS)))))
                 self._minutes[-1][1][index] += seconds
