@@ -12,6 +12,7 @@ import pytest
 from serenbox.model_file import ScoreSpec
 from serenbox.results import EMOTIONS
 from tests import fer2013
+from training import near_copies
 from training.data import Faces, describe, load_faces, training_faces
 from training.errors import DataError
 from training.evaluate import evaluate
@@ -235,6 +236,31 @@ def test_face_that_most_call_no_emotion_is_not_usable(csv_file: Path, votes_file
     assert len(training_faces(read, "ferplus")) == len(training_faces(read, "fer2013")) - 1
 
 
+def test_votes_that_are_divided(csv_file: Path, votes_file: Path) -> None:
+    read = load_faces(csv_file, votes_file)
+    assert read.ballots is not None
+    ballots = read.ballots.copy()
+    # Neutral, happy, surprise, sad, angry, disgust, fear, contempt, unknown, no face.
+    ballots[:4] = [
+        [2, 1, 0, 0, 1, 0, 0, 2, 0, 0],  # contempt has as many votes as neutral
+        [2, 1, 0, 0, 1, 0, 0, 0, 3, 0],
+        [0, 0, 0, 5, 5, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ]
+
+    divided = replace(read, ballots=ballots)
+
+    assert divided.usable[:4].tolist() == [True, False, True, False]
+    some = divided[np.array([0, 2])]
+    shares = [dict(zip(EMOTIONS, row.tolist(), strict=True)) for row in some.targets("ferplus")]
+    rest = dict.fromkeys(EMOTIONS, 0.0)
+    assert shares == [
+        rest | {"neutral": 0.5, "happy": 0.25, "angry": 0.25},
+        rest | {"sad": 0.5, "angry": 0.5},
+    ]
+    assert [EMOTIONS[index] for index in some.truth("ferplus")] == ["neutral", "angry"]
+
+
 def test_votes_of_another_length_are_refused(csv_file: Path, votes_file: Path) -> None:
     votes_file.write_text("\n".join(votes_file.read_text().splitlines()[:-1]) + "\n")
 
@@ -274,6 +300,15 @@ def test_another_copy_of_a_test_face_is_not_learnt_from(csv_file: Path) -> None:
 
     assert len(train) == len(before) - 2
     assert (train.images == images[chosen[2]]).all(axis=(1, 2)).any()
+
+
+def test_copies_are_found_among_more_faces_than_are_compared_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faces = np.stack([image for _, image, _ in fer2013.faces()[:14]])
+    monkeypatch.setattr(near_copies, "_AT_ONCE", 3)
+
+    assert near_copies.show_one_of(faces, faces[[4, 13]]).nonzero()[0].tolist() == [4, 13]
 
 
 def test_test_faces_that_training_shows_are_known(csv_file: Path) -> None:

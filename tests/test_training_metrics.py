@@ -30,6 +30,12 @@ def test_figures_agree_with_an_independent_library() -> None:
     labels = range(len(EMOTIONS))
     expected = oracle.confusion_matrix(truth, answers, labels=labels)
     assert figures.confusion == expected.tolist()
+    each = oracle.precision_recall_fscore_support(
+        truth, answers, average=None, labels=labels, zero_division=0
+    )
+    for one, *theirs in zip(figures.classes.values(), *each, strict=True):
+        mine = (one.precision or 0.0, one.recall or 0.0, one.f1, one.support)
+        assert mine == pytest.approx(theirs)
 
 
 def test_class_that_is_not_there_has_no_recall() -> None:
@@ -40,6 +46,7 @@ def test_class_that_is_not_there_has_no_recall() -> None:
 
     assert figures.classes["surprise"].recall is None
     assert figures.macro_recall == figures.classes["angry"].recall
+    assert figures.macro_f1 == figures.classes["angry"].f1
 
 
 def test_nothing_to_measure_is_an_error() -> None:
@@ -52,3 +59,10 @@ def test_calibration_error_of_honest_and_boastful_scores() -> None:
 
     assert expected_calibration_error(np.full(10, 0.7), right) == pytest.approx(0)
     assert expected_calibration_error(np.full(10, 1.0), right) == pytest.approx(0.3)
+
+
+def test_calibration_error_weighs_each_bin_by_its_faces_and_adds_both_directions() -> None:
+    confidence = np.array([0.9] * 8 + [0.5] * 2)
+    right = np.array([True] * 8 + [False] * 2)
+
+    assert expected_calibration_error(confidence, right) == pytest.approx(0.8 * 0.1 + 0.2 * 0.5)
