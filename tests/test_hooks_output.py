@@ -247,6 +247,17 @@ def test_every_process_of_one_that_is_ended_may_clean_up(tmp_path: Path) -> None
     assert cleaned.read_text() == "yes\n"
 
 
+def test_the_service_goes_before_its_hooks() -> None:
+    run = process.HookProcess(("sleep", "60"), b"", print, timeout=60, now=0.0)
+    pid, own = run._process.pid, os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, own + 10)
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "500\n"
+    finally:
+        run.stop(0.0, 1.0)
+        wait_for(lambda: run.turn(0.0), "its end")
+
+
 def test_what_a_hook_leaves_behind_is_ended(tmp_path: Path) -> None:
     child = tmp_path / "child"
     told = script(tmp_path / "hook", f"sleep 600 & echo $! > {child}")
