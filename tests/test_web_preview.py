@@ -81,6 +81,7 @@ def test_the_newest_frame_is_shown_once() -> None:
     assert taken.preview.picture() is None
     taken.tap.pass_on(frame(10))
     taken.preview.turn_off()
+    assert taken.preview._newest is None
     assert taken.preview.picture() is None
     taken.preview.turn_on()
     assert taken.preview.picture() is None  # no frame from before
@@ -107,6 +108,21 @@ def test_when_the_camera_is_closed_the_last_frame_is_forgotten() -> None:
     taken.tap.pass_on(frame(20))
     assert taken.preview.picture() is None
     taken.tap.cut()  # again, with nobody there
+
+
+def test_a_picture_that_the_closing_of_the_camera_overtakes_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = Taken()
+
+    def encode_slowly(_: npt.NDArray[np.uint8]) -> bytes:
+        taken.tap.cut()
+        return b"too late"
+
+    monkeypatch.setattr("serenbox.web.preview.as_jpeg", encode_slowly)
+    taken.preview.turn_on()
+    taken.tap.pass_on(frame(10))
+    assert taken.preview.picture() is None
 
 
 @pytest.mark.parametrize(
