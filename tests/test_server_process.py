@@ -251,6 +251,37 @@ def test_clients_that_neither_ask_nor_leave_keep_nobody_waiting(tmp_path: Path) 
         assert running.ask("GET", "/healthz").status == 200
 
 
+def test_bodies_that_stall_keep_only_other_bodies_waiting(tmp_path: Path) -> None:
+    """One worker has fewer threads than there are clients of each kind."""
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+    kinds = (b"content-length: 9\r\n", b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n")
+    with (
+        serving(tmp_path / "log", "--workers", "1", "--receive-seconds", "600") as running,
+        contextlib.ExitStack() as stack,
+    ):
+        for _ in range(40):
+            for said in kinds:
+                stack.enter_context(running.connect()).sendall(head + said + b"\r\n")
+
+        assert running.ask("GET", "/healthz").status == 200
+
+
+def test_requests_that_come_before_their_turn_take_up_little_memory(tmp_path: Path) -> None:
+    fields = b"".join(b"X-%d: %b\r\n" % (number, 8000 * b"x") for number in range(3))
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n"
+    with serving(tmp_path / "log", "--workers", "1") as running, running.connect() as connection:
+        (worker,) = workers_of(running, 1)
+        before, _ = memory_of(worker)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(connection.sendall, 400 * request)
+            answers = b""
+            while answers.count(b"HTTP/1.1 200 OK") < 400:
+                answers += connection.recv(65536) or pytest.fail("the connection ended")
+        _, most = memory_of(worker)
+
+    assert most - before < 5 * 2**20
+
+
 def test_a_head_in_pieces_is_put_together(server: Server, portrait_bytes: bytes) -> None:
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(portrait_bytes)}\r\n"
     whole = head.encode() + b"\r\n" + portrait_bytes

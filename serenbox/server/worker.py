@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import selectors
 import socket
 import time
@@ -18,7 +19,7 @@ from gunicorn.http import errors
 from gunicorn.workers import gthread
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
 
 _REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
     errors.LimitRequestLine: (414, "URI Too Long", "the address is too long"),
@@ -50,11 +51,18 @@ _LAST_WORDS = 64 * 1024
 """Bytes that are read from a client after its last answer: if the socket were closed with unread
 input, the system would reset the connection, and the end of the answer could be lost."""
 
+_BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding):", re.IGNORECASE)
+"""What only the head of a request with a body holds."""
+
+_PASSED_ON = object()
+"""What `handle` returns for a connection that another thread now handles."""
+
 
 class PatientWorker(gthread.ThreadWorker):
     """Gives no thread to a connection before the head of a request has come, and none for long.
 
     The application ends bodies that trickle; this ends heads that trickle, and bodies that stall.
+    Requests with a body have threads of their own, so that others need not wait for bodies.
     Nor does the event loop wait for one client to hang up, as gunicorn's own does.
     """
 
@@ -68,17 +76,31 @@ class PatientWorker(gthread.ThreadWorker):
         super().__init__(*args, **kwargs)
         self._begun: dict[Any, float] = {}
         self._leaving: dict[Any, int] = {}
+        self._body_threads: Executor
+
+    def init_process(self) -> None:
+        """Start the threads, and work until the worker is to end."""
+        self._body_threads = self.get_thread_pool()
+        super().init_process()
 
     def handle(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own
         """Handle the next request of a connection, in a thread of the pool."""
         try:
-            if self.alive and not _has_head(conn, self.receive_seconds):
-                return gthread._DEFER  # noqa: SLF001 - back to the loop, which waits for more
+            head = _read_head(conn, self.receive_seconds) if self.alive else b""
         except errors.ParseException as error:
             self.handle_error(None, conn.sock, conn.client, error)
             return False
         except OSError:
             return False
+        if head is None:
+            return gthread._DEFER  # noqa: SLF001 - back to the loop, which waits for more
+        if _BODY.search(head):
+            work = self._body_threads.submit(self._answer, conn)
+            work.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
+            return _PASSED_ON
+        return self._answer(conn)
+
+    def _answer(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own
         self._begun[conn] = time.monotonic()
         try:
             return super().handle(conn)
@@ -87,8 +109,12 @@ class PatientWorker(gthread.ThreadWorker):
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:  # noqa: ANN401 - gunicorn's own
         """Go on with a connection that its thread has let go of, in the event loop."""
-        if fs.cancelled() or fs.exception() is not None or fs.result():
+        if fs.cancelled() or fs.exception() is not None:
             super().finish_request(conn, fs)
+            return
+        if result := fs.result():
+            if result is not _PASSED_ON:
+                super().finish_request(conn, fs)
             return
         self._leaving[conn] = 0
         conn.timeout = time.monotonic() + _FAREWELL
@@ -157,10 +183,11 @@ class PatientWorker(gthread.ThreadWorker):
             client.sendall((head + body).encode("ascii"))
 
 
-def _has_head(conn: Any, seconds: float) -> bool:  # noqa: ANN401 - gunicorn's own
-    """Read what has come, without waiting; return whether the head of a request is complete.
+def _read_head(conn: Any, seconds: float) -> bytes | None:  # noqa: ANN401 - gunicorn's own
+    """Return the head of the next request once it has come; do not wait for it.
 
-    A head that can only be refused counts as complete, and so does a connection that has ended.
+    A head that can only be refused counts as complete, and so does what a connection that has ended
+    leaves behind.
 
     Raises:
         LimitRequestHeaders: Too much has come without an end.
@@ -170,20 +197,27 @@ def _has_head(conn: Any, seconds: float) -> bool:  # noqa: ANN401 - gunicorn's o
     conn.init()
     conn.sock.setblocking(False)  # noqa: FBT003 - takes no keyword
     kept = conn.parser.unreader.buf
-    kept.seek(0, io.SEEK_END)
-    with contextlib.suppress(BlockingIOError):
-        came = conn.sock.recv(_LONGEST_HEAD)
-        if not came:
-            return True
-        kept.write(came)
-    head = kept.getvalue()
-    if b"\r\n\r\n" in head or head.count(b"\n") != head.count(b"\r\n"):
+    ended = False
+    # Requests that came with the last one are answered first. Otherwise one client could fill the
+    # memory with them.
+    if not _complete(kept.getvalue()):
+        with contextlib.suppress(BlockingIOError):
+            came = conn.sock.recv(_LONGEST_HEAD)
+            ended = not came
+            kept.seek(0, io.SEEK_END)
+            kept.write(came)
+    head: bytes = kept.getvalue()
+    if ended or _complete(head):
         conn.head_began = None
-        return True
+        return head.partition(b"\r\n\r\n")[0]
     if len(head) > _LONGEST_HEAD:
         raise errors.LimitRequestHeaders("no end of the head")
     if head:
         conn.head_began = getattr(conn, "head_began", None) or time.monotonic()
         if time.monotonic() - conn.head_began > seconds:
             raise TimeoutError
-    return False
+    return None
+
+
+def _complete(head: bytes) -> bool:
+    return b"\r\n\r\n" in head or head.count(b"\n") != head.count(b"\r\n")
