@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,19 @@ def test_faces_that_cross_keep_their_numbers(speeds: tuple[int, int], down: int)
 
         numbers |= {[*seen][one.place]: one.id for one in assigned}
     assert numbers == {"near": 1, "far": 2}
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0])
+@pytest.mark.parametrize(("gap", "sway"), [(130, 35), (150, 40)])
+def test_neighbours_that_sway_keep_their_numbers_in_few_frames(
+    seconds: float, gap: int, sway: int
+) -> None:
+    """Which way a head moved that long ago tells nothing."""
+    faces = tracker()
+    for n in range(12):
+        shift = round(sway * math.sin(math.tau / 3 * n))
+        assigned = faces.update(n * seconds, [box(shift + gap * place) for place in range(3)])
+        assert {one.place: one.id for one in assigned} == {0: 1, 1: 2, 2: 3}
 
 
 def test_a_face_in_frames_of_the_same_time_moves_without_speed() -> None:

@@ -25,7 +25,7 @@ _STEADIED = 0.2
 
 _COURSE = 0.5
 """Seconds for which a face is expected to go on as it moved: about as long as one that passes
-behind another is hidden."""
+behind another is hidden. Within a longer time a head may have moved there and back."""
 
 
 class Track(NamedTuple):
@@ -147,10 +147,12 @@ def _area(box: Box) -> int:
 
 
 def _velocity(track: Track, box: Box, time: float) -> tuple[float, float]:
-    """Return the velocity of a face that is now in a box."""
+    """Return the velocity of a face that is now in a box; none if it was seen too long ago."""
     seconds = time - track.seen
     if seconds <= 0:
         return track.velocity
+    if seconds >= _COURSE:
+        return 0.0, 0.0
     old, (x, y) = track.box, track.velocity
     part = -math.expm1(-seconds / _STEADIED)
     across = (box.x - old.x + (box.width - old.width) / 2) / seconds
@@ -161,8 +163,8 @@ def _velocity(track: Track, box: Box, time: float) -> tuple[float, float]:
 def _likeness(track: Track, box: Box, time: float) -> float:
     """Return how well a box fits a track, 0 to 1; 0 if it cannot be the same person's.
 
-    It counts as much where the face was as where its course leads: so faces that cross keep their
-    numbers, and so do those of neighbours whose heads sway.
+    The last place counts as much as the place where the face should be by now: so faces that cross
+    keep their numbers, and so do neighbours whose heads sway.
     """
     left, top, right, bottom = was = corners(track.box, _REACH)
     seconds = min(time - track.seen, _COURSE)
