@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from serenbox.history import kept_file
 from serenbox.history import output as module
 from serenbox.history.database import Database
 from serenbox.history.files import files_set_aside
@@ -463,7 +464,7 @@ def test_deleting_mends_a_full_disk_and_fails_only_where_it_must(
     def refuse(_: Path) -> int:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(module, "delete_files", refuse)
+    monkeypatch.setattr(kept_file, "delete_files", refuse)
     wanted = box.output.delete()
     wait_for(lambda: "not permitted" in (box.output.health()["problem"] or ""), "a problem")
     assert box.output.health()["deletions"] < wanted

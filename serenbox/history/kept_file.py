@@ -27,7 +27,7 @@ PRUNED = MINUTES_PER_DAY
 
 
 class KeptFile:
-    """A database that is begun anew when it was removed or is damaged. For one thread at a time.
+    """A database that is started anew if it was removed or is damaged. For one thread at a time.
 
     All methods but `use`, `read` and `close` raise what `Database` does, and are meant to be called
     within `use`.
@@ -63,9 +63,12 @@ class KeptFile:
             except HistoryDamagedError as damage:
                 self._set_aside(damage)
                 action()
-        except (HistoryError, OSError, sqlite3.Error) as error:
+        except HistoryError:
             self.close()
-            raise error if isinstance(error, HistoryError) else self._explained(error) from error
+            raise
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise self._explained(error) from error
 
     def open(self) -> tuple[bool, bool]:
         """Open the database, unless it is open and in its place.
