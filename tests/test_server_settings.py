@@ -83,8 +83,9 @@ def test_a_variable_that_is_no_setting_is_refused(name: str, advice: str) -> Non
     assert "SERENBOX_SERVER_QUEUE must be" in caught.value.problems[1]
 
 
-def test_what_kubernetes_says_about_a_service_is_no_setting() -> None:
-    """It does so for a service called serenbox-server."""
+@pytest.mark.parametrize("service", ["", "CANARY_"])
+def test_what_kubernetes_says_about_a_service_is_no_setting(service: str) -> None:
+    """It does so for services called serenbox-server and serenbox-server-canary."""
     links = {
         "SERVICE_HOST": "10.0.0.11",
         "SERVICE_PORT": "80",
@@ -96,9 +97,8 @@ def test_what_kubernetes_says_about_a_service_is_no_setting() -> None:
         "PORT_80_TCP_ADDR": "10.0.0.11",
     }
 
-    assert settings_from({ENVIRONMENT + name: text for name, text in links.items()}) == (
-        ServerSettings()
-    )
+    environment = {ENVIRONMENT + service + name: text for name, text in links.items()}
+    assert settings_from(environment) == ServerSettings()
 
 
 def test_every_setting_says_what_it_is() -> None:

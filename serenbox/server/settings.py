@@ -29,9 +29,10 @@ _ONLY_OPTIONS = ("HOST", "PORT", "WORKERS", "ACCESS_LOG")
 """What `serenbox serve` does not read from the environment under the prefix."""
 
 _SERVICE_LINK = re.compile(
-    r"SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)?"
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)=.*"
+    r"|(\w+_)?PORT=\w+://.*"
 )
-"""What Kubernetes puts after the prefix, for a service that is called serenbox-server."""
+"""What Kubernetes adds after the prefix, for services whose names begin with serenbox-server."""
 
 
 def _number(low: float, high: float, *, whole: bool = False) -> Callable[[str], float]:
@@ -189,7 +190,7 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
         if not name.startswith(ENVIRONMENT) or name in known:
             continue
         rest = name.removeprefix(ENVIRONMENT)
-        if _SERVICE_LINK.fullmatch(rest) and (rest != "PORT" or "://" in environment[name]):
+        if _SERVICE_LINK.fullmatch(f"{rest}={environment[name]}"):
             continue
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         advice = f"did you mean {nearest[0]}?" if nearest else "take it out of the environment"
