@@ -449,7 +449,7 @@ def test_the_doctor_says_what_is_kept(kept: Path, tmp_path: Path) -> None:
     with closed(kept.parent):
         unseen = check_history(on, kept)
     assert unseen.state == "warn"
-    assert unseen.seen == f"{kept}: it cannot be looked at (Permission denied)"
+    assert unseen.seen == f"{kept}: it cannot be accessed (Permission denied)"
     assert unseen.mend == f"ls -ld {kept.parent}"
     kept.write_bytes(b"")
     empty = check_history(on, kept)

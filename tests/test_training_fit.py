@@ -403,7 +403,7 @@ def test_an_older_backbone_teaches_the_one_that_ships(
         (["--noise", "2"], "--noise is 2, and must be from 0 to 1"),
         (["--weights", "nowhere.h5"], "nowhere.h5: no such file"),
         (["--backbone", "mobilenet_v2", "--weights", "faceres.json"], "FaceRes is a mobilenet_v1"),
-        (["--teacher-share", "0.8"], "--teacher-share is for --teacher"),
+        (["--teacher-share", "0.8"], "--teacher-share needs --teacher: give both"),
         (["--resume"], "no checkpoint"),
     ],
 )

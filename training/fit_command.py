@@ -169,7 +169,7 @@ def _settings(options: argparse.Namespace) -> FitSettings:
     values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
     values["teacher"] = tuple(values.get("teacher", ()))
     if "teacher_share" in values and not values["teacher"]:
-        msg = "--teacher-share is for --teacher, which names nobody: give both or neither"
+        msg = "--teacher-share needs --teacher: give both or neither"
         raise RunError(msg)
     values["augmentation"] = Augmentation(**_given(values, Augmentation))
     return FitSettings(**_given(values, FitSettings))

@@ -60,8 +60,8 @@ class ServeTool(Tool):
             "--workers",
             type=_count,
             metavar="N",
-            help="processes, each with a model of its own (default: as many as it may use "
-            "cores, also in a container)",
+            help="processes, each with a model of its own (default: one for each core that "
+            "the server may use)",
         )
         add("--access-log", action="store_true", help="log every request on standard output")
         for entry in fields(ServerSettings):

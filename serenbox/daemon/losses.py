@@ -1,4 +1,4 @@
-"""Tells in the log of a camera that is lost and comes back, without repeating itself for ever."""
+"""Logs that a camera is lost or comes back, but not without end."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _TOLD = 3
 
 
 class LossLog:
-    """What the log says of one camera after the other. Use it from one thread."""
+    """Logs losses of the camera; after a few in quick succession, it is quiet. For one thread."""
 
     def __init__(self) -> None:
         self._lost_at = 0.0
         self._losses = 0  # since frames last came steadily
 
     def lost(self, problem: str, recovery: Recovery) -> None:
-        """Tell that a camera that was not lost before is lost now."""
+        """Log that the camera is lost; until now it was not."""
         self._lost_at = time.monotonic()
         self._losses = 1 if recovery.relapses <= 1 else self._losses + 1
         level = logging.WARNING if self._losses <= _TOLD else logging.DEBUG
@@ -34,11 +34,11 @@ class LossLog:
             )
 
     def still_lost(self, problem: str, recovery: Recovery) -> None:
-        """Tell that another attempt has failed."""
+        """Log that another attempt has failed."""
         _log.debug("camera, attempt %d: %s", recovery.failures, problem)
 
     def back(self, camera: str) -> None:
-        """Tell that a lost camera gives frames again."""
+        """Log that a lost camera gives frames again."""
         seconds = time.monotonic() - self._lost_at
         level = logging.INFO if self._losses <= _TOLD else logging.DEBUG
         _log.log(level, "%s gives frames again after %.1f s", camera, seconds)

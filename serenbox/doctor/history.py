@@ -31,7 +31,7 @@ def check_history(settings: HistorySettings, path: Path) -> Result:
         there = path.exists()
     except OSError as error:
         look = f"ls -ld {shlex.quote(str(path.parent))}"
-        return Result(name, "warn", f"{path}: it cannot be looked at ({reason_of(error)})", look)
+        return Result(name, "warn", f"{path}: it cannot be accessed ({reason_of(error)})", look)
     if not there:
         seen = "on, nothing is written yet" if settings.enabled else "off, nothing is kept"
         return Result(name, "ok", seen)

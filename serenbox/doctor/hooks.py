@@ -40,8 +40,8 @@ def _check(program: str, person: Person) -> Result:
         return Result("hook", "warn", seen)
     if path is None and (words := _words(program)):
         seen = (
-            f"{program}: no shell reads this, so blanks do not part it: write the program and each "
-            f"argument as a string of its own, {as_toml(words)}"
+            f"{program}: no shell reads this, so spaces do not separate arguments: write the "
+            f"program and each argument as a string of its own, {as_toml(words)}"
         )
         return Result("hook", "warn", seen)
     if path is None and "/" not in program:

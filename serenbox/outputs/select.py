@@ -24,8 +24,8 @@ def _if_on(table: str, *concerns: str) -> Callable[[Settings], object]:
 
 _CONCERNS: dict[str, Callable[[Settings], object]] = {
     "stdout": _if_on("stdout", "stdout"),
-    # The announcement tells Home Assistant how often statistics come, and of a diffuser. What that
-    # does is in the moods.
+    # The announcement tells Home Assistant how often statistics come, and whether there is a
+    # diffuser. What the diffuser does is in the moods.
     "mqtt": _if_on("mqtt", "device", "mqtt", "diffuser.enabled", "service.stats_interval"),
     "history": _if_on("history", "history"),
     "hooks": attrgetter("hooks"),
@@ -98,7 +98,7 @@ def unchanged_outputs(outputs: Sequence[Output], old: Settings, new: Settings) -
     """Return the outputs that new settings do not affect, by name.
 
     They keep running when others change, so that MQTT listeners notice nothing. The web page, which
-    looks at the others, is among them only if all are.
+    shows the others, stays only if all of them do.
     """
     alike = {name: of(old) == of(new) for name, of in _CONCERNS.items()}
     alike["web"] = _of_page(old) == _of_page(new) and _others_alike(old, new)
