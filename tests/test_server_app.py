@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import struct
+import tempfile
 import zlib
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -160,6 +162,30 @@ def test_too_large(client: FlaskClient, path: str, faceless: bytes) -> None:
     assert refusal(client.post(path, data=b"x" * (limit + 1))) == (413, "too_large")
     assert refusal(upload(client, path, b"x" * limit)) == (413, "too_large")
     assert client.post(path, data=faceless.ljust(limit, b"\0")).status_code in (200, 422)
+
+
+@pytest.mark.parametrize("path", ALL_PICTURE_PATHS)
+def test_too_large_in_chunks(client: FlaskClient, path: str, faceless: bytes) -> None:
+    """Such a body does not say how long it is."""
+
+    def send(body: bytes) -> TestResponse:
+        chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+        return client.post(path, input_stream=BytesIO(body), environ_overrides=chunked)
+
+    limit = 1024 * 1024
+    assert refusal(send(faceless.ljust(limit + 1, b"\0"))) == (413, "too_large")
+    assert refusal(send(faceless.ljust(3 * limit, b"\0"))) == (413, "too_large")
+    assert send(faceless.ljust(limit, b"\0")).status_code in (200, 422)
+
+
+def test_a_form_is_kept_in_memory(
+    client: FlaskClient, faceless: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be no disk to write to, and a picture does not belong on one."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    large = faceless.ljust(900_000, b"\0")
+
+    assert upload(client, "/detect", large).status_code == 200
 
 
 def test_a_form_with_more_than_a_picture_is_told_so(client: FlaskClient, faceless: bytes) -> None:

@@ -182,6 +182,10 @@ def read_picture(request: Request, told: Callable[[int], None]) -> tuple[str, by
         if request.mimetype == "multipart/form-data":
             return _from_form(request)
         content = request.get_data(cache=False)
+        # Werkzeug just cuts off what comes in chunks and has no length.
+        whole = request.content_length is not None or len(content) != request.max_content_length
+        if not whole and body.read(1):
+            raise RequestEntityTooLarge
     except ClientDisconnected as error:
         raise BrokenBodyError(_BROKEN) from error
     finally:
