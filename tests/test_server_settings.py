@@ -47,12 +47,42 @@ def test_reads_every_kind_of_setting_from_the_environment() -> None:
         ("runtime", "onnx", "must be one of: auto, ai-edge-litert, tflite-runtime"),
         ("cors_origins", "example.org", "must be origins such as https://example.org"),
         ("cors_origins", "https://example.org/page", "must be origins"),
+        ("cors_origins", "//example.org", "must be origins"),
+        ("queue", "1001", "must be a whole number from 0 to 1000"),
+        ("queue", "many", "must be a whole number from 0 to 1000, not 'many'"),
         ("total", "50", "--total must be 1 or 100, not '50'"),
     ],
 )
 def test_says_what_is_wrong(name: str, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         with_texts(ServerSettings(), {name: text}, lambda field: f"--{field}")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("min_confidence", "0", 0),
+        ("min_confidence", "1", 1),
+        ("queue", "1000", 1000),
+        ("wait_seconds", "0", 0),
+        ("total", "1", 1),
+        ("cors_origins", "*", ("*",)),
+        ("cors_origins", "", ()),
+    ],
+)
+def test_what_is_just_possible(name: str, text: str, value: object) -> None:
+    found = with_texts(ServerSettings(), {name: text}, str)
+
+    assert getattr(found, name) == value
+
+
+def test_a_variable_without_a_text_changes_nothing() -> None:
+    assert settings_from({ENVIRONMENT + "QUEUE": "", ENVIRONMENT + "MODEL": ""}) == ServerSettings()
+
+
+def test_settings_made_in_a_program_have_a_total_that_the_answers_can_have() -> None:
+    with pytest.raises(SettingsError, match="total is 50, and must be 1 or 100"):
+        ServerSettings(total=50)
 
 
 def test_names_everything_that_is_wrong() -> None:
@@ -72,6 +102,8 @@ def test_names_everything_that_is_wrong() -> None:
         ("CORS_ORIGIN", "did you mean SERENBOX_SERVER_CORS_ORIGINS?"),
         ("WORKERS", "give the option --workers instead"),
         ("PORT", "give the option --port instead"),
+        ("HOST", "give the option --host instead"),
+        ("ACCESS_LOG", "give the option --access-log instead"),
         ("FLAVOUR", "take it out of the environment"),
     ],
 )
@@ -95,6 +127,7 @@ def test_what_kubernetes_says_about_a_service_is_no_setting(service: str) -> Non
         "PORT_80_TCP_PROTO": "tcp",
         "PORT_80_TCP_PORT": "80",
         "PORT_80_TCP_ADDR": "10.0.0.11",
+        "PORT_53_UDP": "udp://10.0.0.11:53",
     }
 
     environment = {ENVIRONMENT + service + name: text for name, text in links.items()}
