@@ -107,6 +107,7 @@ def test_which_arrays_suit(value: object, suits: bool) -> None:
         ("camera.source", "Küche.mp4", True),
         ("camera.source", "a\nb", False),
         ("camera.source", "a\0b", False),
+        ("camera.source", "a\x7fb", False),
         ("camera.source", {}, False),
     ],
 )

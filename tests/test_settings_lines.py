@@ -27,6 +27,7 @@ LINES = (
     'mqtt.host = "b"',
     "mqtt . port = 3",
     'inline = { a = 1, b.c = [ 2, { e = 3 } ], d = "}" }',
+    "quotes = [{ a = '''x'''', b = 'c' }, { a = \"\"\"x\"\"\"\", b = \"c\" }, {}]",
     '[[many."a.b"]]',
     "k = 1",
     '[[many."a.b"]]',

@@ -19,6 +19,7 @@ from serenbox.settings import (
 from serenbox.settings.check import MAX_PROBLEMS
 from serenbox.settings.known import describe, tables
 from serenbox.settings.schema import HookSettings
+from tests.rights import closed
 
 PIECES = [
     *(b"[", b"]", b"{", b"}", b"=", b",", b".", b"'", b'"', b'"""', b"'''", b"#", b"\n", b"[["),
@@ -86,6 +87,8 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
     [
         ("[camera]\nwidht = 3", "line 2: camera.widht is not a setting: did you mean width?"),
         ("[camera]\nreal-time = true", "line 2: camera.real-time is not a setting: did you mean "),
+        ("[camera]\nFPS = 5", "line 2: camera.FPS is not a setting: did you mean fps?"),
+        ("[mqtt]\nrotate = 90", "line 2: mqtt.rotate is not a setting: camera.rotate is one"),
         ("[camra]\nx = 1", "line 1: [camra] is not a table of settings: did you mean [camera]?"),
         (
             "[xyzzy]",
@@ -116,6 +119,7 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
         ("[camera]\nfps = nan", "line 2: camera.fps is nan, and must be a number"),
         ("[camera]\nfps = -inf", "line 2: camera.fps is -inf, and must be a number"),
         ("[camera]\nfps = 0x" + "f" * 9999, "line 2: camera.fps is a very large number, and must"),
+        (f"[camera]\nfps = 1{'0' * 50}", "line 2: camera.fps is a very large number, and must"),
         ("[camera]\nloop = 1", "line 2: camera.loop is 1, and must be true or false"),
         ("[camera]\nloop = 'no'", 'line 2: camera.loop is the text "no", and must be true or'),
         ("[camera]\nfps = 1979-05-27", "line 2: camera.fps is a date or a time, and must be"),
@@ -129,6 +133,9 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
         ("[mqtt]\nport = 0", "line 2: mqtt.port is 0, and must be a whole number from 1 to 65535"),
         ('[device]\nname = "my box"', 'line 2: device.name is the text "my box", and must be 1 to'),
         ('[device]\nname = ""', "line 2: device.name is empty, and must be 1 to 64 of the letters"),
+        ('[device]\nname = "Küche"', 'line 2: device.name is the text "Küche", and must be 1 to'),
+        (f'[device]\nname = "{"x" * 65}"', f'line 2: device.name is the text "{"x" * 60}…", and'),
+        ('[device]\nname = "box.1"', 'line 2: device.name is the text "box.1", and must be 1 to'),
         (
             '[camera]\nsource = "usb:1"',
             'line 2: camera.source is the text "usb:1", and must be auto, ',
@@ -245,6 +252,10 @@ def test_reads_arrays_of_tables(config: Path) -> None:
             "[[hooks]]\ncommand = ['', 'a']\nevents = ['mood']",
             "line 2: hooks.command must begin with the name of a program",
         ),
+        (
+            "[[hooks]]\ncommand = [' ']\nevents = ['mood']",
+            "line 2: hooks.command must begin with the name of a program",
+        ),
         (HOOK * 17, "line 49: there are 17 [[hooks]], and at most 16 are allowed"),
         ("[[hook]]\nevents = []", "line 1: hook is not a setting: did you mean [[hooks]]?"),
         ("command = ['a']", "line 1: command is not in a table: put it under [[hooks]]"),
@@ -293,6 +304,9 @@ def test_tells_all_problems_at_once_in_the_order_of_lines(config: Path) -> None:
         '[mqtt]\npassword = "geheim"',
         '[mqtt]\nPassword = "geheim"',
         '[mqtt]\nmqtt_password = "geheim"',
+        '[mqtt]\npasswd = "geheim"',
+        '[mqtt]\npassphrase = "geheim"',
+        '[mqtt]\nclient_secret = "geheim"',
         '\npassword = "geheim"',
         '[camera]\ntoken = "geheim"',
         '[broker]\npassword = "geheim"',
@@ -309,6 +323,57 @@ def test_refuses_a_secret_without_repeating_it(config: Path, text: str) -> None:
         )
 
 
+def test_a_token_of_the_page_is_sent_to_its_own_place(config: Path) -> None:
+    (found,) = problems(config, '[web]\ntoken = "geheim"')
+
+    assert "geheim" not in found
+    assert "credential web-token or the environment variable SERENBOX_WEB_TOKEN" in found
+
+
+def test_an_empty_hook_lacks_everything(config: Path) -> None:
+    found = problems(config, "\nhooks = [{}]")
+
+    assert [problem.partition(": add")[0] for problem in found] == [
+        "line 2: a [[hooks]] lacks command",
+        "line 2: a [[hooks]] lacks events",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "suits"),
+    [
+        ("camera.source", "https://cam.local/x", True),
+        ("camera.source", "RTSPS://me:geheim@cam:322/1", True),
+        ("camera.source", "pi:1", True),
+        ("camera.source", "pi:²", False),
+        ("camera.source", "auto:1", False),
+        ("camera.source", "RTSP:///live", False),
+        ("mqtt.prefix", "home/living-room", True),
+        ("mqtt.prefix", "x" * 200, True),
+        ("mqtt.prefix", "x" * 201, False),
+        ("mqtt.prefix", "$SYS/box", False),
+        ("mqtt.prefix", "living room", False),
+        ("mqtt.host", "broker.local.", True),
+        ("mqtt.host", "x" * 63, True),
+        ("mqtt.host", "x" * 64, False),
+        ("mqtt.host", "my broker", False),
+        ("mqtt.host", "me@broker", False),
+        ("web.host", "::", True),
+        ("web.host", "0.0.0.0:80", False),
+        ("web.names", "box.lan mood.home", True),
+        ("web.names", "küche.lan", False),
+        ("web.names", "box.lan:80", False),
+        ("web.names", "box.lan/page", False),
+    ],
+)
+def test_texts_that_a_type_cannot_judge(name: str, value: str, suits: bool) -> None:
+    if suits:
+        assert with_overrides(Settings(), {name: value}) != Settings()
+    else:
+        with pytest.raises(SettingsError, match=rf"^{name} is the text .*, and must be"):
+            with_overrides(Settings(), {name: value})
+
+
 def test_a_password_in_an_address_is_not_repeated(config: Path) -> None:
     (found,) = problems(config, '[mqtt]\nhost = "mqtt://me:geheim@broker"')
 
@@ -322,11 +387,13 @@ def test_a_password_in_an_address_is_not_repeated(config: Path) -> None:
         ("[camera]\nloop = True\n", "line 2", "true or false in small letters"),
         ("[camera]\nwidth = 3\nwidth = 4", "line 3", "name each key and each [table] only once"),
         ("[camera]\n[mqtt]\n[camera]", "line 3", "[camera] is already on line 1: put its settings"),
+        ("  [ camera ]\n[camera]", "line 2", "[camera] is already on line 1: put its settings"),
+        ('["camera"]\n[camera]', "line 2", "name each key and each [table] only once"),
         ("[mqtt]\nhost = 'x", "line 2", "write KEY = VALUE"),
         ("[mqtt]\nhost = '''x\ny\n\n", "line 3", "write KEY = VALUE"),
         ("just text", "line 1", "write KEY = VALUE"),
         ("a = 1\n\0", "line 2", "write KEY = VALUE"),
-        (b"a = 1\nb = '\xfc'", "line 2", "not UTF-8"),
+        (b"a = 1\nb = '\xfc'\nc = 3\n", "line 2", "not UTF-8"),
         ("a = 1".encode("utf-16"), "line 1", "not UTF-8"),
         (f"a = {'1' * 5000}", "a number is too long", "take it out"),
         (f"a = {'[' * 100_000}", "a number is too long or arrays are nested too deep", "take it"),
@@ -396,6 +463,18 @@ def test_finds_the_named_file_then_the_systems_then_the_users(
     assert loader.user_file() == tmp_path / "home" / ".config" / "serenbox" / "serenbox.toml"
     monkeypatch.delenv("XDG_CONFIG_HOME")
     assert loader.user_file() == tmp_path / "home" / ".config" / "serenbox" / "serenbox.toml"
+
+
+def test_a_system_file_that_may_not_be_looked_for_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "etc" / "serenbox.toml"
+    monkeypatch.setattr(loader, "SYSTEM_FILE", system)
+    system.parent.mkdir()
+    with closed(system.parent):
+        assert find_settings_file() == system
+        with pytest.raises(SettingsError, match=r"it cannot be read .*: check its name"):
+            load_settings(system)
 
 
 def test_overrides() -> None:

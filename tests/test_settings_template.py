@@ -55,7 +55,8 @@ def test_each_setting_is_explained() -> None:
 
 def test_the_effective_settings_say_where_they_come_from_and_can_be_read(tmp_path: Path) -> None:
     config, shown = tmp_path / "a\nb.toml", tmp_path / "shown.toml"
-    config.write_text('[camera]\nfps = 5\nsource = "C:\\\\ü \\"#\\" = 1"\n[mqtt]\nenabled = true\n')
+    source = 'source = "C:\\\\ü😀 \\"#\\" = 1"'
+    config.write_text(f"[camera]\nfps = 5\n{source}\n[mqtt]\nenabled = true\n", "utf-8")
 
     text = render_effective(read_settings(config))
     shown.write_text(text, "utf-8")
