@@ -83,6 +83,17 @@ def test_a_clock_that_is_set_loses_no_second(sums: MinuteSums, jump: float) -> N
     assert (sums.jumped_ahead is not None) is (jump > 0)
 
 
+@pytest.mark.parametrize("jump", [-61.0, -59.0, 59.0, 61.0])
+def test_a_clock_that_is_put_right_by_less_than_a_minute_was_not_set(
+    sums: MinuteSums, jump: float
+) -> None:
+    sums.tell(0.0, WALL, "sad", SCORES)
+    sums.count(10.0, WALL + 10 + jump)
+
+    assert sums.jumped_ahead == (10.0 if jump > 60 else None)
+    assert sums.jumped_back == (10.0 if jump < -60 else None)
+
+
 def test_a_clock_that_runs_a_little_fast_or_slow_changes_nothing(sums: MinuteSums) -> None:
     for now in range(0, 3600, 10):
         sums.tell(float(now), WALL + now * 1.0001, "sad", SCORES)

@@ -346,6 +346,8 @@ def test_the_page_and_what_confines_it(box: Box) -> None:
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     again = box.client.get("/", headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
+    for path in ("/", "/static/app.js"):  # after an update, the old page must not go on
+        assert box.client.get(path).headers["Cache-Control"] == "no-cache"
     for path in ("/static/app.js", "/static/preview.js", "/static/style.css", "/favicon.ico"):
         assert box.client.get(path).status_code == 200
     for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/app.py", "/nothing"):
@@ -410,6 +412,7 @@ def test_a_person_is_asked_for_the_token() -> None:
     cookie = entered.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
+    assert f"Max-Age={30 * 24 * 3600}" in cookie
     assert TOKEN not in cookie
     assert box.client.get("/").status_code == 200
     # Two boxes may be reached as localhost, through tunnels, and cookies ignore the port.

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 
-def expose(*, told: bool = True) -> str:
+def expose(stats: dict[str, Any] | None = STATS) -> str:
     board = Board("box", [Mqtt()])
-    if told:
+    if stats:
         board.take("mood", HAPPY)
-        board.take("stats", STATS)
+        board.take("stats", stats)
     server = cast(
         "Server",
         SimpleNamespace(
@@ -62,10 +62,20 @@ def test_the_figures() -> None:
 
 def test_what_nobody_tells_is_left_out() -> None:
     """Above all counters: after a reload they must not fall to 0 and rise again."""
-    untold = expose(told=False)
+    untold = expose(None)
     for name in ("temperature", "throttled", "frames_total", "build_info", "latency"):
         assert f"serenbox_{name}" not in untold.replace("stage_latency", "latency")
     assert "serenbox_state" in untold
+
+
+def test_a_machine_that_cannot_tell_has_no_figures_of_its_heat() -> None:
+    """Only a Raspberry Pi tells whether it is throttled; elsewhere 0 would be a lie."""
+    assert samples(expose())["serenbox_throttled", ()] == 0
+    assert samples(expose({**STATS, "throttled": True}))["serenbox_throttled", ()] == 1
+    figures = expose({**STATS, "throttled": None, "temperature_c": None})
+    assert "serenbox_throttled" not in figures
+    assert "serenbox_temperature" not in figures
+    assert "serenbox_frames_total" in figures
 
 
 @pytest.mark.parametrize("accept", ["application/openmetrics-text; version=x", "*/*", "nonsense"])
