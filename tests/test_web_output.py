@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -18,7 +18,7 @@ from serenbox.outputs.messages import event_message, mood_message
 from serenbox.outputs.select import make_outputs
 from serenbox.settings.schema import Settings, StdoutSettings, WebSettings
 from serenbox.web import connection as connection_module
-from serenbox.web.connection import LARGEST_HEAD, Phase
+from serenbox.web.connection import LARGEST_HEAD, Connection, Phase
 from serenbox.web.output import WebOutput
 from serenbox.web.server import CONNECTIONS
 from tests.mosquitto import wait_for
@@ -26,7 +26,8 @@ from tests.ports import free_port
 from tests.web_client import Viewer, answers, ask, ask_json, nonsense, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from wsgiref.types import WSGIApplication
 
 PAUSED = mood_message("box", 0.0, "paused", None, 0.0)
 LOST = mood_message("box", 0.0, "no_camera", None, 0.0)
@@ -184,6 +185,67 @@ def test_a_large_body_a_long_head_and_many_requests_at_once(page: Page) -> None:
     assert say(page.port, many).count(b"HTTP/1.1 200 OK") == 500
 
 
+def environment_of(request: bytes) -> dict[str, Any]:
+    """What an application is told of a request from 10.0.0.7; empty if it is not asked."""
+    seen: dict[str, Any] = {}
+
+    def application(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
+        seen.update(environ, body=environ["wsgi.input"].read())
+        start("204 No Content", [])
+        return []
+
+    visitor, box = socket.socketpair()
+    with (
+        visitor,
+        contextlib.closing(
+            Connection(box, "10.0.0.7", cast("WSGIApplication", application), lambda *_: False)
+        ) as connection,
+    ):
+        visitor.sendall(request)
+        connection.readable()
+    return seen
+
+
+def test_what_the_application_is_told_of_a_request() -> None:
+    """It decides by these who may watch the camera."""
+    found = environment_of(
+        b"POST /a%20b?period=day HTTP/1.1\r\nHost: box\r\nX-Forwarded-For: 1.2.3.4\r\n"
+        b"X_Real_IP: 5.6.7.8\r\nSec_Fetch_Site: none\r\nSec-Fetch-Site: cross-site\r\n"
+        b"Accept: a\r\nAccept: b\r\nCookie: a=1\r\nCookie: b=2\r\n"
+        b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
+    )
+    assert (found["REQUEST_METHOD"], found["REMOTE_ADDR"]) == ("POST", "10.0.0.7")
+    assert (found["PATH_INFO"], found["QUERY_STRING"]) == ("/a b", "period=day")
+    assert (found["CONTENT_TYPE"], found["CONTENT_LENGTH"], found["body"]) == (
+        "text/plain",
+        "2",
+        b"hi",
+    )
+    assert {name: value for name, value in found.items() if name.startswith("HTTP_")} == {
+        "HTTP_HOST": "box",
+        "HTTP_X_FORWARDED_FOR": "1.2.3.4",
+        "HTTP_SEC_FETCH_SITE": "cross-site",
+        "HTTP_ACCEPT": "a, b",
+        "HTTP_COOKIE": "a=1; b=2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("HTTP://box", "/"),
+        ("https://box/api/mood?x=1", "/api/mood"),
+        ("//box/", "//box/"),
+        ("ftp://box/", None),
+        ("http://[/", None),
+        ("*", None),
+    ],
+)
+def test_the_target_of_a_request(target: str, path: str | None) -> None:
+    found = environment_of(f"GET {target} HTTP/1.1\r\nHost: box\r\n\r\n".encode())
+    assert found.get("PATH_INFO") == path
+
+
 def test_who_is_refused_may_finish_speaking(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     """If hung up on at once, a visitor who is still sending may never see the answer."""
     monkeypatch.setitem(connection_module._PATIENCE, Phase.LEAVING, 60.0)  # on a slow machine, too
@@ -214,6 +276,21 @@ def test_who_is_refused_and_stays_is_hung_up_on(
             return False
 
         wait_for(hung_up, "the box to hang up")
+
+
+def test_a_visitor_too_many_takes_the_place_of_the_oldest(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection_module._PATIENCE, Phase.IDLE, 600.0)
+    with contextlib.ExitStack() as visits:
+        oldest, second, *_ = [
+            visits.enter_context(socket.create_connection(("127.0.0.1", page.port), 30))
+            for _ in range(CONNECTIONS)
+        ]
+        assert ask_json(page.port, "/api/mood")
+        assert oldest.recv(1) == b"", "hung up on"
+        second.sendall(b"GET /api/mood HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert second.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_nonsensical_requests(page: Page) -> None:
