@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
+import resource
+import select
 import socket
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from serenbox.settings.schema import Settings, StdoutSettings, WebSettings
 from serenbox.web import connection as connection_module
 from serenbox.web.connection import LARGEST_HEAD, Connection, Phase
 from serenbox.web.output import WebOutput
-from serenbox.web.server import CONNECTIONS
+from serenbox.web.server import CONNECTIONS, Server
 from tests.mosquitto import wait_for
 from tests.ports import free_port
 from tests.web_client import Viewer, answers, ask, ask_json, nonsense, say
@@ -102,6 +104,24 @@ def test_viewers_are_told_at_once_and_of_every_change(page: Page) -> None:
     wait_for(lambda: page.output.health()["streams"] == 0, "viewers to have left")
 
 
+def test_viewers_get_signs_of_life(page: Page) -> None:
+    """By these the page knows that the box is still there."""
+    with Viewer(page.port) as viewer:
+        assert viewer.status() == 200
+        lines = iter(viewer._answer.readline, b"")
+        assert any(line.startswith(b":") for line in lines)
+
+
+def test_it_rests_after_a_message(page: Page) -> None:
+    page.output.mood(PAUSED)
+    wait_for(lambda: ask_json(page.port, "/api/mood") == PAUSED, "the message")
+
+    def rests() -> bool:
+        return not select.select([page.output._waker], [], [], 0)[0]
+
+    wait_for(rests, "it to have nothing to do")
+
+
 def test_moods_cost_no_report_while_nobody_watches_but_health_is_asked_for(page: Page) -> None:
     for _ in range(3):
         page.output.mood(PAUSED)
@@ -151,6 +171,8 @@ def test_a_viewer_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) 
             return not page.output.health()["streams"]
 
         wait_for(dropped, "the viewer to be dropped")
+        assert page.output._site is not None
+        assert page.output._site.server.dropped == 1
     page.output.close(5)
 
 
@@ -276,6 +298,8 @@ def test_who_is_refused_and_stays_is_hung_up_on(
             return False
 
         wait_for(hung_up, "the box to hang up")
+    assert page.output._site is not None
+    assert page.output._site.server.dropped == 0, "it had its answer"
 
 
 def test_a_visitor_too_many_takes_the_place_of_the_oldest(
@@ -291,6 +315,49 @@ def test_a_visitor_too_many_takes_the_place_of_the_oldest(
         assert oldest.recv(1) == b"", "hung up on"
         second.sendall(b"GET /api/mood HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert second.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_the_oldest_may_speak_while_it_is_hung_up_on() -> None:
+    def application(_: object, start: Callable[..., object]) -> list[bytes]:
+        start("204 No Content", [])
+        return []
+
+    with socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS) as listener:
+        listener.setblocking(False)
+        wsgi = cast("WSGIApplication", application)
+        server = Server(listener, wsgi, limits={}, welcome=lambda *_: None)
+        with contextlib.ExitStack() as visits, contextlib.closing(server):
+            where = listener.getsockname()
+            oldest, *_ = [
+                visits.enter_context(socket.create_connection(where, 30))
+                for _ in range(CONNECTIONS)
+            ]
+            for _ in range(CONNECTIONS):
+                server.serve(30)
+            newest = visits.enter_context(socket.create_connection(where, 30))
+            oldest.sendall(b"x")  # so both are ready at once, in this order
+            server.serve(30)
+            newest.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            server.serve(30)
+            assert newest.recv(12) == b"HTTP/1.1 204"
+
+
+def test_after_running_out_of_files_it_lets_visitors_in_again(page: Page) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as visitor:
+        visitor.settimeout(30)
+        with socket.socket() as next_one:
+            lowest = next_one.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        try:
+            visitor.connect(("127.0.0.1", page.port))
+            site = page.output._site
+            assert site is not None
+            wait_for(lambda: site.server.visited, "the visitor to be left waiting")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        visitor.sendall(b"GET /api/mood HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert visitor.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_nonsensical_requests(page: Page) -> None:
