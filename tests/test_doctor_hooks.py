@@ -56,7 +56,9 @@ def test_hooks_must_be_there_and_executable(
 def test_a_command_line_is_not_the_name_of_a_program(line: str, array: str) -> None:
     (result,) = hooks.check_hooks([HookSettings(("mood",), (line,))], Person("me", 0, frozenset()))
     assert result.state == "warn"
-    assert result.seen.startswith(f"{line}: no shell reads this, so blanks do not part it")
+    assert result.seen.startswith(
+        f"{line}: no shell reads this, so spaces do not separate arguments"
+    )
     assert result.seen.endswith(f"each argument as a string of its own, {array}")
 
 

@@ -49,9 +49,12 @@ def test_neighbours_that_move_together_keep_their_numbers(step: int, order: list
     assert {order[one.place]: one.id for one in assigned} == {0: 1, 1: 2}
 
 
+@pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("down", [0, 50])
 @pytest.mark.parametrize("speeds", [(150, -150), (250, -250), (300, -200), (150, -300), (0, -120)])
-def test_faces_that_cross_keep_their_numbers(speeds: tuple[int, int], down: int) -> None:
+def test_faces_that_cross_keep_their_numbers(
+    speeds: tuple[int, int], down: int, turned: bool
+) -> None:
     """Pixels per second, at 10 frames per second; the one behind is hidden for a while."""
     faces, met = tracker(), 2.0
     numbers: dict[str, int] = {}
@@ -60,6 +63,8 @@ def test_faces_that_cross_keep_their_numbers(speeds: tuple[int, int], down: int)
         seen = {"near": Box(near, 50, 100, 100), "far": Box(far + 10, 50 + down, 95, 95)}
         if overlap(corners(seen["near"]), corners(seen["far"])) > SAME_FACE:
             del seen["far"]
+        if turned:
+            seen = {who: Box(at.y, at.x, at.height, at.width) for who, at in seen.items()}
 
         assigned = faces.update(n / 10, [*seen.values()])
 
@@ -78,6 +83,73 @@ def test_neighbours_that_sway_keep_their_numbers_in_few_frames(
         shift = round(sway * math.sin(math.tau / 3 * n))
         assigned = faces.update(n * seconds, [box(shift + gap * place) for place in range(3)])
         assert {one.place: one.id for one in assigned} == {0: 1, 1: 2, 2: 3}
+
+
+@pytest.mark.parametrize("speeds", [(150, -150), (250, -250), (300, -200)])
+def test_faces_that_cross_keep_their_numbers_though_boxes_jitter(speeds: tuple[int, int]) -> None:
+    for seed in range(20):
+        faces, rng = tracker(), np.random.default_rng(seed)
+        numbers: dict[str, int] = {}
+        for n in range(41):
+            near, far = (round(300 + speed * (n / 10 - 2)) for speed in speeds)
+            (x, y), (far_x, far_y) = rng.normal(0, 4, (2, 2)).round().astype(int).tolist()
+            seen = {
+                "near": Box(near + x, 50 + y, 100, 100),
+                "far": Box(far + 10 + far_x, 50 + far_y, 95, 95),
+            }
+            if overlap(corners(seen["near"]), corners(seen["far"])) > SAME_FACE:
+                del seen["far"]
+
+            assigned = faces.update(n / 10, [*seen.values()])
+
+            numbers |= {[*seen][one.place]: one.id for one in assigned}
+        assert numbers == {"near": 1, "far": 2}
+
+
+@pytest.mark.parametrize(("apart", "sway", "period"), [(130, 60, 2.0), (110, 40, 1.5)])
+def test_neighbours_whose_heads_sway_keep_their_numbers(
+    apart: int, sway: int, period: float
+) -> None:
+    faces = tracker()
+    for n in range(100):
+        aside = round(sway * np.sin(2 * np.pi * n / 5 / period))
+
+        assigned = faces.update(n / 5, [box(aside), box(apart - aside)])
+
+        assert {one.place: one.id for one in assigned} == {0: 1, 1: 2}
+
+
+def test_who_runs_in_another_ones_wake_keeps_the_number() -> None:
+    """Half a second later, the one behind is where the one before is now."""
+    faces = tracker()
+    for n in range(20):
+        assigned = faces.update(n / 10, [box(60 * n), box(60 * n + 270, 99)])
+
+        assert {one.place: one.id for one in assigned} == {0: 1, 1: 2}
+
+
+@pytest.mark.parametrize(("hidden", "on"), [(0.5, 0), (0.5, 300), (3.0, 300)])
+def test_who_was_hidden_stopped_there_or_went_on_for_half_a_second(hidden: float, on: int) -> None:
+    faces = tracker(memory=5)
+    for n in range(10):
+        faces.update(n / 10, [box(60 * n)])
+
+    assert faces.update(0.9 + hidden, [box(60 * 9 + on)])[0].id == 1
+
+
+def test_a_face_that_grows_has_no_speed() -> None:
+    faces = tracker()
+    for n in range(10):
+        faces.update(n / 10, [Box(-20 * n, -20 * n, 100 + 40 * n, 100 + 40 * n)])
+
+    assert faces._tracks[0].velocity == pytest.approx((0, 0))
+
+
+def test_a_face_belongs_to_whom_it_fits_best_not_to_the_oldest() -> None:
+    faces = tracker()
+    faces.update(0.0, [box(0), box(120)])
+
+    assert faces.update(0.1, [box(110)])[0].id == 2
 
 
 def test_a_face_in_frames_of_the_same_time_moves_without_speed() -> None:
