@@ -139,10 +139,9 @@ class Announcer:
         self._began, self._wall_began = self._clock() - age, None
         message = self._message()
         self._tell_mood(message)
-        if label != previous:
-            event = event_message(message, previous)
-            for output in self._outputs:
-                output.event(event)
+        event = event_message(message, previous)
+        for output in self._outputs:
+            output.event(event)
 
     def _tell_mood(self, message: dict[str, Any]) -> None:
         self._told_at = self._clock()
