@@ -99,6 +99,15 @@ def test_a_change_is_told_at_once(announcer: Announcer, recorder: Recorder, cloc
     assert announcer.confidence == 0.9
 
 
+def test_each_of_two_quick_changes_has_its_own_time(
+    announcer: Announcer, recorder: Recorder, clocks: Clocks
+) -> None:
+    for label in ("happy", "sad"):
+        announcer.sensed(mood(label), (), 0.0)
+        clocks.now += 0.3
+    assert [event["since"] == event["time"] for event in recorder.events] == [True, True]
+
+
 def test_new_scores_are_told_once_a_second(
     announcer: Announcer, recorder: Recorder, clocks: Clocks
 ) -> None:
@@ -203,6 +212,13 @@ def test_a_failing_camera_says_why_once(announcer: Announcer, recorder: Recorder
         ("no_camera", "it has gone"),
     ]
     assert [event["mood"] for event in recorder.events] == ["happy", "paused", "no_camera"]
+
+
+def test_the_first_wording_of_a_problem_stays(announcer: Announcer, recorder: Recorder) -> None:
+    announcer.became("no_camera", "it is not there")
+    announcer.became("no_camera", "it is still not there")
+    announcer.repeat()
+    assert [message["problem"] for message in recorder.moods] == ["it is not there"] * 2
 
 
 def test_the_diffuser_changes_by_the_mere_time(recorder: Recorder, clocks: Clocks) -> None:

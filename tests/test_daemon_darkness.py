@@ -31,3 +31,23 @@ def test_a_lamp_is_enough_light() -> None:
     for one in frames:
         one.image[32:64, 32:64] = 200
     assert told(frames) == []
+
+
+def test_a_lamp_beside_the_middle_is_enough_light() -> None:
+    frames = [frame(number, 0) for number in range(10)]
+    for one in frames:
+        one.image[60:70, 60:70] = 200
+    assert told(frames) == []
+
+
+def test_black_is_what_video_calls_black() -> None:
+    assert told([frame(number, 16) for number in range(4)]) == [True]
+    assert told([frame(number, 17) for number in range(4)]) == []
+
+
+def test_two_dark_moments_are_no_darkness() -> None:
+    assert told([frame(0, 0), frame(1, 90), frame(5, 0), frame(6, 90)]) == []
+
+
+def test_a_recording_that_starts_over_may_be_black() -> None:
+    assert told([frame(100, 0), *(frame(number, 0) for number in range(4))]) == [True]

@@ -13,6 +13,8 @@ def test_what_a_raspberry_pi_tells(tmp_path: Path) -> None:
     assert health.temperature_c(file) == 48.312
     file.write_text("50005\n")  # low voltage and throttled, now and before
     assert health.throttled(file) is True
+    file.write_text("80008\n")  # the soft limit of the temperature
+    assert health.throttled(file) is True
     file.write_text("50000\n")  # before, not now
     assert health.throttled(file) is False
 

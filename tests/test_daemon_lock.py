@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
+    path.write_text("process 4194304, since 2001-02-03 04:05:06\n" * 2)  # of one that was killed
     with ServiceLock(path):
         holder = rf"process {os.getpid()}, since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d"
         with pytest.raises(

@@ -12,6 +12,7 @@ SCRIPT = """
 import contextlib, logging, os, sys
 from serenbox.daemon.logs import set_up_logging
 set_up_logging(debug=len(sys.argv) > 1)
+logging.basicConfig()  # as libraries do, picamera2 among them
 with contextlib.suppress(OSError):
     os.write(2, b"a driver's noise\\n")
 log = logging.getLogger("serenbox.capture")

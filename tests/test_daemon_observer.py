@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 import cv2
@@ -16,9 +18,11 @@ from serenbox.daemon.observer import Observer
 from serenbox.daemon.pipeline import Look, Pipeline
 from serenbox.detector import EmotionDetector
 from serenbox.errors import ModelError, ServiceError
+from serenbox.models import EMOTION_MODEL
 from serenbox.mood.types import Mood
 from serenbox.results import EMOTIONS
 from serenbox.settings.schema import MoodSettings, SensingSettings, Settings
+from tests.test_daemon_announcer import Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,13 +35,14 @@ class Script:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.seconds = {"find": 0.001}
         self.forgot = 0
 
     def look(self, frame: Frame) -> Look:
         if self.error:
             raise self.error
         scores = dict.fromkeys(EMOTIONS, 0.0) | {"happy": 1.0}
-        return Look(Mood("happy", 1.0, scores, frame.time - 3), (), {"find": 0.001})
+        return Look(Mood("happy", 1.0, scores, frame.time - 3), (), self.seconds)
 
     def forget(self) -> None:
         self.forgot += 1
@@ -70,6 +75,38 @@ def test_a_frame_is_announced_and_counted(observer: Observer, announcer: Announc
     assert set(observer.stats.latency_ms()) == {"capture", "find", "total"}
 
 
+def test_the_age_of_a_mood_is_counted_from_its_beginning(script: Script) -> None:
+    recorder = Recorder()
+    observer = Observer(cast("Pipeline", script), Announcer("box", [recorder]))
+    observer.take(captured())
+    (message,) = recorder.moods
+    time, since = (datetime.fromisoformat(message[key]) for key in ("time", "since"))
+    assert (time - since).total_seconds() == pytest.approx(3, abs=0.002)
+
+
+def test_that_a_frame_came_is_known_though_the_models_fail(
+    observer: Observer, script: Script
+) -> None:
+    script.error = RuntimeError("invoke failed")
+    before = time.monotonic()
+    observer.take(captured())
+    assert before <= observer.last_frame <= time.monotonic()
+
+
+def test_waiting_for_the_main_thread_counts_as_latency(observer: Observer) -> None:
+    frame, arrived, opening = captured()
+    observer.take(Captured(frame, arrived - 5, opening))
+    latency = observer.stats.latency_ms()
+    assert latency["capture"]["p50"] >= 5000
+    assert latency["total"]["p50"] >= 5000
+
+
+def test_frames_that_no_model_saw_do_not_count_as_quick(observer: Observer, script: Script) -> None:
+    script.seconds = {}
+    observer.take(captured())
+    assert set(observer.stats.latency_ms()) == {"capture"}
+
+
 def test_after_another_opening_everybody_is_forgotten(observer: Observer, script: Script) -> None:
     for opening in (1, 1, 1, 2, 2, 5):
         observer.take(captured(opening))
@@ -90,6 +127,8 @@ def test_bad_frames_are_left_out_and_told_once(
     assert "left out" in caplog.text
     assert "RuntimeError: invoke failed" in caplog.text
     assert "after 9 bad frames" in caplog.text
+    script.error = RuntimeError("invoke failed")
+    assert not any(observer.take(captured()) for _ in range(9)), "counted anew"
 
 
 def test_too_many_bad_frames_end_the_service(observer: Observer, script: Script) -> None:
@@ -186,9 +225,42 @@ def test_a_pipeline_that_replaces_another_goes_on_with_who_is_there(
     again = second.look(Frame(portrait, 0.9))
     assert [face.id for face in again.faces] == [face.id for face in seen.faces]
 
-    other = Pipeline(Settings(mood=MoodSettings(smoothing=2.0)))
-    other.go_on(second)
-    assert other.look(Frame(nobody, 1.0)).mood.label == "no_face"
+    for settings in (
+        Settings(mood=MoodSettings(smoothing=2.0)),
+        Settings(sensing=SensingSettings(max_faces=1)),
+    ):
+        other = Pipeline(settings)
+        other.go_on(second)
+        assert other.look(Frame(nobody, 1.0)).mood.label == "no_face"
+
+
+@pytest.mark.usefixtures("face_model")
+def test_a_model_that_replaces_another_in_its_file_is_used_and_its_scores_begin_anew(
+    portrait: npt.NDArray[np.uint8], emotion_model: Path, tmp_path: Path
+) -> None:
+    nobody = np.full_like(portrait, 90)
+    path = tmp_path / "model.tflite"
+    settings = Settings(sensing=SensingSettings(model=str(path)))
+    shutil.copy(EMOTION_MODEL, path)
+    first = Pipeline(settings)
+    first.look(Frame(portrait, 0.0))
+
+    shutil.copy(emotion_model, path)
+    second = Pipeline(settings)
+    second.go_on(first)
+    assert second.look(Frame(nobody, 0.1)).mood.label == "no_face"
+
+
+@pytest.mark.usefixtures("face_model")
+def test_a_pipeline_that_replaces_another_asks_its_own_models(
+    portrait: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Pipeline(Settings()), Pipeline(Settings())
+    first.look(Frame(portrait, 0.0))
+    second.go_on(first)
+    monkeypatch.setattr(first._detector.finder, "find", None)
+    monkeypatch.setattr(first._detector.finder, "follow", None)
+    assert second.look(Frame(portrait, 9.0)).faces
 
 
 @pytest.mark.usefixtures("face_model")

@@ -27,6 +27,8 @@ def test_else_they_are_the_users_own() -> None:
     paths = service_paths({"HOME": "/home/a"})
     assert paths.runtime == Path(f"/tmp/serenbox-{os.getuid()}")  # noqa: S108
     assert paths.state == Path("/home/a/.local/state/serenbox")
+    for homeless in ({}, {"HOME": ""}):  # never a folder that depends on where it is started
+        assert service_paths(homeless).state == Path("/.local/state/serenbox")
 
 
 def test_a_command_also_looks_for_the_systems_service() -> None:

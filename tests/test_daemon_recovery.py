@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import time
 
 import pytest
 
+from serenbox.daemon.losses import LossLog
 from serenbox.daemon.recovery import STEADY, Pacer, Recovery
 from serenbox.settings.schema import CameraSettings
 
@@ -17,6 +20,7 @@ def test_the_camera_is_reopened_after_so_many_misses() -> None:
     assert [recovery.frame_missed() for _ in range(2)] == [False, False]
     recovery.frame_came(2.0)
     assert [recovery.frame_missed() for _ in range(3)] == [False, False, True]
+    assert [recovery.frame_missed() for _ in range(3)] == [False, False, True]  # opened again
 
 
 def test_damaged_pictures_of_a_recording_are_put_up_with_for_longer() -> None:
@@ -79,3 +83,29 @@ def test_after_a_stall_there_is_no_burst() -> None:
     assert pacer.wants(0)
     wanted = [pacer.wants(100 + number / 30) for number in range(30)]
     assert sum(wanted) <= 11
+
+
+def test_losses_far_apart_are_all_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log, recovery = LossLog(), Recovery(CameraSettings(misses=1))
+    for number in range(6):
+        began = 100.0 * number
+        recovery.frame_came(began)
+        recovery.frame_came(began + STEADY)
+        assert recovery.frame_missed()
+        log.lost("it has gone", recovery)
+        log.back("USB camera")
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("it has gone; trying again" in message for message in messages) == 6
+    assert sum("gives frames again" in message for message in messages) == 6
+    assert not any("comes and goes" in message for message in messages)
+
+
+def test_how_long_a_camera_was_lost_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    before = time.monotonic()
+    log = LossLog()
+    log.lost("it has gone", Recovery(CameraSettings()))
+    log.back("USB camera")
+    told = caplog.records[-1].getMessage().removeprefix("USB camera gives frames again after ")
+    assert 0 <= float(told.removesuffix(" s")) <= time.monotonic() - before + 0.05
