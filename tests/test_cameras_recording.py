@@ -254,3 +254,16 @@ def test_times_go_on_when_the_film_begins_again() -> None:
     frames = [camera.read(1) for _ in range(9)]
     times = [frame.time for frame in frames if frame is not None]
     assert times[5:] == pytest.approx([0.5, 0.533, 0.567, 0.6], abs=2e-3)
+
+
+@pytest.mark.parametrize(("stated", "whole"), [(17.0, True), (21.0, False)])
+def test_a_film_may_be_a_little_shorter_than_it_says(stated: float, whole: bool) -> None:
+    film = Uneven()
+    film.pictures = stated
+    camera = Recording(film, FAST)
+    for _ in film.times:
+        assert camera.read(1)
+    if not whole:
+        with pytest.raises(DamagedPictureError, match="it was cut off"):
+            camera.read(1)
+    assert camera.read(1) is None

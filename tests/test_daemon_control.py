@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serenbox.daemon.control import ControlServer, ask_service
-from serenbox.errors import ServiceError
+from serenbox.errors import NoServiceError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,3 +156,77 @@ def test_where_no_socket_can_be_the_service_goes_on(
         loop.close()
         (record,) = caplog.records
         assert "`serenbox pause`, `resume` and `status` will not work" in record.getMessage()
+
+
+def connected(path: Path, clients: ExitStack) -> socket.socket:
+    client = clients.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+    client.settimeout(30)
+    client.connect(str(path))
+    return client
+
+
+@pytest.mark.usefixtures("loop")
+def test_one_client_too_many_displaces_the_one_that_waited_longest(path: Path) -> None:
+    with ExitStack() as clients:
+        oldest, *others = (connected(path, clients) for _ in range(9))
+        assert oldest.recv(100) == b""
+        for client in others:
+            client.send(b"status")
+            assert json.loads(client.recv(65536))["state"] == "sensing"
+
+
+def test_whoever_still_waits_is_told_of_the_end(path: Path) -> None:
+    loop = Loop(path)
+    with ExitStack() as clients:
+        silent = connected(path, clients)
+        assert ask_service("status", [path])["state"] == "sensing"  # so the first is accepted
+        loop.close()
+        assert silent.recv(100) == b""
+
+
+@pytest.mark.usefixtures("loop")
+@pytest.mark.parametrize("request_", [b"status\n", b"\xff\xfe"])
+def test_a_request_may_come_from_any_program(path: Path, request_: bytes) -> None:
+    with ExitStack() as clients:
+        client = connected(path, clients)
+        client.send(request_)
+        assert set(json.loads(client.recv(65536))) & {"state", "error"}
+    assert ask_service("status", [path])["state"] == "sensing"
+
+
+def test_a_full_queue_is_waited_for(path: Path) -> None:
+    answers: list[dict[str, Any]] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, ExitStack() as clients:
+        listener.bind(str(path))
+        listener.listen(1)
+        for _ in range(2):
+            connected(path, clients)
+        refused = threading.Event()
+        original = socket.socket.connect
+
+        def connect(self: socket.socket, address: str) -> None:
+            try:
+                original(self, address)
+            except BlockingIOError:
+                refused.set()
+                raise
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket.socket, "connect", connect)
+            asking = threading.Thread(
+                target=lambda: answers.append(ask_service("status", [path], timeout=60))
+            )
+            asking.start()
+            assert refused.wait(30)
+            for _ in range(3):
+                client = clients.enter_context(listener.accept()[0])
+            assert client.recv(100) == b"status"
+            client.send(b'{"state": "sensing"}')
+            asking.join()
+    assert answers == [{"state": "sensing"}]
+
+
+def test_a_file_in_place_of_the_folder_is_no_service(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NoServiceError):
+        ask_service("status", [tmp_path / "file" / "control"])

@@ -15,6 +15,7 @@ def test_it_is_remembered(tmp_path: Path) -> None:
     path = tmp_path / "state" / "paused"
     assert not PausedFlag(path).read()
     PausedFlag(path).write(paused=True)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
     assert PausedFlag(path).read()
     PausedFlag(path).write(paused=True)
     PausedFlag(path).write(paused=False)
@@ -44,7 +45,7 @@ def test_it_is_remembered_through_a_loss_of_power(
 
 
 def test_nothing_is_made_to_remember_nothing(tmp_path: Path) -> None:
-    PausedFlag(tmp_path / "state" / "paused").write(paused=False)
+    assert PausedFlag(tmp_path / "state" / "paused").write(paused=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -64,6 +65,12 @@ def test_a_pause_that_cannot_be_written_is_told_once_however_often_it_is_tried(
     (tmp_path / "file").unlink()
     assert flag.write(paused=True)
     assert flag.problem is None
+
+    (tmp_path / "file" / "paused").unlink()
+    (tmp_path / "file").rmdir()
+    (tmp_path / "file").touch()
+    assert not flag.write(paused=True)
+    assert len(caplog.records) == 2, "another failure is told again"
 
 
 def test_where_nobody_knows_it_is_paused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -50,13 +50,15 @@ def test_commands(payload: bytes, command: str | None) -> None:
 def test_what_is_no_command_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[str] = []
     reader = CommandReader(heard.append)
-    for payload in (b"start\x1b[31m", b"pause", b"x" * 100_000):
+    for payload in (b"start\x1b[31m\xff" + b"x" * 100_000, b"pause", b""):
         reader.receive(payload, retained=False)
     reader.receive(b"pause", retained=True)
     assert heard == ["pause"]
     assert reader.ignored == 3
     assert len(caplog.records) == 1
     assert "\x1b" not in caplog.text
+    assert r"\xff" in caplog.text, "what could not be read is shown"
+    assert len(caplog.text) < 300
 
 
 def test_pauses_grow_and_start_afresh() -> None:
@@ -115,6 +117,8 @@ def test_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     monkeypatch.delenv("SERENBOX_MQTT_PASSWORD", raising=False)
     assert read_password() is None
+    monkeypatch.setenv("SERENBOX_MQTT_PASSWORD", "")
+    assert read_password() is None
     monkeypatch.setenv("SERENBOX_MQTT_PASSWORD", "from outside")
     assert read_password() == "from outside"
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
@@ -168,10 +172,13 @@ def test_every_failure_has_a_sentence(error: Exception, fault: str, words: str) 
     assert "broker.lan:1884" in str(said)
 
 
-def test_a_certificate_of_another_time_is_blamed_on_the_clock() -> None:
+@pytest.mark.parametrize(
+    ("code", "said"), [(9, "certificate is not yet valid"), (10, "certificate has expired")]
+)
+def test_a_certificate_of_another_time_is_blamed_on_the_clock(code: int, said: str) -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    error.verify_code, error.verify_message = 9, "certificate is not yet valid"
-    assert "not yet valid): see with `timedatectl`" in str(connect_error(error, SETTINGS))
+    error.verify_code, error.verify_message = code, said
+    assert f"({said}): see with `timedatectl`" in str(connect_error(error, SETTINGS))
 
 
 def test_addresses() -> None:
