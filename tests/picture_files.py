@@ -141,6 +141,10 @@ SIGNED = {
     "ppm": encode(".ppm", quarters()),
     "ppm with comments": b"P6 # made\n#by hand\r64 #w\n48\n255\n"
     + quarters()[:, :, ::-1].tobytes(),
+    "ppm with a long comment": b"P6\n#"
+    + b" made by hand" * 40
+    + b"\n64 48\n255\n"
+    + quarters()[:, :, ::-1].tobytes(),
 }
 SIGNED["top-down bmp"] = (
     SIGNED["bmp"][:22] + struct.pack("<i", -48) + SIGNED["bmp"][26:54] + quarters().tobytes()

@@ -183,6 +183,23 @@ def test_the_face_finders_model_is_refused(
         EmotionClassifier(path)
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.25, 1.0])
+def test_the_prior_exponent_given_takes_the_place_of_the_models(
+    exponent: float, small_tflite: bytes, metadata: ModelMetadata, tmp_path: Path
+) -> None:
+    prior = (0.1, 0.05, 0.05, 0.3, 0.3, 0.1, 0.1)
+    scores = metadata.scores._replace(class_prior=prior, prior_exponent=0.5)
+    path = write(tmp_path / "m.tflite", small_tflite, metadata._replace(scores=scores))
+
+    classifier = EmotionClassifier(path, prior_exponent=exponent)
+
+    wanted = scores_from_logits(classifier.logits(BRIGHT), scores._replace(prior_exponent=exponent))
+    assert classifier.classify(BRIGHT) == pytest.approx(wanted)
+    for impossible in (-0.01, 1.01):
+        with pytest.raises(ValueError, match="must be from 0 to 1"):
+            EmotionClassifier(path, prior_exponent=impossible)
+
+
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path, emotion_model: Path) -> None:
     with pytest.raises(ModelError, match=r"gone\.tflite"):
         EmotionClassifier(tmp_path / "gone.tflite")

@@ -191,6 +191,15 @@ def test_reduce_face_keeps_proportions() -> None:
     assert (reduced[28:] == 0).all()
 
 
+def test_reduce_face_repeats_the_edges_on_both_sides_alike() -> None:
+    narrow = np.full((32, 8), 9, np.uint8)
+    narrow[:, 0], narrow[:, -1] = 1, 2
+    row = [1] * 13 + [9] * 6 + [2] * 13
+
+    assert reduce_face(narrow, 48).tolist() == [row] * 32
+    assert reduce_face(np.ascontiguousarray(narrow.T), 48).T.tolist() == [row] * 32
+
+
 def test_a_training_face_is_left_as_it_is() -> None:
     face = np.random.default_rng(3).integers(0, 256, (48, 48), np.uint8)
 

@@ -84,4 +84,6 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
     assert "PNM written as text" in reason(b"P2\n1 1\n255\n7\n")
     for white in (15, 100, 4095):  # which OpenCV would take for a nearly black picture
         assert f"values go up to {white}" in reason(f"P5\n1 1\n{white}\n7\n".encode())
-    assert "HEIC" in reason(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    for brand, name in ((b"heic", "HEIC"), (b"mif1", "HEIF"), (b"avif", "AVIF")):
+        foreign = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic"
+        assert f"in the format {name}, which" in reason(foreign)

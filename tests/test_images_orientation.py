@@ -101,3 +101,24 @@ def test_orientation_is_what_opencv_makes_of_a_jpeg(orientation: int) -> None:
 def test_broken_exif_leaves_the_picture_as_it_is(block: bytes) -> None:
     assert_quarters(read_image(jpeg_with_exif(SIGNED["jpeg"], block)), tolerance=12)
     assert_quarters(read_image(png_with_exif(SIGNED["png"], block)))
+
+
+def test_what_else_a_jpeg_holds_turns_nothing() -> None:
+    turned = jpeg_with_exif(SIGNED["jpeg"], exif(6))
+    xmp = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>"
+    before = b"\xff\xe1" + struct.pack(">H", len(xmp) + 2) + xmp
+    content = turned[:2] + before + turned[2:]
+    assert np.array_equal(read_image(content), read_image(turned))
+    twice = jpeg_with_exif(jpeg_with_exif(SIGNED["jpeg"], exif(3)), exif(6))
+    assert np.array_equal(read_image(twice), read_image(turned)), "the first one counts"
+
+
+def test_a_jpeg_whose_huffman_tables_come_first() -> None:
+    content = encode(".jpg", striped())
+    start = content.index(b"\xff\xc0")
+    end = start + 2 + struct.unpack_from(">H", content, start + 2)[0]
+    scan = content.index(b"\xff\xda")
+    tables = content[end:scan]
+    assert tables.startswith(b"\xff\xc4")
+    moved = content[:start] + tables + content[start:end] + content[scan:]
+    assert np.array_equal(read_image(moved), read_image(content))
