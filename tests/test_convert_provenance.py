@@ -53,8 +53,18 @@ def test_how_much_of_the_prior_the_run_kept_out(tmp_path: Path) -> None:
         run = read_run(write(tmp_path, {"class_prior": PRIOR, "settings": settings}))
         assert kept_out(run) == known
     assert kept_out({}) is None
-    with pytest.raises(InputError, match=r"settings\.balance is 'much'"):
-        kept_out({"settings": {"balance": "much"}})
+    assert kept_out({"settings": {"balance": 1}}) == 1
+    for impossible in ("much", 1.01, -1):
+        with pytest.raises(InputError, match=rf"settings\.balance is {impossible!r}"):
+            kept_out({"settings": {"balance": impossible}})
+
+
+def test_no_more_of_the_prior_is_put_back_than_the_run_kept_out() -> None:
+    run = {"settings": {"balance": 0.5}}
+    assert chosen_exponent(0.5, run) == 0.5
+    with pytest.raises(InputError, match=r"--prior-exponent 0\.6 is more .*: give 0\.5 or less"):
+        chosen_exponent(0.6, run)
+    assert chosen_exponent(0.6, {}) == 0.6, "of a foreign model nothing is known"
 
 
 def test_without_a_run_the_training_faces_are_counted(tmp_path: Path) -> None:
@@ -73,6 +83,7 @@ def test_without_a_run_the_training_faces_are_counted(tmp_path: Path) -> None:
         {"class_prior": [1, 2]},
         {"class_prior": {"angry": 1}},
         {"class_prior": {**PRIOR, "sad": 0}},
+        {"class_prior": {**PRIOR, "bored": 0.1}},
         {"class_prior": {**PRIOR, "sad": "much"}},
     ],
 )
@@ -85,12 +96,14 @@ def test_what_strangers_read_holds_no_path_of_mine() -> None:
     run = {
         "settings": {"weights": "/home/me/secret/mobilenet.weights.h5", "size": 96},
         "training_faces": 5,
+        "commit": "0123abc",
         "class_prior": PRIOR,
         "versions": {},
     }
     assert describe_run(run) == {
         "settings": {"weights": "mobilenet.weights.h5", "size": 96},
         "training_faces": 5,
+        "commit": "0123abc",
     }
 
 

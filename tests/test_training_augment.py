@@ -47,7 +47,10 @@ def test_a_covered_patch_may_touch_every_edge() -> None:
     covered = np.zeros((32, 32), np.int64)
 
     for seed in range(1000):
-        covered += augment(white, 32, covering, np.random.default_rng(seed))[0] < 255
+        patch = augment(white, 32, covering, np.random.default_rng(seed))[0] < 255
+        assert patch.any(axis=0).sum() <= 0.4 * 32
+        assert patch.any(axis=1).sum() <= 0.4 * 32
+        covered += patch
 
     top, bottom, left, right = (edge.sum() for edge in (*covered[[0, -1]], *covered.T[[0, -1]]))
     assert 0.7 < top / bottom < 1.4
@@ -76,6 +79,28 @@ def test_teacher_is_asked_about_clear_faces() -> None:
     assert np.abs(shown - asked[0]).std() > 1
     assert np.ptp(asked[0], axis=(1, 2, 3)).max() <= np.ptp(clear, axis=(1, 2, 3)).max() + 1
     np.testing.assert_allclose(taught.sum(axis=1), 0.5)
+
+
+def test_contrast_leaves_the_light_as_it_is() -> None:
+    face = (100 + np.arange(48 * 48).reshape(48, 48) % 40).astype(np.uint8)
+    changing = dataclasses.replace(NOTHING, contrast=0.5)
+    spread = []
+
+    for seed in range(20):
+        seen = augment(face, 48, changing, np.random.default_rng(seed))[0]
+        assert seen.mean() == pytest.approx(face.mean(), abs=0.5)
+        spread.append(seen.std() / face.std())
+
+    assert min(spread) < 0.8
+    assert max(spread) > 1.2
+
+
+def test_a_face_is_turned_enlarged_and_moved_as_told() -> None:
+    matrix = affine(96, flip=False, degrees=90, scale=2, shift=(0.25, 0))
+
+    np.testing.assert_allclose(matrix[:, :2], [[0, -0.25], [0.25, 0]], atol=1e-12)
+    centre = matrix @ np.array([47.5, 47.5, 1])
+    np.testing.assert_allclose(centre, [23.5 + 0.25 * 48, 23.5])
 
 
 @pytest.mark.parametrize("size", [64, 96])
@@ -110,6 +135,30 @@ def test_batches_repeat_with_the_seed_and_differ_between_epochs() -> None:
     assert batch(0)[0].shape == (8, 32, 32, 1)
     assert batch(0)[0].min() >= 0
     assert batch(0)[0].max() <= 255
+
+
+@pytest.mark.parametrize(("faces", "batches"), [(40, 5), (47, 5), (5, 1)])
+def test_every_face_comes_at_most_once_in_an_epoch(faces: int, batches: int) -> None:
+    images = np.stack([pattern(i % 7, np.random.default_rng(i)) for i in range(faces)])
+
+    def epoch(seed: int) -> np.ndarray:
+        made = TrainingBatches(
+            images,
+            np.eye(faces, dtype=np.float32),
+            size=32,
+            batch_size=8,
+            augmentation=NOTHING,
+            seed=seed,
+            epoch=0,
+        )
+        assert len(made) == batches
+        return np.concatenate([made[index][1] for index in range(len(made))])
+
+    shown = epoch(5)
+    assert len(shown) == min(faces, 8 * batches)
+    assert np.isin(shown, (0, 1)).all(), "none is blended"
+    assert shown.sum(axis=0).max() == 1
+    assert (epoch(6) != shown).any(), "another seed has another order"
 
 
 def test_blended_faces_come_with_blended_targets() -> None:

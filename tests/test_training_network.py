@@ -99,6 +99,19 @@ def test_balanced_loss_adds_the_prior_to_the_logits() -> None:
     assert value == pytest.approx(-np.log(0.1), rel=1e-5)
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_only_the_stated_part_of_the_prior_is_added(exponent: float) -> None:
+    prior = np.array([0.9, 0.1])
+    loss = BalancedCrossEntropy(prior, exponent)
+    rare, logits = np.array([[0.0, 1.0]], np.float32), np.zeros((1, 2), np.float32)
+
+    value = float(loss(rare, logits))
+
+    assert value == pytest.approx(np.log1p(9**exponent), rel=1e-5)
+    slightly = np.array([[0.0, 0.1]], np.float32)  # which the prior outweighs
+    assert float(loss.accuracy(rare, slightly)[0]) == (exponent == 0)
+
+
 def test_a_folded_network_answers_alike() -> None:
     keras.utils.set_random_seed(6)
     network = build_network(64, alpha=ALPHA)

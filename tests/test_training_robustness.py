@@ -46,6 +46,13 @@ def test_changes_go_where_their_names_say() -> None:
     assert (dark.min(), dark.max()) == (0, 195)
 
 
+def test_noise_is_the_same_for_every_model() -> None:
+    grey = np.full((2, 48, 48), 128, np.uint8)
+    first, second = (CHANGES["noise"].apply(grey, 8) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert first.mean() == pytest.approx(128, abs=0.3)
+
+
 def test_the_largest_drop_is_found_and_everything_listed_and_drawn() -> None:
     trials = [
         Trial(name, amount, 0.8 - 0.1 * (amount != change.plain) * (name == "noise"), 0.6)
