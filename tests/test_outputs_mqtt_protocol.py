@@ -12,17 +12,18 @@ from tests.mqtt_output import publishing
 
 def test_a_broker_that_knows_no_mqtt_5() -> None:
     """An old broker, which accepts only MQTT 3.1.1."""
-    versions: list[int] = []
+    greetings: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            while 4 not in versions:
+            old = False
+            while not old:
                 connection, _ = server.accept()
                 with connection:
-                    versions.append(connection.recv(1000)[8])
-                    answer = b"\x20\x02\x00\x00" if versions[-1] == 4 else b"\x20\x02\x00\x01"
-                    connection.sendall(answer)
-                    while versions[-1] == 4 and connection.recv(1000):
+                    greetings.append(connection.recv(1000))
+                    old = greetings[-1][8] == 4
+                    connection.sendall(b"\x20\x02\x00\x00" if old else b"\x20\x02\x00\x01")
+                    while old and connection.recv(1000):
                         pass
 
         thread = threading.Thread(target=serve)
@@ -30,7 +31,10 @@ def test_a_broker_that_knows_no_mqtt_5() -> None:
         with publishing(server.getsockname()[1], goodbye=0.5):
             pass
         thread.join(PATIENCE)
-    assert versions == [5, 4]
+    assert [greeting[8] for greeting in greetings] == [5, 4]
+    clean = 0x02  # otherwise the broker would keep commands for later while the box is away
+    assert all(greeting[9] & clean for greeting in greetings)
+    assert b"\x27\x00\x00\x10\x00" in greetings[0], "packets of 4096 bytes at most, please"
 
 
 def test_a_broker_that_hangs_up_once_is_spoken_to_in_mqtt_5_again() -> None:
