@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 
 from tests.mosquitto import PATIENCE, wait_for
-from tests.mqtt_output import publishing
+from tests.mqtt_output import HURRIED, event, problem, publishing
 
 
 def test_a_broker_that_knows_no_mqtt_5() -> None:
@@ -101,3 +102,57 @@ def test_a_message_that_would_fill_the_memory_is_not_taken() -> None:
             wait_for(lambda: told in str(output.health()["problem"]), told)
         thread.join(PATIENCE)
     assert sent < longest
+
+
+def test_no_more_is_sent_than_the_broker_will_take_at_once() -> None:
+    received = b""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            nonlocal received
+            connection, _ = server.accept()
+            with connection, suppress(ConnectionError):
+                connection.recv(1000)
+                connection.sendall(
+                    b"\x20\x06\x00\x00\x03\x21\x00\x02"
+                )  # two at once, confirms none
+                while more := connection.recv(10_000):
+                    received += more
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with publishing(server.getsockname()[1], discovery=False, goodbye=0.5) as output:
+            for number in range(5):
+                output.event(event(number))
+            wait_for(lambda: b'"number":0' in received, "the first event")
+        thread.join(PATIENCE)
+    assert b"online" in received
+    assert b'"number":1' not in received
+
+
+def test_closing_does_not_wait_for_a_broker_that_says_nothing() -> None:
+    patient = replace(HURRIED, connect=600.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with publishing(server.getsockname()[1], patience=patient, connected=False):
+            connection, _ = server.accept()
+            assert connection.recv(1000)
+        connection.close()
+
+
+def test_a_broker_that_tells_of_a_namesake_is_believed_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"\x20\x03\x00\x00\x00\xe0\x02\x8e\x00")
+                while connection.recv(1000):
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        patient = replace(HURRIED, longest_pause=600.0)
+        with publishing(server.getsockname()[1], patience=patient, connected=False) as output:
+            assert "give every box its own device.name" in problem(output)
+        thread.join(PATIENCE)
