@@ -189,11 +189,12 @@ def test_old_minutes_are_removed_but_not_because_of_a_clock_set_ahead(box: Box) 
     wait_for(lambda: not {1, DAY} & set(box.kept()), "old minutes to be removed after all")
 
 
-def test_nothing_is_removed_by_a_clock_that_is_ahead_at_the_start(box: Box) -> None:
+@pytest.mark.parametrize("hours", [26, 40 * 24])
+def test_nothing_is_removed_by_a_clock_that_is_ahead_at_the_start(box: Box, hours: int) -> None:
     box.live(2)
-    box.clocks.ahead += 40 * 86400
+    box.clocks.ahead += hours * 3600
     for _ in range(2):  # what the first one keeps must not mislead the second one
-        box.restart()
+        box.restart(days=1)
         box.live(2)
         box.wait_written(1)
         wait_for(lambda: not box.output._prunable, "the end of pruning")
@@ -251,6 +252,29 @@ def test_nothing_is_removed_by_a_clock_that_is_behind(box: Box, *, restarted: bo
     box.wait_written(written + 2)
     box.output.close(30)
     assert {0, 1} < set(box.kept())
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_lies_ahead_of_a_clock_set_from_the_network_stays_for_six_hours(
+    box: Box, *, restarted: bool
+) -> None:
+    box.live(2)
+    box.wait_written(2)
+    box.synchronized.touch()
+    box.clocks.ahead -= 2 * 86400
+    if restarted:
+        box.restart()
+    written = 0 if restarted else 2
+    for hours in (0, 5):
+        box.clocks.now += 3600 * hours
+        box.live(2)
+        written += 2
+        box.wait_written(written)
+        wait_for(lambda: not box.output._prunable, "the end of pruning")
+        assert {0, 1} < set(box.kept())
+    box.clocks.now += 3600
+    box.live(1)
+    wait_for(lambda: not {0, 1} & set(box.kept()), "what lies ahead to be removed")
 
 
 @contextmanager
@@ -362,6 +386,20 @@ def test_a_damaged_file_is_set_aside(
     ] * damaged
 
 
+def test_behind_a_link_it_is_set_aside_where_it_is(tmp_path: Path) -> None:
+    path, real = tmp_path / "history.db", tmp_path / "stick" / "history.db"
+    real.parent.mkdir()
+    real.write_bytes(b"\xa5" * 5000)
+    path.symlink_to(real)
+    box = Box(path)
+    box.live(1)
+    box.wait_written(1)
+    box.output.close(30)
+    assert path.is_symlink()
+    assert len(files_set_aside(real)) == 1
+    assert box.kept() == {0: 60}
+
+
 def test_a_file_set_aside_is_kept_no_longer_than_a_minute_is(box: Box) -> None:
     box.output.close(30)
     box.path.write_bytes(b"\xa5" * 5000)
@@ -417,13 +455,14 @@ def test_a_file_that_somebody_removed_is_made_anew(
 def test_deleting_forgets_also_what_is_not_written_yet(box: Box) -> None:
     box.live(2.5)
     box.wait_written(2)
+    box.clocks.now += 5  # since the last mood
     wanted = box.output.delete()
     wait_for(lambda: box.output.health()["deletions"] == wanted, "the deletion")
     assert list(box.path.parent.iterdir()) == []
     assert box.output.recent(60, 1) == (FIRST + 2 - 59, [])
     box.live(1)
     box.wait_written(3)
-    assert box.kept() == {2: 30}
+    assert box.kept() == {2: 25}
 
 
 def test_what_comes_after_a_deletion_during_a_write_is_kept(
@@ -497,6 +536,13 @@ def test_without_the_database_the_page_shows_what_it_was_told(box: Box) -> None:
     with box.output._disk:  # the writer hangs
         told = board.history("hour")
         assert (told["steps"][-1]["seconds"], told["kept_days"]) == ({"sad": 5}, 30)
+
+
+def test_the_page_goes_on_when_somebody_removed_the_database(box: Box) -> None:
+    box.live(1)
+    box.wait_written(1)
+    box.path.unlink()
+    assert box.output.recent(60, 1) is None
 
 
 def test_while_the_disk_is_busy_the_page_shows_what_was_read_last(box: Box) -> None:
