@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -15,6 +16,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,7 +38,6 @@ from tests.server_process import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PR_GET_DUMPABLE = 3
 """Of <sys/prctl.h>."""
@@ -154,6 +155,12 @@ def test_what_is_not_http_is_answered_in_json(server: Server, head: bytes) -> No
     assert 400 <= code < 500 or (code == 200 and b"SCRIPT_NAME" in head), answer
     assert b"<html" not in answer
     assert b"Traceback" not in answer
+
+
+def test_no_header_moves_a_request_to_another_address(server: Server) -> None:
+    """A proxy on this machine may let only some addresses through."""
+    answer = server.raw(b"GET /x/metrics HTTP/1.1\r\nHost: x\r\nSCRIPT_NAME: /x\r\n\r\n")
+    assert b" 404 " in answer.split(b"\r\n")[0]
 
 
 @pytest.mark.parametrize(
@@ -322,6 +329,18 @@ def test_who_promises_much_and_sends_little_keeps_nobody_out(
         assert server.ask("POST", "/predict", portrait_bytes).status == 200
 
 
+def test_bodies_that_come_slowly_keep_nobody_waiting(
+    patient_server: Server, portrait_bytes: bytes
+) -> None:
+    """They may take a minute; the two workers have threads to spare for them."""
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n."
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(patient_server.connect()).sendall(head)
+
+        assert patient_server.ask("POST", "/predict", portrait_bytes).status == 200
+
+
 def test_overload_is_answered_and_nothing_is_lost(
     patient_server: Server, portrait_bytes: bytes
 ) -> None:
@@ -399,15 +418,56 @@ def wait_for_metric(server: Server) -> None:
     assert server.ask("GET", "/metrics").status == 200
 
 
+def replaced(server: Server, worker: int) -> int:
+    """Wait until another worker has taken the place of the only one; return it."""
+    deadline = time.monotonic() + 60
+    while (now := workers_of(server)) in ({worker}, set()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return next(iter(now))
+
+
 def test_a_worker_that_dies_is_replaced(tmp_path: Path, portrait_bytes: bytes) -> None:
     with serving(tmp_path / "log", "--workers", "1") as running:
         (first,) = workers_of(running)
         os.kill(first, signal.SIGKILL)
-        deadline = time.monotonic() + 60
-        while workers_of(running) in ({first}, set()) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        replaced(running, first)
 
         assert running.ask("POST", "/predict", portrait_bytes).status == 200
+
+
+def test_the_folder_of_figures_lasts_as_long_as_the_server(tmp_path: Path) -> None:
+    """What a dead worker was busy with must not be counted for ever."""
+    with serving(tmp_path / "log", "--workers", "1") as running:
+        (first,) = workers_of(running)
+        found = re.search(r"/\S+/serenbox-[^/\s]+", Path(f"/proc/{first}/maps").read_text("utf-8"))
+        assert found
+        folder = Path(found[0])
+        os.kill(first, signal.SIGTERM)
+        second = replaced(running, first)
+        assert running.ask("GET", "/metrics").status == 200
+        assert list(folder.glob(f"gauge_live*_{second}.db"))
+        os.kill(second, signal.SIGKILL)
+        replaced(running, second)
+        assert running.ask("GET", "/metrics").status == 200
+        assert not list(folder.glob(f"gauge_live*_{second}.db"))
+        assert running.stop() == 0
+        assert not folder.exists()
+
+
+def test_requests_are_logged_where_wanted(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for options, count in (((), 0), (("--access-log",), 1)):
+        with serving(log, "--workers", "1", *options) as running:
+            assert running.ask("GET", "/nowhere").status == 404
+        assert log.read_text("utf-8").count("GET /nowhere") == count
+
+
+def test_who_has_left_makes_room_for_others(tmp_path: Path) -> None:
+    """A worker holds a thousand connections at a time."""
+    question = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with serving(tmp_path / "log", "--workers", "1") as running:
+        for _ in range(1050):
+            assert running.raw(question)
 
 
 def test_a_worker_that_crashes_leaves_no_dump_of_its_memory() -> None:
