@@ -148,11 +148,11 @@ def test_what_is_refused_for_lack_of_room_is_read_to_its_end() -> None:
     def refuse(_: int) -> None:
         raise ServiceUnavailable
 
-    stream = BytesIO(b"x" * 90_000)
+    stream = BytesIO(b"x" * 300_000)
     request = ask(stream)
     with pytest.raises(ServiceUnavailable):
         read_picture(request, refuse)
-    discard_body(request.environ, 100_000)
+    discard_body(request.environ, 400_000)
 
     assert stream.read() == b""
 
