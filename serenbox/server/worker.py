@@ -12,6 +12,7 @@ import re
 import selectors
 import socket
 import time
+from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from gunicorn.http import errors
 from gunicorn.workers import gthread
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
 _REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
     errors.LimitRequestLine: (414, "URI Too Long", "the address is too long"),
@@ -54,9 +55,6 @@ input, the system would reset the connection, and the end of the answer could be
 _BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding):", re.IGNORECASE)
 """What only the head of a request with a body holds."""
 
-_PASSED_ON = object()
-"""What `handle` returns for a connection that another thread now handles."""
-
 
 class PatientWorker(gthread.ThreadWorker):
     """Gives no thread to a connection before the head of a request has come, and none for long.
@@ -83,24 +81,26 @@ class PatientWorker(gthread.ThreadWorker):
         self._body_threads = self.get_thread_pool()
         super().init_process()
 
-    def handle(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own
-        """Handle the next request of a connection, in a thread of the pool."""
+    def enqueue_req(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's own
+        """Give a connection to a thread if the head of a request has come; in the event loop."""
+        left: Future[Any] = Future()
         try:
             head = _read_head(conn, self.receive_seconds) if self.alive else b""
+            if head is not None:
+                threads = self._body_threads if _BODY.search(head) else self.tpool
+                work = threads.submit(self.handle, conn)
+                work.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
+                return
+            left.set_result(gthread._DEFER)  # noqa: SLF001 - the loop waits for more
         except errors.ParseException as error:
             self.handle_error(None, conn.sock, conn.client, error)
-            return False
+            left.set_result(None)
         except OSError:
-            return False
-        if head is None:
-            return gthread._DEFER  # noqa: SLF001 - back to the loop, which waits for more
-        if _BODY.search(head):
-            work = self._body_threads.submit(self._answer, conn)
-            work.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
-            return _PASSED_ON
-        return self._answer(conn)
+            left.set_result(None)
+        self.finish_request(conn, left)
 
-    def _answer(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own
+    def handle(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own
+        """Handle the next request of a connection, in a thread of a pool."""
         self._begun[conn] = time.monotonic()
         try:
             return super().handle(conn)
@@ -109,12 +109,8 @@ class PatientWorker(gthread.ThreadWorker):
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:  # noqa: ANN401 - gunicorn's own
         """Go on with a connection that its thread has let go of, in the event loop."""
-        if fs.cancelled() or fs.exception() is not None:
+        if fs.cancelled() or fs.exception() is not None or fs.result():
             super().finish_request(conn, fs)
-            return
-        if result := fs.result():
-            if result is not _PASSED_ON:
-                super().finish_request(conn, fs)
             return
         self._leaving[conn] = 0
         conn.timeout = time.monotonic() + _FAREWELL
