@@ -154,6 +154,12 @@ def portrait_file() -> Path:
 
 
 @pytest.fixture(scope="session")
+def portrait_bytes(portrait_file: Path) -> bytes:
+    """The same, as the PNG that it is."""
+    return portrait_file.read_bytes()
+
+
+@pytest.fixture(scope="session")
 def portrait(portrait_file: Path) -> npt.NDArray[np.uint8]:
     """The pixels of the portrait, BGR."""
     image = cv2.imread(str(portrait_file))

@@ -73,9 +73,16 @@ def read_all(connection: socket.socket) -> bytes:
     return content
 
 
+QUICK = ("--workers", "2", "--receive-seconds", "1", "--queue", "4")
+"""A short time limit, so that the tests need not wait long."""
+
+PATIENT = ("--workers", "2", "--receive-seconds", "60", "--queue", "4")
+"""A time limit within which much can arrive, also on a busy machine."""
+
+
 @contextlib.contextmanager
 def serving(log: Path, *options: str, **environment: str) -> Iterator[Server]:
-    """Start a server, wait until it answers, and stop it in the end."""
+    """Start a server, wait until it answers, and stop it in the end: its log has no traceback."""
     port = free_port()
     command = [sys.executable, "-m", "serenbox.cli.main", "serve", "--port", str(port), *options]
     with log.open("wb") as output:
@@ -89,6 +96,8 @@ def serving(log: Path, *options: str, **environment: str) -> Iterator[Server]:
     try:
         wait_until_healthy(server)
         yield server
+        text = log.read_text("utf-8")
+        assert "Traceback" not in text, text
     finally:
         if process.poll() is None:
             server.stop()

@@ -42,11 +42,6 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(scope="module")
-def portrait_bytes(portrait_file: Path) -> bytes:
-    return portrait_file.read_bytes()
-
-
-@pytest.fixture(scope="module")
 def faceless() -> bytes:
     return encoded(np.full((60, 80, 3), 200, np.uint8))
 
