@@ -49,6 +49,10 @@ _LARGEST = 4096
 _BEARABLE = 1 << 20
 """Maximum bytes of a packet that is accepted anyway, as MQTT 3.1.1 cannot ask for less."""
 
+_RECEIVED_AT_ONCE = 1 << 16
+"""Bytes that the kernel holds for us. paho-mqtt empties it up to 100 times before it lets us look
+at the size of a packet, and by default a sender on the same machine fills megabytes each time."""
+
 _UNSPECIFIED = 128
 _PROTOCOL_UNKNOWN = 132
 _TAKEN_OVER = 142
@@ -131,6 +135,7 @@ class Session:
         plain = client.socket()
         if isinstance(plain, socket.socket):  # an event must not wait for the packet before it
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_AT_ONCE)
         deadline = time.monotonic() + self._patience.connect
         while not self._established:
             left = deadline - time.monotonic()
