@@ -65,14 +65,13 @@ class Run:
         self.settings, self.folder, self.cluster = settings, folder, cluster
         train = training_faces(faces, settings.label_set)
         self._images = train.images
-        targets = train.targets(settings.label_set)
+        self._targets = targets = train.targets(settings.label_set)
         data = hashlib.sha256(train.images.tobytes() + targets.tobytes()).hexdigest()
         for teacher in settings.teacher:
             check_teacher(Path(teacher), settings)
         # What must be unchanged when a run is resumed.
         self._beginning = {**asdict(settings), **origin_of(settings), "data": data}
         self.prior: NDArray[np.float64] = targets.mean(axis=0, dtype=np.float64)
-        self._targets = _smooth(targets, settings.label_smoothing)
         self._loss = BalancedCrossEntropy(self.prior, settings.balance)
         validation = faces.select("PublicTest")
         if settings.label_set == "ferplus":
@@ -282,10 +281,6 @@ class _TrainedWeights(keras.callbacks.Callback):  # type: ignore[misc] # keras s
         """Put the kept weights back."""
         for variable, value in zip(self._variables, self._values, strict=True):
             variable.assign(value)
-
-
-def _smooth(targets: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    return np.asarray(targets * (1 - share) + share / targets.shape[1], np.float32)
 
 
 def _line(row: dict[str, Any], epochs: int, left: float) -> str:

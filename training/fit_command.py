@@ -82,7 +82,6 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("dropout", float, "share of features dropped before the logits"),
         ("teacher-share", float, "how much of the targets is the teachers' answer"),
         ("balance", float, "exponent of the class prior in the loss, 0 to 1"),
-        ("label-smoothing", float, "share of every target spread over all classes"),
         ("seed", int, "seed of everything random"),
     ):
         _add_setting(parser, name, kind, text, FitSettings)

@@ -93,8 +93,6 @@ class FitSettings:
     """Share of features dropped before the logits."""
     balance: float = 1.0
     """Exponent of the class prior in the balanced loss: 0 leaves the classes as they are."""
-    label_smoothing: float = 0.0
-    """Share of every target spread over all classes."""
     seed: int = 0
     """Seed of everything random."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -125,7 +123,6 @@ class FitSettings:
             ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
             ("teacher-share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
             ("balance", 0 <= self.balance <= 1, "from 0 to 1"),
-            ("label-smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1"),
             ("seed", 0 <= self.seed < 2**32, "from 0 to 4294967295"),
         ):
             if not fits:

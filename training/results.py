@@ -42,7 +42,6 @@ SETTINGS = (
     "ema",
     "dropout",
     "balance",
-    "label_smoothing",
     "seed",
 )
 """The settings of a run that the table shows; the augmentation is shown in one further column.
