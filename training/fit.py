@@ -30,6 +30,7 @@ from training.network import build_network, load_backbone, with_size
 from training.origin import check_teacher, origin_of
 from training.predict import keras_logits, model_inputs
 from training.quiet import quiet
+from training.sharpness import SharpnessAware
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,8 @@ class Run:
                 None, backbone=settings.backbone, alpha=settings.alpha, dropout=settings.dropout
             )
         )
+        if settings.sharpness:
+            self.network = SharpnessAware(self.network, settings.sharpness)
         self._compile()
         self._teach: Teachers | None = None
         self.history: History = []

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Backbone = Literal["mobilenet_v2", "mobilenet_v1"]
 """The network before the logits: the one that ships, or an older one used only as its teacher."""
-OLDER_RUNS: dict[str, str] = {"backbone": "mobilenet_v2"}
+OLDER_RUNS: dict[str, str | float] = {"backbone": "mobilenet_v2", "sharpness": 0.0}
 """Settings that the records of older runs lack because they could not be chosen then."""
 
 
@@ -89,6 +89,8 @@ class FitSettings:
     """AdamW's weight decay, applied to kernels only."""
     ema: float = 0.998
     """Momentum of the moving average of the weights, which is validated and kept."""
+    sharpness: float = 0.0
+    """How far from the weights the gradient is taken (`training.sharpness`); 0 is at them."""
     dropout: float = 0.2
     """Share of features dropped before the logits."""
     balance: float = 1.0
@@ -120,6 +122,7 @@ class FitSettings:
             ("learning-rate", self.learning_rate > 0, "above 0"),
             ("weight-decay", self.weight_decay >= 0, "0 or more"),
             ("ema", 0 < self.ema < 1, "between 0 and 1"),
+            ("sharpness", self.sharpness >= 0, "0 or more"),
             ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
             ("teacher-share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
             ("balance", 0 <= self.balance <= 1, "from 0 to 1"),

@@ -18,6 +18,9 @@ from keras import ops
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc] # untyped
     """Keras's batch normalization over the last axis of (n, h, w, c), fused where possible."""
 
+    statistics_frozen = False
+    """Leave the moving statistics as they are."""
+
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:  # noqa: FBT001, FBT002 - Keras's signature
         """Normalize `inputs`, and update the moving statistics when training."""
         if not training or keras.backend.backend() != "tensorflow":
@@ -27,6 +30,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True
         )
+        if self.statistics_frozen:
+            return outputs
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + ops.stop_gradient(batch) * (1 - self.momentum))
         return outputs

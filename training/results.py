@@ -40,6 +40,7 @@ SETTINGS = (
     "learning_rate",
     "weight_decay",
     "ema",
+    "sharpness",
     "dropout",
     "balance",
     "seed",
