@@ -79,9 +79,14 @@ def make_clip(path: Path) -> None:
     portrait = cv2.imread(str(Path(package.origin).parent / "data" / "astronaut.png"))
     if portrait is None:
         sys.exit("scikit-image's portrait cannot be read: pip install --force scikit-image")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"{path.parent} cannot be made ({error.strerror}): give another folder (DEMO=…)")
     ffv1 = cv2.VideoWriter.fourcc(*"FFV1")
     film = cv2.VideoWriter(str(path), ffv1, FPS, (WIDTH, HEIGHT))
+    if not film.isOpened():
+        sys.exit(f"{path} cannot be written: check the permissions of its folder")
     for picture in frames(np.asarray(portrait[HEAD], np.uint8)):
         film.write(picture)
     film.release()
