@@ -8,28 +8,24 @@ cause of every failure is known and an idle box sleeps.
 from __future__ import annotations
 
 import select
-import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from serenbox.outputs.mqtt_access import (
     BrokerError,
     address,
     connect_error,
     oversized,
-    read_password,
     refusal,
     taken_over,
-    tls_context,
 )
+from serenbox.outputs.mqtt_client import connect, make_client, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage
-    from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
-    from paho.mqtt.subscribeoptions import SubscribeOptions
 
     from serenbox.outputs.mqtt_access import Patience
     from serenbox.outputs.topics import Topics
@@ -43,15 +39,8 @@ WINDOW = 8
 """Maximum messages that the broker has not confirmed yet; others wait in the mailbox. Below what
 brokers allow (HiveMQ 10, Mosquitto 20)."""
 
-_LARGEST = 4096
-"""Maximum bytes of a packet that the broker may send us (MQTT 5); a command has fewer than 100."""
-
 _BEARABLE = 1 << 20
 """Maximum bytes of a packet that is accepted anyway, as MQTT 3.1.1 cannot ask for less."""
-
-_RECEIVED_AT_ONCE = 1 << 16
-"""Bytes that the kernel holds for us. paho-mqtt empties it up to 100 times before it lets us look
-at the size of a packet, and by default a sender on the same machine fills megabytes each time."""
 
 _UNSPECIFIED = 128
 _PROTOCOL_UNKNOWN = 132
@@ -132,10 +121,6 @@ class Session:
         failure = self._connect()
         if failure is not None:
             raise failure
-        plain = client.socket()
-        if isinstance(plain, socket.socket):  # an event must not wait for the packet before it
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_AT_ONCE)
         deadline = time.monotonic() + self._patience.connect
         while not self._established:
             left = deadline - time.monotonic()
@@ -146,7 +131,7 @@ class Session:
                     "restart it, and check that mqtt.port is an MQTT port",
                 )
             self.step(left)
-        code, _ = client.subscribe(self._subscriptions())
+        code, _ = client.subscribe(subscriptions(self._topics, modern=self._modern))
         if code != paho.MQTT_ERR_SUCCESS:
             raise self._lost("it closed the connection")
 
@@ -209,46 +194,17 @@ class Session:
         if connection is not None:
             connection.close()
 
-    def _subscriptions(self) -> list[tuple[str, int]] | list[tuple[str, SubscribeOptions]]:
-        topics = self._topics.command, self._topics.birth
-        if not self._modern:
-            return [(topic, 1) for topic in topics]
-        from paho.mqtt.subscribeoptions import SubscribeOptions
-
-        # Otherwise a command sent as retained would be obeyed now and ignored later.
-        command = SubscribeOptions(qos=1, retainAsPublished=True)
-        return [(topics[0], command), (topics[1], SubscribeOptions(qos=1))]
-
     def _connect(self) -> BrokerError | None:
         """Connect; return any error without its original exception, which would hold the socket."""
-        settings = self._settings
-        more: dict[str, Any] = {"keepalive": settings.keepalive}
-        if self._modern:
-            more |= {"clean_start": True, "properties": _connect_properties()}
         try:
-            self._client.connect(settings.host, settings.port, **more)
+            connect(self._client, self._settings, modern=self._modern)
         except (OSError, ValueError) as error:
-            return connect_error(error, settings)
+            return connect_error(error, self._settings)
         return None
 
     def _make_client(self) -> Client:
-        import paho.mqtt.client as paho
-        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-
-        settings, topics = self._settings, self._topics
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=topics.client,
-            clean_session=None if self._modern else True,
-            protocol=MQTTProtocolVersion.MQTTv5 if self._modern else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = self._patience.connect
-        client.will_set(topics.availability, "offline", qos=1, retain=True)
-        if settings.username:
-            client.username_pw_set(settings.username, read_password())
-        if settings.tls:
-            client.tls_set_context(tls_context(settings))
+        timeout = self._patience.connect
+        client = make_client(self._settings, self._topics, modern=self._modern, timeout=timeout)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -316,12 +272,3 @@ class Session:
             "unreachable",
             f"{address(self._settings)} is gone ({reason}): trying again until it is back",
         )
-
-
-def _connect_properties() -> Properties:
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = _LARGEST
-    return properties

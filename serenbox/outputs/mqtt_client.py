@@ -1,0 +1,97 @@
+"""A paho-mqtt client as the settings want it: who it is, how it connects, what it subscribes to."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from serenbox.outputs.mqtt_access import read_password, tls_context
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.subscribeoptions import SubscribeOptions
+
+    from serenbox.outputs.topics import Topics
+    from serenbox.settings.schema import MqttSettings
+
+_LARGEST = 4096
+"""Maximum bytes of a packet that the broker may send us (MQTT 5); a command has fewer than 100."""
+
+_RECEIVED_AT_ONCE = 1 << 16
+"""Bytes that the kernel holds for us. paho-mqtt empties it up to 100 times before it lets us look
+at the size of a packet, and by default a sender on the same machine fills megabytes each time."""
+
+
+def make_client(settings: MqttSettings, topics: Topics, *, modern: bool, timeout: float) -> Client:
+    """Return a client that is not connected yet.
+
+    Args:
+        settings: As whom it connects, and whether with TLS.
+        topics: Its name, and where its last will goes.
+        modern: Speak MQTT 5; otherwise 3.1.1.
+        timeout: How long connecting may take, seconds.
+
+    Raises:
+        BrokerError: The password or the certificates cannot be read.
+
+    """
+    import paho.mqtt.client as paho
+    from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=topics.client,
+        clean_session=None if modern else True,
+        protocol=MQTTProtocolVersion.MQTTv5 if modern else MQTTProtocolVersion.MQTTv311,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = timeout
+    client.will_set(topics.availability, "offline", qos=1, retain=True)
+    if settings.username:
+        client.username_pw_set(settings.username, read_password())
+    if settings.tls:
+        client.tls_set_context(tls_context(settings))
+    return client
+
+
+def connect(client: Client, settings: MqttSettings, *, modern: bool) -> None:
+    """Connect and ask to be accepted; the answer is not awaited.
+
+    Raises:
+        OSError: The broker cannot be reached.
+        ValueError: The address is none.
+
+    """
+    more: dict[str, Any] = {"keepalive": settings.keepalive}
+    if modern:
+        more |= {"clean_start": True, "properties": _connect_properties()}
+    client.connect(settings.host, settings.port, **more)
+    connection = client.socket()
+    if isinstance(connection, socket.socket):
+        # An event must not wait for the packet before it.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_AT_ONCE)
+
+
+def subscriptions(
+    topics: Topics, *, modern: bool
+) -> list[tuple[str, int]] | list[tuple[str, SubscribeOptions]]:
+    """Return what to subscribe to, with its QoS or options."""
+    subscribed = topics.command, topics.birth
+    if not modern:
+        return [(topic, 1) for topic in subscribed]
+    from paho.mqtt.subscribeoptions import SubscribeOptions
+
+    # Otherwise a command sent as retained would be obeyed now and ignored later.
+    command = SubscribeOptions(qos=1, retainAsPublished=True)
+    return [(topics.command, command), (topics.birth, SubscribeOptions(qos=1))]
+
+
+def _connect_properties() -> Properties:
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = _LARGEST
+    return properties
