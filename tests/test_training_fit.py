@@ -400,6 +400,7 @@ def test_an_older_backbone_teaches_the_one_that_ships(
     [
         (["--size", "50"], "--size is 50, and must be a multiple of 32"),
         (["--seed", "4294967296"], "--seed is 4294967296, and must be from 0 to 4294967295"),
+        (["--sharpness", "inf"], "--sharpness is inf, and must be from 0 to 1"),
         (["--noise", "2"], "--noise is 2, and must be from 0 to 1"),
         (["--weights", "nowhere.h5"], "nowhere.h5: no such file"),
         (["--backbone", "mobilenet_v2", "--weights", "faceres.json"], "FaceRes is a mobilenet_v1"),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import pytest
 
+from tests import fer2013
+from training.data import load_faces
 from training.errors import RunError
+from training.fit import FitSettings, Run
 from training.fused import FusedBatchNormalization
 from training.sharpness import SharpnessAware
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.floating[Any]]
@@ -73,3 +79,28 @@ def test_another_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = keras.Input((4,))
     with pytest.raises(RunError, match="--sharpness needs TensorFlow"):
         SharpnessAware(keras.Model(inputs, keras.layers.Dense(3)(inputs)), RADIUS)
+
+
+def test_a_run_trains_with_it_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    files = fer2013.write_files(tmp_path)
+    faces = load_faces(files / "fer2013.csv", files / "ferplus.csv")
+    plain = FitSettings(
+        backbone="mobilenet_v1",
+        weights="none",
+        alpha=0.1,
+        size=32,
+        small_epochs=0,
+        epochs=1,
+        batch_size=10,
+    )
+    kernels = []
+    for settings in (plain, replace(plain, sharpness=0.5)):
+        run = Run(faces, settings, tmp_path / str(settings.sharpness))
+        run.start()
+        run.train(lambda _: None)
+        kernels.append(run.finished_network().get_layer("logits").get_weights()[0])
+        again = Run(faces, settings, run.folder)
+        again.resume()
+        assert again.history == run.history
+    assert abs(kernels[0] - kernels[1]).max() > 1e-6

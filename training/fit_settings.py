@@ -122,7 +122,7 @@ class FitSettings:
             ("learning-rate", self.learning_rate > 0, "above 0"),
             ("weight-decay", self.weight_decay >= 0, "0 or more"),
             ("ema", 0 < self.ema < 1, "between 0 and 1"),
-            ("sharpness", self.sharpness >= 0, "0 or more"),
+            ("sharpness", 0 <= self.sharpness <= 1, "from 0 to 1"),
             ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
             ("teacher-share", 0 <= self.teacher_share <= 1, "from 0 to 1"),
             ("balance", 0 <= self.balance <= 1, "from 0 to 1"),
