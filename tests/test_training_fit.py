@@ -25,7 +25,7 @@ from training.data import Faces, load_faces
 from training.errors import RunError
 from training.files import CHECKPOINT
 from training.fit import FitSettings, Run
-from training.fit_settings import Augmentation
+from training.fit_settings import OLDER_RUNS, Augmentation
 from training.network import build_network
 from training.record import write_model
 from training.results import tabulate
@@ -373,7 +373,7 @@ def test_torch_trains_too(data: Path, tmp_path: Path) -> None:
 
 def test_a_run_begun_when_there_was_one_backbone_goes_on(tmp_path: Path) -> None:
     settings = asdict(FitSettings())
-    older = {name: value for name, value in settings.items() if name != "backbone"}
+    older = {name: value for name, value in settings.items() if name not in OLDER_RUNS}
     np.savez(tmp_path / CHECKPOINT, settings=np.array(json.dumps(older)), history=np.array("[]"))
 
     check_same_run(tmp_path, settings)

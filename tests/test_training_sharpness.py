@@ -48,7 +48,8 @@ def test_a_step_follows_the_gradient_at_the_worst_point_nearby() -> None:
     targets = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
     inputs = keras.Input((4,))
     network = keras.Model(inputs, keras.layers.Dense(3, use_bias=False)(inputs))
-    before = network.get_weights()[0]
+    before = rng.normal(size=(4, 3)).astype(np.float32)
+    network.set_weights([before])
     slope = gradient(before, faces, targets)
     worst = before + RADIUS * slope / np.linalg.norm(slope)
     wanted = before - RATE * gradient(worst, faces, targets)
