@@ -29,6 +29,7 @@ from training.fit_settings import OLDER_RUNS, Augmentation
 from training.network import build_network
 from training.record import write_model
 from training.results import tabulate
+from training.sharpness import SharpnessAware
 
 ROOT = Path(__file__).parent.parent
 SMALL = [
@@ -369,6 +370,30 @@ def test_torch_trains_too(data: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["versions"]["backend"].startswith("torch")
+
+
+def test_sharpness_is_refused_on_another_engine(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jax", reason="JAX is not installed")
+
+    done = fit(data, tmp_path / "run", "--sharpness", "0.1", KERAS_BACKEND="jax")
+
+    assert done.returncode == 1
+    assert "--sharpness needs TensorFlow: set KERAS_BACKEND=tensorflow" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_looks_for_flat_ground_and_goes_on(
+    trained: Run, faces: Faces, tmp_path: Path
+) -> None:
+    run = Run(faces, replace(trained.settings, sharpness=0.5), tmp_path)
+    run.start()
+    run.train(lambda _: None)
+    again = Run(faces, run.settings, tmp_path)
+    again.resume()
+
+    assert isinstance(run.network, SharpnessAware)
+    assert again.history == run.history
+    assert run.finished_network().output_shape == (None, 7)
 
 
 def test_a_run_begun_when_there_was_one_backbone_goes_on(tmp_path: Path) -> None:

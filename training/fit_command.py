@@ -79,7 +79,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("learning-rate", float, "peak learning rate of AdamW"),
         ("weight-decay", float, "weight decay of AdamW"),
         ("ema", float, "momentum of the average of weights"),
-        ("sharpness", float, "radius of sharpness-aware minimization, which doubles the time"),
+        ("sharpness", float, "radius of sharpness-aware minimization, two gradients a step"),
         ("dropout", float, "share of features dropped before the logits"),
         ("teacher-share", float, "how much of the targets is the teachers' answer"),
         ("balance", float, "exponent of the class prior in the loss, 0 to 1"),

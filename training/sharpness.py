@@ -18,7 +18,7 @@ class SharpnessAware(keras.Model):  # type: ignore[misc] # keras ships no types
 
     The step of Foret et al. 2021 (arXiv 2010.01412): the weights are moved by `radius`, measured
     by the L2 norm over all of them, along the gradient; the gradient there is applied to the
-    weights as they were. It takes twice as long as a plain step. Loss, metrics and the moving
+    weights as they were. So each step computes two gradients. Loss, metrics and the moving
     statistics of batch normalization are those of the first gradient.
     """
 

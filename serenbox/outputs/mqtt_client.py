@@ -60,7 +60,7 @@ def connect(client: Client, settings: MqttSettings, *, modern: bool) -> None:
 
     Raises:
         OSError: The broker cannot be reached.
-        ValueError: The address is none.
+        ValueError: The host or the port is not a valid one.
 
     """
     more: dict[str, Any] = {"keepalive": settings.keepalive}
