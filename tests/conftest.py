@@ -26,7 +26,9 @@ from serenbox.model_file import (
 from serenbox.models import FACE_MODEL
 from serenbox.results import EMOTIONS
 from tests.browser import DESKTOP, Page, chromium, fetch_axe, shape
+from tests.history_output import History
 from tests.missing import missing
+from tests.server_process import PATIENT, QUICK, Server, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,6 +177,29 @@ def photos() -> list[Path]:
     if not found:
         pytest.skip("no photographs: name the folder of data in SERENBOX_DATA")
     return found
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`serenbox serve`, which waits a second for what a client sends."""
+    with serving(tmp_path_factory.mktemp("server") / "log", *QUICK) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def patient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`serenbox serve`, which waits a minute for what a client sends."""
+    with serving(tmp_path_factory.mktemp("patient_server") / "log", *PATIENT) as running:
+        yield running
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """A history output that keeps minutes in a file of this test."""
+    made = History(tmp_path / "state" / "history.db")
+    yield made
+    made.output.close(30)
+    assert not made.output._thread.is_alive()
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,6 @@ from gunicorn.workers import gthread
 
 from serenbox.server.worker import PatientWorker
 from tests.server_process import (
-    PATIENT,
-    QUICK,
     Server,
     memory_of,
     read_all,
@@ -25,20 +23,7 @@ from tests.server_process import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server") / "log", *QUICK) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def patient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("patient_server") / "log", *PATIENT) as running:
-        yield running
 
 
 def test_a_body_that_stops_is_answered_in_time(server: Server) -> None:

@@ -14,7 +14,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,8 +21,6 @@ from serenbox.cli.serve import ServeTool
 from serenbox.server.process import usable_cores
 from tests.ports import free_port
 from tests.server_process import (
-    PATIENT,
-    QUICK,
     ROOT,
     Server,
     form,
@@ -33,23 +30,8 @@ from tests.server_process import (
     workers_of,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 PR_GET_DUMPABLE = 3
 """Of <sys/prctl.h>."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server") / "log", *QUICK) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def patient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("patient_server") / "log", *PATIENT) as running:
-        yield running
 
 
 def test_answers_like_serenbox_detect(

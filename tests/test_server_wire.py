@@ -11,29 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.server_process import (
-    PATIENT,
-    QUICK,
     Server,
     form,
     read_all,
-    serving,
     workers_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server") / "log", *QUICK) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def patient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("patient_server") / "log", *PATIENT) as running:
-        yield running
 
 
 @pytest.mark.parametrize(
