@@ -131,15 +131,20 @@ def test_memory_is_given_back(tmp_path: Path) -> None:
     assert now - start < 40 * 2**20
 
 
-def test_stops_gracefully(tmp_path: Path, portrait_bytes: bytes) -> None:
-    """A request whose body has half arrived when the server is told to stop is still answered."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_gracefully(tmp_path: Path, portrait_bytes: bytes, number: signal.Signals) -> None:
+    """A slow request whose body has half arrived when the server is told to stop is answered."""
+    pieces = 20
     with serving(tmp_path / "log", "--workers", "1") as running, running.connect() as connection:
         length = len(portrait_bytes)
         head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
         connection.sendall(head + portrait_bytes[: length // 2])
         wait_for_metric(running)
-        running.process.send_signal(signal.SIGTERM)
-        connection.sendall(portrait_bytes[length // 2 :])
+        running.process.send_signal(number)
+        size = length // 2 // pieces + 1
+        for start in range(length // 2, length, size):
+            time.sleep(1 / pieces)  # so that the server has begun to stop before all has come
+            connection.sendall(portrait_bytes[start : start + size])
         connection.shutdown(socket.SHUT_WR)
 
         assert b" 200 " in read_all(connection).split(b"\r\n")[0]

@@ -28,7 +28,8 @@ def test_every_field_is_described_in_order() -> None:
     assert arrays() == {"hooks": HookSettings}
     first = describe(CameraSettings)[:2]
     assert [known.key for known in first] == ["source", "width"]
-    assert first[1] == KnownSetting("width", int, (), 640, "Width of a frame, pixels.", 64, 4096)
+    doc = "Width of a frame, pixels; for Pi and USB cameras."
+    assert first[1] == KnownSetting("width", int, (), 640, doc, 64, 4096)
 
 
 def test_choices_come_from_the_declared_type() -> None:

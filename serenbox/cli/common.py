@@ -36,6 +36,7 @@ class Tool(ABC):
     """A command-line tool: the docstring of a subclass is the help that `--help` shows."""
 
     prog: ClassVar[str]
+    debug_help: ClassVar[str] = "show a traceback with each error"
 
     def __init__(self) -> None:
         self.debug = False
@@ -118,7 +119,7 @@ class Tool(ABC):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self.add_arguments(parser)
-        parser.add_argument("--debug", action="store_true", help="show a traceback with each error")
+        parser.add_argument("--debug", action="store_true", help=self.debug_help)
         parser.add_argument(
             "--version", action=_Version, nargs=0, help="show the version of SerenBox and exit"
         )

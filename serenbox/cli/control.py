@@ -51,7 +51,8 @@ class ControlTool(Tool):
 class PauseTool(ControlTool):
     """Close the camera until `serenbox resume`, even after a restart.
 
-    Returns when the camera is closed. Exit code: 0 if it is; 1 if no service runs or it fails.
+    Returns when the camera is closed. Exit code: 0 if it is and stays so after a restart; 1 if not,
+    or if the service cannot be asked.
     """
 
     prog: ClassVar[str] = "serenbox pause"
@@ -81,7 +82,8 @@ class PauseTool(ControlTool):
 class ResumeTool(ControlTool):
     """Open the camera again.
 
-    Exit code: 0 if the service was told to; 1 if no service runs.
+    Exit code: 0 if the camera is being opened, and would be after a restart; 1 if not, or if the
+    service cannot be asked.
     """
 
     prog: ClassVar[str] = "serenbox resume"
@@ -103,7 +105,8 @@ class StatusTool(ControlTool):
     With --json one object is printed, the statistics that are also published, with "mood",
     "confidence", "pid" and "problem".
 
-    Exit code: 0 if a service runs, whatever it does; 1 if none does.
+    Exit code: 0 if a service runs, whatever it does; 1 if none does,
+    or if it cannot be asked.
     """
 
     prog: ClassVar[str] = "serenbox status"

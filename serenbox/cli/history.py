@@ -63,7 +63,12 @@ class HistoryTool(Tool):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         add = parser.add_argument
-        add("--days", metavar="N", type=_days, help="how far back (default: 1; for --csv: all)")
+        add(
+            "--days",
+            metavar="N",
+            type=_days,
+            help="how far back (default: 1; for --plot: 1 and 7; for --csv: all)",
+        )
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--csv", action="store_true", help="print a row per minute")
         what.add_argument("--plot", metavar="OUT.png", type=path_of, help="draw it")

@@ -65,6 +65,7 @@ class RunTool(Tool):
     """
 
     prog: ClassVar[str] = "serenbox run"
+    debug_help: ClassVar[str] = "log everything, and show a traceback with each error"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
@@ -77,7 +78,8 @@ class RunTool(Tool):
             action="append",
             default=[],
             dest="overrides",
-            help="a setting that overrides the configuration's; may be repeated",
+            help="a setting that overrides the configuration's, also after a reload; may be "
+            "repeated",
         )
         add("--seconds", metavar="N", type=_seconds, help="end after this many seconds")
         add(

@@ -41,11 +41,13 @@ class ServeTool(Tool):
     SERENBOX_SERVER_ and its name in capitals; an option counts more. Anybody who can reach the
     address may ask: put a proxy with TLS and authentication before it if that is not only you.
 
-    SIGTERM and SIGINT end it once the requests in progress are answered. Exit code: 0 then; 1 if it
-    cannot listen or its workers cannot start; 2 if the call, a setting or the model is wrong.
+    SIGTERM and SIGINT end it once the requests in progress are answered, after eight seconds at the
+    latest. Exit code: 0 then; 1 if it cannot listen or its workers cannot start; 2 if the call, a
+    setting or the model is wrong.
     """
 
     prog: ClassVar[str] = "serenbox serve"
+    debug_help: ClassVar[str] = "log everything, and show a traceback with each error"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments; those of the settings come from their declaration."""

@@ -81,6 +81,10 @@ class PatientWorker(gthread.ThreadWorker):
         self._body_threads = self.get_thread_pool()
         super().init_process()
 
+    def handle_quit(self, sig: int, frame: Any) -> None:  # noqa: ANN401 - gunicorn's own
+        """Finish what has begun, also at Ctrl-C: gunicorn ends a worker that takes too long."""
+        self.handle_exit(sig, frame)
+
     def enqueue_req(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's own
         """Give a connection to a thread if the head of a request has come; in the event loop."""
         left: Future[Any] = Future()

@@ -39,11 +39,15 @@ class CameraSettings(Table):
         str,
         Setting(
             "auto; pi or pi:1 (Raspberry Pi camera); usb or /dev/video0 (USB camera); a video file "
-            "or a folder of pictures; an http:// or rtsp:// address."
+            "or a folder of pictures; an http(s):// or rtsp(s):// address."
         ),
     ] = "auto"
-    width: Annotated[int, Setting("Width of a frame, pixels.", 64, 4096)] = 640
-    height: Annotated[int, Setting("Height of a frame, pixels.", 64, 4096)] = 480
+    width: Annotated[
+        int, Setting("Width of a frame, pixels; for Pi and USB cameras.", 64, 4096)
+    ] = 640
+    height: Annotated[
+        int, Setting("Height of a frame, pixels; for Pi and USB cameras.", 64, 4096)
+    ] = 480
     fps: Annotated[float, Setting("Frames to look at per second.", 0.1, 120)] = 10.0
     rotate: Annotated[Literal[0, 90, 180, 270], Setting("Degrees to turn frames clockwise.")] = 0
     loop: Annotated[bool, Setting("Begin a recording again when it ends.")] = False
@@ -140,7 +144,8 @@ class MoodSettings(Table):
         float,
         Setting(
             "Seconds for which neither the highest score nor the mood's reaches its threshold "
-            "until the mood is uncertain; plus dwell if emotions take turns.",
+            "until the mood is uncertain; plus dwell if emotions take turns; for somebody who has "
+            "just come, dwell alone.",
             0,
             600,
         ),
