@@ -49,7 +49,9 @@ def test_each_setting_is_explained() -> None:
             flowing = " ".join(text.replace("\n# ", " ").split())
             assert known.doc in flowing
     assert '# What runs the models. (one of "auto", "ai-edge-litert", "tflite-runtime")\n' in text
-    assert "# Width of a frame, pixels; for Pi and USB cameras. (64 to 4096)\n#width = 640\n" in text
+    assert (
+        "# Width of a frame, pixels; for Pi and USB cameras. (64 to 4096)\n#width = 640\n" in text
+    )
     assert max(map(len, text.splitlines())) <= 100
 
 
