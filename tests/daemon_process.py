@@ -82,6 +82,7 @@ class Daemon:
         arguments: More for the command line.
         environment: More for the environment.
         stdout: Where its standard output goes; None for a pipe that fills `messages`.
+        stderr: Where its log goes; None for a pipe that fills `log`.
 
     """
 
@@ -94,6 +95,7 @@ class Daemon:
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         stdout: IO[bytes] | None = None,
+        stderr: IO[bytes] | None = None,
         name_camera: bool = True,
         program: Sequence[str] = PROGRAM,
     ) -> None:
@@ -120,13 +122,12 @@ class Daemon:
         self._process = subprocess.Popen(
             [*program, "run", "--config", str(self.configuration), *named, *arguments],
             stdout=stdout or subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr or subprocess.PIPE,
             env=self.environment,
         )
-        self._threads = [
-            threading.Thread(target=self._read_log),
-            threading.Thread(target=self._read_states),
-        ]
+        self._threads = [threading.Thread(target=self._read_states)]
+        if stderr is None:
+            self._threads.append(threading.Thread(target=self._read_log))
         if stdout is None:
             self._threads.append(threading.Thread(target=self._read_messages))
         for thread in self._threads:
@@ -227,7 +228,7 @@ class Daemon:
         self.wait()
 
     def _join(self) -> None:
-        if self._process.stderr and not self._process.stderr.closed:
+        if self._threads[0].is_alive():
             with contextlib.suppress(OSError):
                 self._notify.shutdown(socket.SHUT_RDWR)
             for thread in self._threads:

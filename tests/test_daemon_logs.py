@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+
+from serenbox.daemon.log_writer import LogWriter
+from serenbox.daemon.logs import JournalFormatter, TerminalFormatter
+from tests.daemon_process import Daemon, write_lively_face
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +72,62 @@ def test_standard_error_may_be_closed() -> None:
         ["/bin/sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, SCRIPT], check=False
     )
     assert done.returncode == 0
+
+
+def full_pipe() -> tuple[int, int, int]:
+    """Return both ends of a pipe that takes no more, and how many bytes are in it."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    filled = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filled += os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    return reader, writer, filled
+
+
+def test_a_reader_of_the_log_that_does_not_read_holds_up_nothing(
+    tmp_path: Path, portrait_file: Path
+) -> None:
+    """As when somebody has pressed Ctrl-S in its terminal."""
+    reader, writer, filled = full_pipe()
+    source = write_lively_face(tmp_path, portrait_file)
+    with os.fdopen(writer, "wb") as log, Daemon(tmp_path, source, stderr=log) as daemon:
+        daemon.wait_mood("happy")
+        paused = daemon.command("pause")
+        assert (paused.returncode, paused.stderr) == (0, "")
+        assert daemon.end() == 0
+    with os.fdopen(reader, "rb") as file:
+        assert len(file.read()) == filled
+
+
+def test_when_the_reader_reads_again_it_is_told_what_is_missing() -> None:
+    reader, writer, filled = full_pipe()
+    handler = LogWriter(writer)
+    handler.setFormatter(TerminalFormatter())
+    many = 3000
+    for number in range(many):
+        handler.handle(logging.LogRecord("serenbox.x", 20, "", 0, f"line {number}", (), None))
+    with os.fdopen(reader, "rb") as file:
+        file.read(filled)
+        lines = [file.readline().decode().split("x: ")[-1].rstrip() for _ in range(1000)]
+        while "dropped" not in (last := file.readline().decode()):
+            lines.append(last.split("x: ")[-1].rstrip())
+    os.close(writer)
+    assert lines == [f"line {number}" for number in range(len(lines))]
+    assert f"log: {many - len(lines)} lines of the log were dropped" in last
+
+
+def test_a_traceback_steers_no_terminal() -> None:
+    """It is shown only with --debug, for whose sake an error is logged twice."""
+    found = (ValueError, ValueError("\x1b[2J"), None)
+    record = logging.LogRecord("serenbox.x", logging.DEBUG, "", 0, "it failed", (), found)
+    person = TerminalFormatter().format(record).splitlines()
+    assert person[0].endswith("debug   x: it failed")
+    assert person[1] == r"ValueError: \x1b[2J"
+    journal = JournalFormatter().format(record).splitlines()
+    assert len(journal) == len(person)
+    assert all(line.startswith("<7>x: ") for line in journal)
 
 
 def test_closed_descriptors_are_filled_and_no_other() -> None:

@@ -106,7 +106,7 @@ class RunTool(Tool):
         waker = Waker()
         # Before all else, so that from here on a signal ends the service in good order.
         signals = Signals(waker, (*ENDING, signal.SIGHUP))
-        set_up_logging(debug=self.debug)
+        set_up_logging(debug=self.debug, own_thread=True)
         refuse_dumps()
         locked = lock_memory()
         _log.debug("its memory %s be swapped to the disk", "cannot" if locked else "may")

@@ -176,12 +176,12 @@ class Service:
             return self._flag.write(paused=paused)  # it may have failed before
         self._paused = paused
         if paused:
-            _log.info("paused: the camera is being closed")
             self._capture.pause()
             self._tap.cut()
+            _log.info("paused: the camera is being closed")
         else:
-            _log.info("resumed: the camera is being opened")
             self._capture.resume()
+            _log.info("resumed: the camera is being opened")
         return self._flag.write(paused=paused)
 
     def _follow_camera(self) -> None:
