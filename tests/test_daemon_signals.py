@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -78,6 +79,35 @@ def test_the_log_may_be_shorter(tmp_path: Path, camera: str) -> None:
         daemon.wait_mood("happy")
         assert daemon.end() == 0
     assert daemon.log == []
+
+
+IN_A_TERMINAL = """
+import os, sys
+os.setsid()
+os.open(sys.argv[1], os.O_RDWR)  # the first terminal that it opens becomes its own
+from serenbox.cli.main import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_with_its_terminal_it_ends_unless_asked_not_to(
+    tmp_path: Path, camera: str, *, nohup: bool
+) -> None:
+    keyboard, terminal = os.openpty()
+    script = (sys.executable, "-c", IN_A_TERMINAL, os.ttyname(terminal))
+    program = ("/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *script) if nohup else script
+    with Daemon(tmp_path, camera, program=program) as daemon:
+        daemon.wait_mood("happy")
+        daemon.send(signal.SIGHUP)
+        daemon.wait_logged("the configuration was read again")
+        os.close(terminal)
+        os.close(keyboard)
+        if nohup:
+            daemon.wait_logged("the configuration was read again", times=2)
+            assert daemon.end() == 0
+        assert daemon.wait() == 0
+    assert daemon.warnings() == []
 
 
 def test_killed_and_started_again(tmp_path: Path, camera: str) -> None:

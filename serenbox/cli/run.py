@@ -48,10 +48,10 @@ _seconds = number_type("a number above 0", lambda seconds: 0 < seconds < math.in
 class RunTool(Tool):
     """Sense the mood of the person in front of the camera and publish it, until told to stop.
 
-    SIGTERM and SIGINT (Ctrl-C) end it; SIGHUP makes it read the configuration and the model again,
-    and keep the old ones if the new are bad. `serenbox pause` closes the camera. Events go to
-    standard output as JSON lines and, where the configuration says so, to an MQTT broker; the log
-    goes to standard error.
+    SIGTERM, SIGINT (Ctrl-C) and the end of its terminal end it; SIGHUP makes it read the
+    configuration and the model again, and keep the old ones if the new are bad. `serenbox pause`
+    closes the camera. Events go to standard output as JSON lines and, where the configuration says
+    so, to an MQTT broker; the log goes to standard error.
 
     Under systemd (Type=notify) it is ready when a frame has gone through the models. While it is
     paused or the camera is missing, an empty picture does, so that a box may wait for its camera.
