@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from serenbox.cli.control import describe
+from serenbox.daemon.lock import ServiceLock
 from tests.daemon_process import PROGRAM, Daemon, write_script
 
 
@@ -55,6 +58,85 @@ def test_what_was_paused_stays_so_after_a_restart(tmp_path: Path, camera: str) -
         assert daemon.end() == 0
     assert {message["mood"] for message in daemon.messages} == {"paused"}
     assert not any("camera: script" in line for line in daemon.log)  # the camera was never opened
+
+
+SLOW = """
+import pathlib, sys, time
+from serenbox.cli.main import main
+from serenbox.daemon import service
+load = service._load_pipeline
+def load_later(settings):
+    while not pathlib.Path(sys.argv[1]).exists():
+        time.sleep(0.01)
+    return load(settings)
+service._load_pipeline = load_later
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_while_the_models_load_the_camera_can_be_closed(tmp_path: Path, camera: str) -> None:
+    go_on = tmp_path / "go_on"
+    program = (sys.executable, "-c", SLOW, str(go_on))
+    with (
+        Daemon(tmp_path, camera, program=program) as daemon,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client,
+    ):
+        daemon.wait_logged("camera: script")
+        client.connect(str(tmp_path / "run" / "control"))
+        client.send(b"pause")
+        go_on.touch()
+        assert json.loads(client.recv(65536))["remembered"]
+        daemon.wait_mood("paused")
+        assert daemon.end() == 0
+
+
+LATE = """
+import sys
+from serenbox.cli.main import main
+from serenbox.daemon import service
+close = service.RunningOutputs.close
+service.RunningOutputs.close = lambda outputs, timeout: (
+    outputs._command(sys.argv[1]), close(outputs, timeout)
+)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_what_comes_while_it_ends_counts_after_the_next_start(tmp_path: Path, camera: str) -> None:
+    for command, kept in (("pause", True), ("resume", False)):
+        program = (sys.executable, "-c", LATE, command)
+        with Daemon(tmp_path, camera, program=program) as daemon:
+            daemon.wait_state("READY=1")
+            assert daemon.end() == 0
+        assert (tmp_path / "state" / "paused").exists() is kept
+        assert any(f"{command}d while ending" in line for line in daemon.log)
+
+
+def test_a_runtime_folder_that_somebody_removed_is_made_anew(tmp_path: Path, camera: str) -> None:
+    often = ("--set", "service.stats_interval=1")
+    with Daemon(tmp_path, camera, arguments=often) as daemon:
+        daemon.wait_mood("happy")
+        shutil.rmtree(tmp_path / "run")
+        daemon.wait_until((tmp_path / "run" / "control").exists, "another socket")
+        assert daemon.command("pause").returncode == 0
+        second = daemon.command("run", "--config", str(daemon.configuration), "--camera", camera)
+        assert "already running" in second.stderr
+        (tmp_path / "run").rename(tmp_path / "elsewhere")
+        (tmp_path / "run").touch()
+        daemon.wait_logged("nobody can pause this service")
+        assert daemon.end() == 0
+    assert len(daemon.warnings()) == 1
+
+
+def test_a_service_whose_place_another_has_taken_ends(tmp_path: Path, camera: str) -> None:
+    often = ("--set", "service.stats_interval=1")
+    with Daemon(tmp_path, camera, arguments=often) as daemon:
+        daemon.wait_mood("happy")
+        shutil.rmtree(tmp_path / "run")
+        (tmp_path / "run").mkdir()
+        with ServiceLock(tmp_path / "run" / "lock"):
+            assert daemon.wait() == 1
+    assert "already running" in daemon.log[-1]
 
 
 def test_status_for_a_person(tmp_path: Path, camera: str) -> None:

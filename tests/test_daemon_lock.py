@@ -34,6 +34,19 @@ def test_releasing_twice_is_harmless(tmp_path: Path) -> None:
             ServiceLock(tmp_path / "lock")
 
 
+def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with ServiceLock(path) as lock:
+        path.unlink()
+        lock.renew()
+        with pytest.raises(ServiceError, match="already running"):
+            ServiceLock(path)
+        path.unlink()
+        with ServiceLock(path), pytest.raises(ServiceError, match="already running"):
+            lock.renew()
+    ServiceLock(path).release()
+
+
 def test_nothing_that_could_steer_a_terminal_is_repeated(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with ServiceLock(path):

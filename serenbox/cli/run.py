@@ -22,10 +22,10 @@ from serenbox.cli.common import (
     path_of,
     write_line,
 )
-from serenbox.daemon.lock import ServiceLock
 from serenbox.daemon.logs import fill_standard_descriptors, set_up_logging
 from serenbox.daemon.memory import lock_memory, refuse_dumps, warn_of_swap
-from serenbox.daemon.paths import make_runtime_folder, service_paths
+from serenbox.daemon.paths import service_paths
+from serenbox.daemon.place import Place
 from serenbox.daemon.signals import ENDING, Signals
 from serenbox.errors import SerenBoxError, ServiceError
 from serenbox.waker import Waker
@@ -33,7 +33,6 @@ from serenbox.waker import Waker
 if TYPE_CHECKING:
     import argparse
 
-    from serenbox.daemon.paths import Paths
     from serenbox.daemon.service import Service
     from serenbox.settings.schema import Settings
 
@@ -117,10 +116,8 @@ class RunTool(Tool):
             _set_log_level(args, settings)
             if not locked:
                 warn_of_swap()
-            paths = service_paths()
-            make_runtime_folder(paths.runtime)
-            with ServiceLock(paths.lock):
-                service = _make_service(args, settings, paths, waker, signals)
+            with Place(service_paths()) as place:
+                service = _make_service(args, settings, place, waker, signals)
                 service.run()
         except SerenBoxError as error:
             code = _report(error)
@@ -134,14 +131,14 @@ class RunTool(Tool):
 
 
 def _make_service(
-    args: argparse.Namespace, settings: Settings, paths: Paths, waker: Waker, signals: Signals
+    args: argparse.Namespace, settings: Settings, place: Place, waker: Waker, signals: Signals
 ) -> Service:
     from serenbox.daemon.service import Service
 
     return Service(
         settings,
         lambda: _load(args),
-        paths,
+        place,
         waker,
         signals,
         adopted=lambda new: _set_log_level(args, new),

@@ -15,10 +15,12 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from serenbox.daemon.lock import is_at
 from serenbox.daemon.paths import socket_candidates
 from serenbox.errors import NoServiceError, ServiceError, reason_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -58,6 +60,7 @@ class ControlServer:
         self._answer = answer
         self._clients: OrderedDict[socket.socket, None] = OrderedDict()
         self._listener: socket.socket | None = None
+        self._file: os.stat_result  # what `open` has made
 
     def open(self) -> None:
         """Start listening; if that is impossible, log a warning and go on without."""
@@ -66,6 +69,7 @@ class ControlServer:
             self._path.unlink(missing_ok=True)
             listener.bind(str(self._path))
             self._path.chmod(0o660)
+            self._file = self._path.lstat()
             listener.listen(_CLIENTS)
         except OSError as error:
             listener.close()
@@ -80,6 +84,12 @@ class ControlServer:
         self._listener = listener
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
 
+    def renew(self) -> None:
+        """Listen anew if the socket's file has gone, because then nobody finds it."""
+        if self._listener is not None and not is_at(self._file, self._path):
+            self.close()
+            self.open()
+
     def close(self) -> None:
         """Stop listening and remove the socket."""
         for client in list(self._clients):
@@ -89,7 +99,8 @@ class ControlServer:
             self._listener.close()
             self._listener = None
             with contextlib.suppress(OSError):
-                self._path.unlink(missing_ok=True)
+                if is_at(self._file, self._path):
+                    self._path.unlink()
 
     def _accept(self) -> None:
         assert self._listener is not None  # noqa: S101 - for the type checker

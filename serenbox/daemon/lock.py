@@ -27,6 +27,7 @@ class ServiceLock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -47,6 +48,18 @@ class ServiceLock:
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             os.pwrite(self._file, f"process {os.getpid()}, since {since}\n".encode(), 0)
 
+    def renew(self) -> None:
+        """Take the lock anew if its file has gone: another service would not see the old one.
+
+        Raises:
+            ServiceError: Another service holds it, or the file cannot be opened.
+
+        """
+        if not is_at(os.fstat(self._file), self._path):
+            again = ServiceLock(self._path)
+            self.release()
+            self._file = again._file
+
     def release(self) -> None:
         """Release the lock; further calls do nothing."""
         if self._file >= 0:
@@ -60,6 +73,14 @@ class ServiceLock:
     def __exit__(self, *_: object) -> None:
         """Release the lock."""
         self.release()
+
+
+def is_at(known: os.stat_result, path: Path) -> bool:
+    """Return whether a path still leads to the file that is known."""
+    try:
+        return os.path.samestat(known, path.lstat())
+    except OSError:
+        return False
 
 
 def _holder(file: int) -> str:

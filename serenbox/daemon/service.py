@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from serenbox.cameras.select import open_camera
 from serenbox.daemon.announcer import Announcer
 from serenbox.daemon.capture import CameraState, Capture
-from serenbox.daemon.control import ControlServer
 from serenbox.daemon.notify import Notifier
 from serenbox.daemon.report import make_stats, status_line
 from serenbox.daemon.running_outputs import RunningOutputs
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from serenbox.daemon.observer import Observer
-    from serenbox.daemon.paths import Paths
     from serenbox.daemon.pipeline import Pipeline
+    from serenbox.daemon.place import Place
     from serenbox.daemon.signals import Signals
     from serenbox.settings.schema import CameraSettings, Settings
     from serenbox.waker import Waker
@@ -50,7 +49,7 @@ class Service:
     Args:
         settings: The settings to start with.
         load: Reads the settings again, for SIGHUP; raises SettingsError.
-        paths: Where the control socket and the state are.
+        place: The lock, which is held, and where everything is.
         waker: What the main thread sleeps on.
         signals: The signals that have come.
         adopted: Called with reloaded settings once they are in use.
@@ -65,7 +64,7 @@ class Service:
         self,
         settings: Settings,
         load: Callable[[], Settings],
-        paths: Paths,
+        place: Place,
         waker: Waker,
         signals: Signals,
         *,
@@ -80,17 +79,17 @@ class Service:
         self._started = time.monotonic()
         self._end_at = _NEVER if seconds is None else self._started + seconds
         self._notifier = Notifier()
-        self._flag = PausedFlag(paths.paused)
+        self._flag = PausedFlag(place.paths.paused)
         self._paused = self._flag.read()
         self._command: str | None = None
         self._report_wanted = False
         self._tap = Tap()
-        self._outputs = RunningOutputs(settings, self.command, paths.history, self._tap)
+        self._outputs = RunningOutputs(settings, self.command, place.paths.history, self._tap)
         self._rule = _make_rule(settings)
         self._announcer = Announcer(settings.device.name, self._outputs.all, self._rule)
         self._capture = Capture(settings.camera, open_camera, waker.wake, paused=self._paused)
         self._selector = selectors.DefaultSelector()
-        self._control = ControlServer(paths.socket, self._selector, self._answer)
+        self._place = place
         self._observer: Observer  # created once everything else has started
         self._ready = False
         self._over = False
@@ -135,6 +134,7 @@ class Service:
 
     def _start(self) -> None:
         """Start everything; slow parts that run in their own threads come first."""
+        self._place.open(self._selector, self._answer)  # whoever asks waits until all has started
         self._capture.start()
         # Before any output connects: what a broker retained earlier must not pass for current.
         self._announcer.repeat()
@@ -145,7 +145,6 @@ class Service:
         self._selector.register(self._waker, selectors.EVENT_READ, self._waker.clear)
         self._notifier.status("Loading the models")
         self._observer = _make_observer(self._settings, self._announcer, self._tap)
-        self._control.open()
         # What exists by now stays: the garbage collector need not scan it again and again.
         gc.freeze()
         gc.enable()
@@ -236,6 +235,7 @@ class Service:
         if now >= self._stats_at:
             self._stats_at = now + self._settings.service.stats_interval
             self._announcer.tell(self._stats())
+            self._place.keep()
             if self._flag.problem:
                 self._flag.write(paused=self._paused)
         if now >= self._sign_at and self._notifier.watchdog_interval:
@@ -328,13 +328,20 @@ class Service:
         """Stop everything, the slowest first, each within its time."""
         self._notifier.stopping()
         self._capture.stop()
-        self._control.close()
+        self._place.close()
         self._outputs.close(_CLOSING)
+        self._remember_last()
         self.hangs = not self._capture.join(self._settings.camera.timeout + _CLOSING)
         if self.hangs:
             _log.warning("the camera hangs: it is released by ending the process")
         self._selector.close()
         self._notifier.close()
+
+    def _remember_last(self) -> None:
+        """Remember a pause that came too late to be obeyed: it is for the next start, too."""
+        command, self._command = self._command, None
+        if command in {"pause", "resume"} and self._flag.write(paused=command == "pause"):
+            _log.info("%sd while ending: so it will be after the next start", command)
 
 
 def _make_rule(settings: Settings) -> SlotRule | None:
