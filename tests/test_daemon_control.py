@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import selectors
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -230,3 +232,39 @@ def test_a_file_in_place_of_the_folder_is_no_service(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NoServiceError):
         ask_service("status", [tmp_path / "file" / "control"])
+
+
+WITHOUT_FILES = """
+import resource, selectors, socket, sys, time
+from pathlib import Path
+from serenbox.daemon.control import ControlServer
+
+path, finish = Path(sys.argv[1]), sys.argv[2] == "finish"
+selector = selectors.DefaultSelector()
+server = ControlServer(path, selector, lambda request: {"state": "sensing"})
+server.open()
+client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+client.connect(str(path))
+client.send(b"status")
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, hard))
+begin = time.monotonic()
+for _ in range(3):
+    ((key, _),) = selector.select()
+    key.data()
+assert time.monotonic() - begin > 0.9, "it does not rest"
+if finish:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for _ in range(2):  # accept, answer
+        ((key, _),) = selector.select()
+        key.data()
+    assert client.recv(100) == b'{"state": "sensing"}'
+server.close()
+assert not selector.get_map()
+"""
+
+
+@pytest.mark.parametrize("then", ["finish", "close"])
+def test_while_files_run_out_it_rests_and_then_serves_who_waited(path: Path, then: str) -> None:
+    """In a process of its own, where nothing else needs a file."""
+    subprocess.run([sys.executable, "-c", WITHOUT_FILES, str(path), then], check=True, timeout=60)

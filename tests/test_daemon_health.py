@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from serenbox.daemon import health
 
@@ -19,9 +20,21 @@ def test_what_a_raspberry_pi_tells(tmp_path: Path) -> None:
     assert health.throttled(file) is False
 
 
+@pytest.mark.parametrize("soc", ["soc", "soc@107c000000"])
+def test_the_firmware_is_found_whatever_the_chip_is_called(tmp_path: Path, soc: str) -> None:
+    platform = tmp_path / "devices/platform"
+    (platform / "serial8250").mkdir(parents=True)
+    (platform / "soc-audio").mkdir()
+    file = platform / soc / f"{soc}:firmware" / "get_throttled"
+    file.parent.mkdir(parents=True)
+    file.write_text("50005\n")
+    assert health.throttled_file(tmp_path) == file
+    assert health.throttled(health.throttled_file(tmp_path)) is True
+
+
 def test_nobody_tells(tmp_path: Path) -> None:
     assert health.temperature_c(tmp_path / "none") is None
-    assert health.throttled(tmp_path / "none") is None
+    assert health.throttled(health.throttled_file(tmp_path)) is None
     assert health.memory_mb(tmp_path / "none") == 0
     (tmp_path / "odd").write_text("what?")
     assert health.temperature_c(tmp_path / "odd") is None

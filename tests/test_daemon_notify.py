@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,3 +83,54 @@ def test_a_full_socket_holds_up_nobody(systemd: socket.socket) -> None:
         for _ in range(100_000):  # far more than any queue holds: would block for ever
             notifier.alive()
         assert systemd.recv(100) == b"WATCHDOG=1"
+
+
+def fill(systemd: socket.socket) -> int:
+    """Fill the queue of a systemd that is busy; return how many messages it holds."""
+    count = 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, suppress(BlockingIOError):
+        other.setblocking(False)
+        while True:
+            other.sendto(b"X=1", systemd.getsockname())
+            count += 1
+    return count
+
+
+def empty(systemd: socket.socket, count: int) -> None:
+    assert {systemd.recv(100) for _ in range(count)} == {b"X=1"}
+
+
+@pytest.mark.parametrize("sign", ["alive", "status"])
+def test_what_found_no_room_is_sent_with_the_next_sign_of_life(
+    systemd: socket.socket, sign: str
+) -> None:
+    with closing(Notifier({"NOTIFY_SOCKET": systemd.getsockname()})) as notifier:
+        count = fill(systemd)
+        notifier.ready()
+        notifier.status("opening")
+        notifier.status("sensing")
+        empty(systemd, count)
+        if sign == "alive":
+            notifier.alive()
+        else:
+            notifier.status("sensing")  # unchanged, as in most turns of the loop
+        assert [systemd.recv(100) for _ in range(2)] == [b"READY=1", b"STATUS=sensing"]
+        notifier.stopping()
+        assert systemd.recv(100) == (b"WATCHDOG=1" if sign == "alive" else b"STOPPING=1")
+
+
+def test_the_end_of_a_reload_never_overtakes_its_begin(systemd: socket.socket) -> None:
+    with closing(Notifier({"NOTIFY_SOCKET": systemd.getsockname()})) as notifier:
+        count = fill(systemd)
+        for _ in range(2):
+            notifier.reloading()
+            notifier.ready()
+        latest = time.monotonic_ns() // 1000
+        notifier.reloading()
+        notifier.ready()
+        empty(systemd, count)
+        notifier.alive()
+        reloading, _, since = systemd.recv(100).decode().partition("\nMONOTONIC_USEC=")
+        assert reloading == "RELOADING=1"
+        assert int(since) >= latest
+        assert [systemd.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]

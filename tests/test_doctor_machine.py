@@ -53,8 +53,9 @@ def test_throttling_is_read_from_the_bits(answer: str | None, state: str, words:
     assert words in result.seen
 
 
-def test_firmware_is_asked_through_sys(roots: Roots) -> None:
-    file = roots.sys / "devices/platform/soc/soc:firmware/get_throttled"
+@pytest.mark.parametrize("soc", ["soc", "soc@107c000000"])
+def test_firmware_is_asked_through_sys(roots: Roots, soc: str) -> None:
+    file = roots.sys / f"devices/platform/{soc}/{soc}:firmware/get_throttled"
     file.parent.mkdir(parents=True)
     file.write_text("50000\n")
     assert machine.ask_firmware(roots) == "50000\n"

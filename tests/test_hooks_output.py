@@ -136,7 +136,7 @@ def test_a_camera_that_soon_comes_back_is_told(tmp_path: Path) -> None:
     for number in range(2):
         output.mood(mood_message("den", number, "no_camera", None, 0.0, problem=f"gone {number}"))
         output.mood(mood_message("den", number, "no_camera", None, 0.0))
-    output._thread.start()  # started late, as if it were slow
+    output.start()  # late, as if its thread were slow
     wait_runs(output, 1)
     output.close(5.0)
     assert json.loads(seen.read_text())["problem"] == "gone 1"

@@ -11,6 +11,7 @@ import json
 import logging
 import selectors
 import socket
+import threading
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ _LONGEST_REQUEST = 64
 _LONGEST_ANSWER = 65536
 _CLIENTS = 8
 """Maximum number of clients; one more displaces the one that has been silent longest."""
+
+_REST = 0.5
+"""Seconds for which no client is accepted after the system ran out of resources."""
 
 _QUEUEING = 0.02
 """Seconds between two attempts to connect."""
@@ -61,6 +65,7 @@ class ControlServer:
         self._clients: OrderedDict[socket.socket, None] = OrderedDict()
         self._listener: socket.socket | None = None
         self._file: os.stat_result  # what `open` has made
+        self._rest: threading.Timer | None = None
 
     def open(self) -> None:
         """Start listening; if that is impossible, log a warning and go on without."""
@@ -82,7 +87,7 @@ class ControlServer:
             )
             return
         self._listener = listener
-        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._listen()
 
     def renew(self) -> None:
         """Listen anew if the socket's file has gone, because then nobody finds it."""
@@ -94,19 +99,35 @@ class ControlServer:
         """Stop listening and remove the socket."""
         for client in list(self._clients):
             self._dismiss(client)
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest.join()
         if self._listener is not None:
-            self._selector.unregister(self._listener)
+            with contextlib.suppress(KeyError):  # nobody is accepted at the moment
+                self._selector.unregister(self._listener)
             self._listener.close()
             self._listener = None
             with contextlib.suppress(OSError):
                 if is_at(self._file, self._path):
                     self._path.unlink()
 
+    def _listen(self) -> None:
+        """Accept clients from now on; another thread may be waiting for the selector meanwhile."""
+        assert self._listener is not None  # noqa: S101 - for the type checker
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
     def _accept(self) -> None:
         assert self._listener is not None  # noqa: S101 - for the type checker
         try:
             client, _ = self._listener.accept()
-        except OSError:  # the client is gone already, or too many files are open
+        except (BlockingIOError, ConnectionError):  # the client is gone already
+            return
+        except OSError as error:  # too many open files, no memory
+            _log.debug("no client can be let in: %s", error)
+            # It would stay readable, so that the selector would never wait.
+            self._selector.unregister(self._listener)
+            self._rest = threading.Timer(_REST, self._listen)
+            self._rest.start()
             return
         client.settimeout(0)
         if len(self._clients) >= _CLIENTS:

@@ -8,8 +8,10 @@ from pathlib import Path
 from serenbox.system_text import text_of
 
 _TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
-_THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 _MEMORY = Path("/proc/self/statm")
+
+_THROTTLED = "devices/platform/{soc}/{soc}:firmware/get_throttled"
+"""Below /sys. The chip is just `soc`, or its name contains its address: `soc@107c000000`."""
 
 _SLOWED_NOW = 0b1111
 """The Raspberry Pi firmware's bits for the present: low voltage, frequency capped, throttled, soft
@@ -24,10 +26,21 @@ def temperature_c(path: Path = _TEMPERATURE) -> float | None:
         return None
 
 
-def throttled(path: Path = _THROTTLED) -> bool | None:
+def throttled_file(sys: Path = Path("/sys")) -> Path:
+    """Return where the Raspberry Pi firmware tells of throttling; elsewhere there is no such file.
+
+    Args:
+        sys: Where sysfs is mounted.
+
+    """
+    found = sorted(sys.glob(_THROTTLED.format(soc="soc*")))
+    return found[0] if found else sys / _THROTTLED.format(soc="soc")
+
+
+def throttled(path: Path | None = None) -> bool | None:
     """Return whether heat or low voltage slows the processor now; None if unknown."""
     try:
-        return bool(int(text_of(path), 16) & _SLOWED_NOW)
+        return bool(int(text_of(path or throttled_file()), 16) & _SLOWED_NOW)
     except ValueError:
         return None
 

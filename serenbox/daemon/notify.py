@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import time
@@ -15,7 +14,8 @@ if TYPE_CHECKING:
 class Notifier:
     """Sends states to the socket in NOTIFY_SOCKET; without one, as in a terminal, does nothing.
 
-    See sd_notify(3) for the states and sd_watchdog_enabled(3) for the watchdog.
+    See sd_notify(3) for the states and sd_watchdog_enabled(3) for the watchdog. Nothing here
+    blocks: what systemd has no room for now is sent with the next call of `alive` or `status`.
 
     Args:
         environment: Variables to use instead of the process's own.
@@ -26,12 +26,13 @@ class Notifier:
         environment = os.environ if environment is None else environment
         self._socket: socket.socket | None = None
         self._status = ""
+        self._waiting: dict[str, str] = {}  # by kind, oldest first
         self.watchdog_interval = _watchdog_interval(environment)
         """Seconds between signs of life, half of systemd's timeout; None without a watchdog."""
         address = environment.get("NOTIFY_SOCKET", "")
         if address.startswith(("/", "@")):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.settimeout(0)  # never block the service
+            self._socket.settimeout(0)
             # A leading @ stands for the zero byte of an abstract address.
             self._address = f"\0{address[1:]}" if address.startswith("@") else address
 
@@ -56,6 +57,8 @@ class Notifier:
         if text != self._status:
             self._status = text
             self._send("STATUS=" + text.replace("\n", " "))
+        else:
+            self._send_waiting()
 
     def close(self) -> None:
         """Close the socket; nothing is sent after that."""
@@ -65,8 +68,22 @@ class Notifier:
 
     def _send(self, state: str) -> None:
         if self._socket is not None:
-            with contextlib.suppress(OSError):  # if systemd does not listen, so be it
+            kind = state.partition("=")[0]
+            # Of each kind only the latest counts, at its own place: READY ends RELOADING.
+            self._waiting.pop(kind, None)
+            self._waiting[kind] = state
+            self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        while self._socket is not None and self._waiting:
+            kind, state = next(iter(self._waiting.items()))
+            try:
                 self._socket.sendto(state.encode(), self._address)
+            except BlockingIOError:  # systemd is busy and its queue full
+                return
+            except OSError:  # if systemd does not listen, so be it
+                pass
+            del self._waiting[kind]
 
 
 def _watchdog_interval(environment: Mapping[str, str]) -> float | None:

@@ -7,15 +7,16 @@ import os
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.daemon.health import temperature_c
+from serenbox.daemon.health import temperature_c, throttled_file
 from serenbox.doctor.result import Result
 from serenbox.errors import reason_of
 from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from serenbox.doctor.result import State
     from serenbox.doctor.roots import Roots
 
@@ -24,7 +25,6 @@ _WARM, _HOT = 75.0, 85.0
 _LITTLE_ROOM, _NO_ROOM = 100 << 20, 5 << 20
 
 _ASK = "vcgencmd get_throttled"
-_THROTTLED_FILE = Path("devices/platform/soc/soc:firmware/get_throttled")
 _THROTTLED_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft limit"}
 """Bits of the Raspberry Pi's firmware for now; 16 higher, the same for the time since boot
 (https://www.raspberrypi.com/documentation/computers/os.html#get_throttled)."""
@@ -75,7 +75,7 @@ def check_throttling(answer: str | None) -> Result:
 def ask_firmware(roots: Roots) -> str | None:
     """Return the firmware's report on throttling, from /sys or vcgencmd; None without an answer."""
     with contextlib.suppress(OSError):
-        return (roots.sys / _THROTTLED_FILE).read_text("ascii", "replace")
+        return throttled_file(roots.sys).read_text("ascii", "replace")
     program = shutil.which("vcgencmd")
     if program is None:
         return None

@@ -38,14 +38,15 @@ class HookOutput:
         self._hooks = [Hook(settings, time.monotonic) for settings in hooks]
         self._reader = EventReader()
         self._camera_problem: str | None = None
-        self._waker = Waker()
-        self._mailbox = Mailbox(self._waker.wake)
+        self._waker: Waker | None = None
+        self._mailbox = Mailbox(self._wake)
         self._thread = threading.Thread(target=self._run, name="hooks", daemon=True)
         self._grace: float | None = None
         self._problem: str | None = None
 
     def start(self) -> None:
         """Start running hooks."""
+        self._waker = Waker()
         self._mailbox.open()
         self._thread.start()
 
@@ -75,10 +76,10 @@ class HookOutput:
         """
         self._mailbox.shut()
         self._grace = min(_GRACE_AT_CLOSE, timeout / 2)
-        self._waker.wake()
+        self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        if not self._thread.is_alive():
+        if self._waker is not None and not self._thread.is_alive():
             self._waker.close()
 
     def health(self) -> dict[str, Any]:
@@ -97,6 +98,10 @@ class HookOutput:
             "running": sum(hook.running is not None for hook in self._hooks),
             "problem": self._problem or next(problems, None),
         }
+
+    def _wake(self) -> None:
+        if self._waker is not None:
+            self._waker.wake()
 
     def _run(self) -> None:
         try:
@@ -126,6 +131,7 @@ class HookOutput:
 
     def _wait(self) -> None:
         """Sleep until there is a message, or something happens to a run."""
+        assert self._waker is not None  # noqa: S101 - for the type checker
         runs = [hook.running for hook in self._hooks if hook.running is not None]
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
