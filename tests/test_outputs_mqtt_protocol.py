@@ -6,9 +6,14 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from tests.fake_broker import PINGREQ, PONG, PUBLISH, accept, number_of, packets
 from tests.mosquitto import PATIENCE, wait_for
 from tests.mqtt_output import HURRIED, event, problem, publishing
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_a_broker_that_knows_no_mqtt_5() -> None:
@@ -156,3 +161,41 @@ def test_a_broker_that_tells_of_a_namesake_is_believed_at_once() -> None:
         with publishing(server.getsockname()[1], patience=patient, connected=False) as output:
             assert "give every box its own device.name" in problem(output)
         thread.join(PATIENCE)
+
+
+def test_a_broker_that_lives_but_confirms_nothing_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    confirms, over = threading.Event(), threading.Event()
+    connections = 0
+
+    def serve(server: socket.socket) -> None:
+        """Answer every ping, and confirm messages only if asked to."""
+        nonlocal connections
+        while not over.is_set():
+            with accept(server) as connection, suppress(OSError):
+                connections += 1
+                for kind, content in packets(connection):
+                    if kind == PINGREQ:
+                        connection.sendall(PONG)
+                    elif kind & 0xF6 == PUBLISH | 2 and confirms.is_set():
+                        connection.sendall(b"\x40\x02" + number_of(kind, content))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        patience = replace(HURRIED, confirmation=1.0, steady=600.0)
+        with publishing(server.getsockname()[1], patience=patience, keepalive=1) as output:
+            for number in range(20):
+                output.event(event(number))
+            assert "confirms no message" in problem(output)
+            wait_for(lambda: connections >= 2, "another attempt")
+            wait_for(lambda: output.health()["connected"], "another connection")
+            assert "confirms no message" in problem(output), "nothing has changed yet"
+            assert output.health()["dropped"] == 20
+            confirms.set()
+            wait_for(lambda: output.health()["problem"] is None, "the problem to be over")
+            wait_for(lambda: output.health()["published"] == 2, "the announcements")
+            over.set()
+        thread.join(PATIENCE)
+    assert sum("confirms no message" in record.getMessage() for record in caplog.records) == 1

@@ -76,7 +76,7 @@ class MqttOutput:
         self._connected_since: float | None = None
         self._published = 0
         self._published_before = 0
-        self._problem: str | None = None
+        self._problem: BrokerError | None = None
         self._retries = Retries(self._patience)
 
     def start(self) -> None:
@@ -137,7 +137,7 @@ class MqttOutput:
             "published": self._published,
             "dropped": self._mailbox.dropped,
             "ignored_commands": self._commands.ignored,
-            "problem": self._problem,
+            "problem": str(problem) if (problem := self._problem) else None,
         }
 
     def _wake(self) -> None:
@@ -194,12 +194,14 @@ class MqttOutput:
         self._mailbox.shut()
         if session is not None:
             if self._connected_since is not None:  # some confirmations came at the very end
-                self._published = self._published_before + session.confirmed
-            self._mailbox.count_dropped(session.undelivered_events)
+                self._published = self._published_before + session.confirmations.confirmed
+            self._mailbox.count_dropped(session.confirmations.undelivered_events)
             session.end()
         since, self._connected_since = self._connected_since, None
         if since is None:
             self._retries.not_connected()
+        elif session is not None and session.silent_since is not None:
+            self._retries.fell_silent(session.silent_since - since)
         elif session is None or not session.just_denied:  # else the incident goes on
             self._retries.held_for(time.monotonic() - since)
 
@@ -207,7 +209,7 @@ class MqttOutput:
         self._published_before = self._published
         self._mailbox.open()
         self._connected_since = time.monotonic()
-        self._problem = None
+        self._forget_problem(answered=False)
         self._outbox.announce()
         level = logging.INFO if self._retries.connected_is_news() else logging.DEBUG
         _log.log(level, "connected to %s", address(self._settings))
@@ -227,9 +229,16 @@ class MqttOutput:
 
     def _step(self, session: Session, seconds: float) -> None:
         session.step(seconds)
-        self._published = self._published_before + session.confirmed
+        self._published = self._published_before + session.confirmations.confirmed
+        if session.confirmations.answered:
+            self._forget_problem(answered=True)
         if session.denied and self._problem is None:
             self._report(denial(self._settings, self._topics))
+
+    def _forget_problem(self, *, answered: bool) -> None:
+        """Forget what is over with a connection, or what only the broker's first answer ends."""
+        if self._problem is not None and (self._problem.fault == "unconfirmed") == answered:
+            self._problem = None
 
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
@@ -242,7 +251,7 @@ class MqttOutput:
 
     def _report(self, problem: BrokerError) -> None:
         """Remember a problem, and log it once per incident."""
-        self._problem = str(problem)
+        self._problem = problem
         if self._retries.is_news(problem.fault):
             _log.warning("%s", problem)
 

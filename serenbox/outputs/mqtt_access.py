@@ -25,6 +25,7 @@ VARIABLE = "SERENBOX_MQTT_PASSWORD"
 Fault = Literal[
     "unreachable",
     "silent",
+    "unconfirmed",
     "refused",
     "denied",
     "tls",
@@ -65,6 +66,8 @@ class Patience:
 
     connect: float = 5.0
     """For the connection, and again for the broker's answer to it."""
+    confirmation: float = 30.0
+    """For any confirmation while messages wait for one, or three times the keepalive if longer."""
     first_pause: float = 1.0
     """Before the second attempt; doubles with each further attempt."""
     longest_pause: float = 30.0
@@ -218,6 +221,21 @@ def taken_over(settings: MqttSettings, topics: Topics) -> BrokerError:
         "taken",
         f"{address(settings)} keeps closing the connection, as it does when another client has the "
         f"name {topics.client}: give every box its own device.name",
+    )
+
+
+def unconfirmed(settings: MqttSettings, seconds: float) -> BrokerError:
+    """Return the error for a broker that keeps the connection, but takes no message any more.
+
+    Args:
+        settings: The broker.
+        seconds: For how long it has confirmed nothing.
+
+    """
+    return BrokerError(
+        "unconfirmed",
+        f"{address(settings)} answers, but confirms no message for {seconds:.0f} seconds now: "
+        "restart it; if that does not help, see its log, for instance for a full disk",
     )
 
 

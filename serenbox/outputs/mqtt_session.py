@@ -18,8 +18,10 @@ from serenbox.outputs.mqtt_access import (
     oversized,
     refusal,
     taken_over,
+    unconfirmed,
 )
 from serenbox.outputs.mqtt_client import connect, make_client, subscriptions
+from serenbox.outputs.mqtt_confirmations import Confirmations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 
 _MOMENT = 1.0
 """Maximum seconds between a denial and the end of the connection that it causes."""
+
+_KEEPALIVES = 3
+"""Minimum keepalives within which some message must be confirmed; after two, a broker that does not
+answer at all is noticed."""
 
 WINDOW = 8
 """Maximum messages that the broker has not confirmed yet; others wait in the mailbox. Below what
@@ -79,39 +85,35 @@ class Session:
         self._patience = patience
         self._waker = waker
         self._received = received
-        self._under_way: dict[int, bool] = {}
         self._window = WINDOW
         self._established = False
         self._failure: BrokerError | None = None
-        self._denied_events = 0
-        self.confirmed = 0
-        self._denied_at: float | None = None
+        self.confirmations = Confirmations()
+        """What the broker has confirmed, and how long it has not."""
+        self.silent_since: float | None = None
+        """If the connection was ended because nothing was confirmed any more: since when."""
         self._client = self._make_client()
 
     @property
     def denied(self) -> bool:
         """Whether the broker has denied a message or a subscription."""
-        return self._denied_at is not None
+        return self.confirmations.denied_at is not None
 
     @property
     def just_denied(self) -> bool:
         """Whether it did so a moment ago, so that this explains why the connection ended."""
-        return self._denied_at is not None and time.monotonic() - self._denied_at < _MOMENT
+        at = self.confirmations.denied_at
+        return at is not None and time.monotonic() - at < _MOMENT
 
     @property
     def has_room(self) -> bool:
         """Whether another message may be sent now."""
-        return len(self._under_way) < self._window and not self._client.want_write()
-
-    @property
-    def undelivered_events(self) -> int:
-        """Number of events that were sent, but were denied or may not have arrived."""
-        return sum(self._under_way.values()) + self._denied_events
+        return self.confirmations.under_way < self._window and not self._client.want_write()
 
     @property
     def settled(self) -> bool:
         """Whether the broker has confirmed everything."""
-        return not self._under_way and not self._client.want_write()
+        return not self.confirmations.under_way and not self._client.want_write()
 
     def establish(self, given_up: Callable[[], bool]) -> None:
         """Connect and wait until the broker accepts, or until `given_up` is true after a wake."""
@@ -144,11 +146,13 @@ class Session:
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
         poll.register(connection, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        before = time.monotonic()
         ready = dict(poll.poll(0 if waiting else max(0.0, seconds) * 1000))
         if ready.pop(self._waker.fileno(), 0):
             self._waker.clear()
         events = next(iter(ready.values()), 0)
-        if waiting or events & ~select.POLLOUT:
+        came = waiting or events & ~select.POLLOUT
+        if came:
             client.loop_read()
             self._look_at_size()
         if events & select.POLLOUT:
@@ -156,6 +160,16 @@ class Session:
         client.loop_misc()
         if self._failure is not None:
             raise self._failure
+        if not came:
+            # A confirmation may have come since, if this process was stopped meanwhile.
+            self._look_at_silence(before)
+
+    def _look_at_silence(self, now: float) -> None:
+        """Disconnect from a broker that is there, but has stopped confirming messages."""
+        limit = max(self._patience.confirmation, _KEEPALIVES * self._settings.keepalive)
+        if self.confirmations.silent_for(now) > limit:
+            self.silent_since = self.confirmations.waiting_since
+            raise unconfirmed(self._settings, limit)
 
     def _look_at_size(self) -> None:
         """Disconnect before an incoming packet, which may have 256 MiB, fills the memory."""
@@ -167,16 +181,16 @@ class Session:
     def publish(
         self, topic: str, payload: str, *, qos: int, retain: bool, event: bool = False
     ) -> None:
-        """Send a message; if `event`, it counts among `undelivered_events` until confirmed."""
+        """Send a message; if `event`, it counts as undelivered until it is confirmed."""
         import paho.mqtt.client as paho
 
         sent = self._client.publish(topic, payload, qos, retain)
         if qos:
-            self._under_way[sent.mid] = event
+            self.confirmations.sent(sent.mid, event=event)
         if sent.rc != paho.MQTT_ERR_SUCCESS:
             raise self._failure or self._lost(paho.error_string(sent.rc))
         if not qos:
-            self.confirmed += 1
+            self.confirmations.sent_unconfirmed()
 
     def part(self, seconds: float) -> None:
         """Disconnect cleanly, so that the broker does not publish the last will."""
@@ -250,19 +264,13 @@ class Session:
     def _on_publish(
         self, _client: Client, _data: object, mid: int, reason: ReasonCode, _: object
     ) -> None:
-        if mid not in self._under_way:  # QoS 0, never confirmed
-            return
-        event = self._under_way.pop(mid)
-        if reason.is_failure:
-            self._denied_at = time.monotonic()
-        self._denied_events += event and reason.is_failure
-        self.confirmed += not reason.is_failure
+        self.confirmations.came(mid, denied=reason.is_failure)
 
     def _on_subscribe(
         self, _client: Client, _data: object, _mid: int, reasons: list[ReasonCode], _: object
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            self._denied_at = time.monotonic()
+            self.confirmations.denied()
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._received(message.topic, bytes(message.payload), message.retain)
