@@ -33,13 +33,14 @@ Fault = Literal[
     "version",
     "taken",
     "oversized",
+    "unasked",
     "setup",
     "mistake",
 ]
 """What keeps the box from its broker; each is logged once per incident."""
 
 NEEDS_A_PERSON: frozenset[Fault] = frozenset(
-    {"refused", "denied", "tls", "taken", "oversized", "setup", "mistake"}
+    {"refused", "denied", "tls", "taken", "oversized", "unasked", "setup", "mistake"}
 )
 """Faults that do not go away by themselves, so that frequent retries are useless."""
 
@@ -246,6 +247,15 @@ def oversized(settings: MqttSettings, topics: Topics, size: int) -> BrokerError:
         f"{address(settings)} sends a message of {size:,} bytes, far more than any command has: "
         f"see who may publish to {topics.command} and {topics.birth}, and remove what is retained "
         "there",
+    )
+
+
+def unasked(settings: MqttSettings) -> BrokerError:
+    """Return the error for messages with QoS 2, which no broker sends to who asked for QoS 1."""
+    return BrokerError(
+        "unasked",
+        f"{address(settings)} sends messages with QoS 2, which SerenBox never subscribes to: check "
+        "mqtt.host and mqtt.port, update the broker, and let it add no subscription of its own",
     )
 
 

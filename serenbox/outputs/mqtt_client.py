@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from serenbox.outputs.topics import Topics
     from serenbox.settings.schema import MqttSettings
 
-_LARGEST = 4096
+LARGEST = 4096
 """Maximum bytes of a packet that the broker may send us (MQTT 5); a command has fewer than 100."""
+
+LARGEST_OLD = 1 << 20
+"""Maximum bytes of a packet that is accepted with MQTT 3.1.1, which cannot ask for less."""
+
+_PUBLISH_QOS_2 = 0x34
+_KIND_AND_QOS = 0xF6
+"""The first byte of a message with QoS 2, and which of its bits say so."""
 
 _RECEIVED_AT_ONCE = 1 << 16
 """Bytes that the kernel holds for us. paho-mqtt empties it up to 100 times before it lets us look
@@ -88,10 +95,24 @@ def subscriptions(
     return [(topics.command, command), (topics.birth, SubscribeOptions(qos=1))]
 
 
+def incoming_size(client: Client) -> int:
+    """Return how many bytes the packet has of which a part was read; 0 if there is none."""
+    # paho-mqtt has no public way to ask.
+    size: int = getattr(client, "_in_packet", {}).get("remaining_length", 0)
+    return size
+
+
+def keeps_messages(client: Client) -> bool:
+    """Return whether a message with QoS 2 came, kept until its sender allows to deliver it."""
+    begun: int = getattr(client, "_in_packet", {}).get("command", 0)
+    kept = getattr(client, "_in_messages", {})
+    return begun & _KIND_AND_QOS == _PUBLISH_QOS_2 or bool(kept)
+
+
 def _connect_properties() -> Properties:
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = _LARGEST
+    properties.MaximumPacketSize = LARGEST
     return properties

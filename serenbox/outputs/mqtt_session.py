@@ -18,9 +18,18 @@ from serenbox.outputs.mqtt_access import (
     oversized,
     refusal,
     taken_over,
+    unasked,
     unconfirmed,
 )
-from serenbox.outputs.mqtt_client import connect, make_client, subscriptions
+from serenbox.outputs.mqtt_client import (
+    LARGEST,
+    LARGEST_OLD,
+    connect,
+    incoming_size,
+    keeps_messages,
+    make_client,
+    subscriptions,
+)
 from serenbox.outputs.mqtt_confirmations import Confirmations
 
 if TYPE_CHECKING:
@@ -44,9 +53,6 @@ answer at all is noticed."""
 WINDOW = 8
 """Maximum messages that the broker has not confirmed yet; others wait in the mailbox. Below what
 brokers allow (HiveMQ 10, Mosquitto 20)."""
-
-_BEARABLE = 1 << 20
-"""Maximum bytes of a packet that is accepted anyway, as MQTT 3.1.1 cannot ask for less."""
 
 _UNSPECIFIED = 128
 _PROTOCOL_UNKNOWN = 132
@@ -82,6 +88,7 @@ class Session:
         self._settings = settings
         self._topics = topics
         self._modern = modern
+        self._bearable = LARGEST if modern else LARGEST_OLD
         self._patience = patience
         self._waker = waker
         self._received = received
@@ -154,7 +161,7 @@ class Session:
         came = waiting or events & ~select.POLLOUT
         if came:
             client.loop_read()
-            self._look_at_size()
+            self._look_at_incoming()
         if events & select.POLLOUT:
             client.loop_write()
         client.loop_misc()
@@ -171,12 +178,13 @@ class Session:
             self.silent_since = self.confirmations.waiting_since
             raise unconfirmed(self._settings, limit)
 
-    def _look_at_size(self) -> None:
-        """Disconnect before an incoming packet, which may have 256 MiB, fills the memory."""
-        # paho-mqtt has no public way to ask.
-        size = getattr(self._client, "_in_packet", {}).get("remaining_length", 0)
-        if size > _BEARABLE:
+    def _look_at_incoming(self) -> None:
+        """Disconnect before a long packet, or messages that paho-mqtt keeps, fill the memory."""
+        size = incoming_size(self._client)
+        if size > self._bearable:
             raise oversized(self._settings, self._topics, size)
+        if keeps_messages(self._client):
+            raise unasked(self._settings)
 
     def publish(
         self, topic: str, payload: str, *, qos: int, retain: bool, event: bool = False
@@ -273,7 +281,13 @@ class Session:
             self.confirmations.denied()
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self._received(message.topic, bytes(message.payload), message.retain)
+        size = len(message.payload)
+        if size > self._bearable:  # it came so quickly that nobody could look at it before
+            self._failure = oversized(self._settings, self._topics, size)
+        elif message.qos > 1:
+            self._failure = unasked(self._settings)
+        else:
+            self._received(message.topic, bytes(message.payload), message.retain)
 
     def _lost(self, reason: str) -> BrokerError:
         return BrokerError(
