@@ -66,6 +66,8 @@ class MqttOutput:
         self._commands = CommandReader(commands)
         self._patience = patience or Patience()
         self._waker: Waker | None = None
+        self._needs_waker = {"close"}
+        self._leaving = threading.Lock()
         self._mailbox = Mailbox(self._wake)
         self._outbox = Outbox(settings, self._topics, self._mailbox, version)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -82,6 +84,7 @@ class MqttOutput:
     def start(self) -> None:
         """Begin to connect."""
         self._waker = Waker()
+        self._needs_waker.add("thread")
         self._thread.start()
 
     def mood(self, message: Mapping[str, Any]) -> None:
@@ -121,9 +124,7 @@ class MqttOutput:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        # Not in the thread itself: a late wake would write to whatever reuses the descriptor.
-        if self._waker is not None and not self._thread.is_alive():
-            self._waker.close()
+        self._leave("close")
 
     def health(self) -> dict[str, Any]:
         """Return the state of the output, ready for JSON.
@@ -144,6 +145,16 @@ class MqttOutput:
         if self._waker is not None:
             self._waker.wake()
 
+    def _leave(self, user: str) -> None:
+        """Close the waker if nobody else needs it: the thread, or `close`, whichever ends last.
+
+        With a late wake, `close` would write to whatever had reused the descriptor.
+        """
+        with self._leaving:
+            self._needs_waker.discard(user)
+            if self._waker is not None and not self._needs_waker:
+                self._waker.close()
+
     def _run(self) -> None:
         assert self._waker is not None  # noqa: S101 - for the type checker
         while not self._closing:
@@ -155,6 +166,7 @@ class MqttOutput:
             self._report(problem)
             self._rest(self._waker, problem)
         self._mailbox.shut()
+        self._leave("thread")
 
     def _hold_one_connection(self, waker: Waker) -> BrokerError | None:
         """Connect and publish for as long as it holds; return what ended it, None for `close`."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING, Any
 
 from serenbox.outputs.mqtt_access import read_password, tls_context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paho.mqtt.client import Client
     from paho.mqtt.properties import Properties
     from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -62,17 +65,32 @@ def make_client(settings: MqttSettings, topics: Topics, *, modern: bool, timeout
     return client
 
 
-def connect(client: Client, settings: MqttSettings, *, modern: bool) -> None:
+def connect(
+    client: Client, settings: MqttSettings, *, modern: bool, given_up: Callable[[], bool]
+) -> None:
     """Connect and ask to be accepted; the answer is not awaited.
 
+    Args:
+        client: What `make_client` returned.
+        settings: The broker.
+        modern: Speak MQTT 5; otherwise 3.1.1.
+        given_up: Asked once the connection is made, which can take long: whether to end it unused.
+
     Raises:
-        OSError: The broker cannot be reached.
+        OSError: The broker cannot be reached, or `given_up` returned true.
         ValueError: The host or the port is not a valid one.
 
     """
     more: dict[str, Any] = {"keepalive": settings.keepalive}
     if modern:
         more |= {"clean_start": True, "properties": _connect_properties()}
+
+    def look(*_: object) -> None:
+        # A client of the same name may have taken over meanwhile: asking would throw it out.
+        if given_up():
+            raise ConnectionAbortedError(errno.ECONNABORTED, "given up")
+
+    client.on_socket_open = look
     client.connect(settings.host, settings.port, **more)
     connection = client.socket()
     if isinstance(connection, socket.socket):

@@ -123,11 +123,14 @@ class Session:
         return not self.confirmations.under_way and not self._client.want_write()
 
     def establish(self, given_up: Callable[[], bool]) -> None:
-        """Connect and wait until the broker accepts, or until `given_up` is true after a wake."""
+        """Connect and wait until the broker accepts, or until `given_up` is true after a wake.
+
+        Once `given_up` is true, nothing is sent.
+        """
         import paho.mqtt.client as paho
 
         client = self._client
-        failure = self._connect()
+        failure = self._connect(given_up)
         if failure is not None:
             raise failure
         deadline = time.monotonic() + self._patience.connect
@@ -216,10 +219,10 @@ class Session:
         if connection is not None:
             connection.close()
 
-    def _connect(self) -> BrokerError | None:
+    def _connect(self, given_up: Callable[[], bool]) -> BrokerError | None:
         """Connect; return any error without its original exception, which would hold the socket."""
         try:
-            connect(self._client, self._settings, modern=self._modern)
+            connect(self._client, self._settings, modern=self._modern, given_up=given_up)
         except (OSError, ValueError) as error:
             return connect_error(error, self._settings)
         return None
