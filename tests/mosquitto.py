@@ -254,9 +254,11 @@ class Listener:
         wait_for(lambda: len(self.of(topic)) >= count, f"{count} messages under {topic}")
         return self.of(topic)
 
-    def publish(self, topic: str, payload: bytes | str, *, retain: bool = False) -> None:
+    def publish(
+        self, topic: str, payload: bytes | str, *, retain: bool = False, qos: int = 1
+    ) -> None:
         """Publish and wait until the broker has it."""
-        self._client.publish(topic, payload, 1, retain).wait_for_publish(PATIENCE)
+        self._client.publish(topic, payload, qos, retain).wait_for_publish(PATIENCE)
 
     def close(self) -> None:
         """Disconnect."""

@@ -32,6 +32,17 @@ def test_commands_reach_the_caller(broker: Mosquitto) -> None:
     assert heard == ["pause", "resume"]
 
 
+def test_a_command_may_be_sent_with_any_quality_of_service(broker: Mosquitto) -> None:
+    heard: list[str] = []
+    with listening(broker) as listener, publishing(broker.port, heard.append) as output:
+        for qos in (2, 0, 1):
+            listener.publish(f"{OWN}/command", bytes(5000), qos=qos)  # Mosquitto drops it for us
+            listener.publish(f"{OWN}/command", "pause", qos=qos)
+        wait_for(lambda: len(heard) == 3, "the commands")
+        assert output.health()["problem"] is None
+    assert broker.log.read_text().count(" as serenbox") == 1, "one connection"
+
+
 def test_a_retained_command_is_not_obeyed(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:

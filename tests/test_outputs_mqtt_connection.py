@@ -10,20 +10,30 @@ import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from serenbox.outputs.mqtt import MqttOutput
 from serenbox.outputs.mqtt_access import Patience
 from serenbox.outputs.queueing import EVENT_LIMIT
-from tests.mosquitto import PATIENCE, Mosquitto, listening, running_mosquitto, wait_for
+from tests.mosquitto import (
+    PATIENCE,
+    Mosquitto,
+    listening,
+    make_certificates,
+    running_mosquitto,
+    wait_for,
+)
 from tests.mqtt_output import HURRIED, OWN, event, mood, numbers, problem, publishing, settings_for
 from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+ESTABLISHED, BEING_MADE = "01", "02"
+"""States of a TCP connection in `/proc/net/tcp`."""
 
 
 @pytest.fixture
@@ -191,3 +201,60 @@ def test_a_broker_that_restarts_a_few_times_and_is_gone_is_called_gone(broker: M
             wait_for(lambda: output.health()["connected"], "the connection")
         broker.stop()
         wait_for(lambda: "refused" in str(output.health()["problem"]), "the truth")
+
+
+def test_an_output_that_was_given_up_leaves_its_successor_alone(tmp_path: Path) -> None:
+    """After a reload while the broker hangs, when it goes on."""
+    made = make_certificates(tmp_path)
+    with running_mosquitto(tmp_path, tls=made) as broker:
+        encrypted = {"host": "localhost", "tls": True, "ca_file": str(made.certificate)}
+        old, new = (patient_output(broker.port, **encrypted) for _ in range(2))
+        broker.freeze()
+        old.start()
+        wait_for(lambda: ESTABLISHED in states_of_connections(broker.port), "the handshake")
+        old.close(0.1)
+        assert old._thread.is_alive()
+        new.start()
+        broker.thaw()
+        old._thread.join(PATIENCE)
+        wait_for(lambda: new.health()["connected"], "the connection")
+        new.event(event(1))
+        wait_for(lambda: new.health()["published"] == 3, "all to be confirmed")
+        new.close(5.0)
+    assert broker.log.read_text().count(" as serenbox-den") == 1, "only the new one asked"
+    assert old._waker is not None
+    assert old._waker.fileno() == -1, "nothing is left open"
+
+
+def test_an_output_that_was_given_up_while_connecting_asks_for_nothing() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):  # nobody else fits into the queue
+            output = patient_output(port)
+            output.start()
+            wait_for(lambda: BEING_MADE in states_of_connections(port), "the attempt")
+            output.close(0.1)
+            assert output._thread.is_alive()
+            server.accept()[0].close()
+            connection, _ = server.accept()
+            with connection:
+                assert connection.recv(1000) == b""
+        output._thread.join(PATIENCE)
+    assert output._waker is not None
+    assert output._waker.fileno() == -1, "nothing is left open"
+
+
+def patient_output(port: int, **mqtt: Any) -> MqttOutput:  # noqa: ANN401 - settings
+    """Return an output that waits long for a connection."""
+    patience = replace(HURRIED, connect=PATIENCE)
+    settings = settings_for(port, **mqtt)
+    return MqttOutput(settings, lambda _: None, version="1", patience=patience)
+
+
+def states_of_connections(port: int) -> list[str]:
+    """Return how far the connections to a port of this machine are, in the kernel's numbers."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = (line.split() for line in lines)
+    return [state for _, _, remote, state, *_ in fields if remote.endswith(f":{port:04X}")]

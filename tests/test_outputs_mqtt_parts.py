@@ -17,6 +17,7 @@ from serenbox.outputs.mqtt_access import (
     tls_context,
 )
 from serenbox.outputs.mqtt_commands import CommandReader, parse_command
+from serenbox.outputs.mqtt_confirmations import Confirmations
 from serenbox.outputs.mqtt_retries import Retries
 from serenbox.settings.schema import MqttSettings
 
@@ -103,6 +104,35 @@ def test_connections_that_keep_breaking_are_suspicious() -> None:
     assert retries.suspicious
     retries.held_for(30.0)
     assert not retries.suspicious
+
+
+def test_a_broker_that_confirms_nothing_is_told_once_and_tried_less_and_less_often() -> None:
+    retries = Retries(Patience())
+    assert retries.is_news("unconfirmed")
+    for pause in (1, 2, 4, 8):
+        assert retries.next_pause("unconfirmed") == pause
+        retries.fell_silent(0.1)
+        assert not retries.is_news("unconfirmed")
+    assert not retries.suspicious
+    retries.fell_silent(90.0)
+    assert retries.is_news("unconfirmed")
+    assert retries.next_pause("unconfirmed") == 1
+
+
+def test_a_broker_that_confirms_slowly_but_steadily_is_not_silent() -> None:
+    now = 0.0
+    confirmations = Confirmations(lambda: now)
+    for number in range(8):
+        confirmations.sent(number, event=True)
+    for number in range(8):
+        now += 20.0
+        assert confirmations.silent_for(now) == 20.0
+        confirmations.came(number, denied=number == 7)
+    now += 600.0
+    assert confirmations.silent_for(now) == 0.0, "nothing waits"
+    confirmations.sent(8, event=True)
+    assert confirmations.silent_for(now) == 0.0, "it waits since now"
+    assert (confirmations.confirmed, confirmations.undelivered_events) == (7, 2)
 
 
 def test_a_broker_that_is_gone_after_short_connections_is_not_suspicious() -> None:

@@ -7,8 +7,11 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 
+import pytest
+
+from tests.fake_broker import PINGREQ, PONG, PUBLISH, accept, message, number_of, packets
 from tests.mosquitto import PATIENCE, wait_for
-from tests.mqtt_output import HURRIED, event, problem, publishing
+from tests.mqtt_output import HURRIED, OWN, event, problem, publishing
 
 
 def test_a_broker_that_knows_no_mqtt_5() -> None:
@@ -156,3 +159,84 @@ def test_a_broker_that_tells_of_a_namesake_is_believed_at_once() -> None:
         with publishing(server.getsockname()[1], patience=patient, connected=False) as output:
             assert "give every box its own device.name" in problem(output)
         thread.join(PATIENCE)
+
+
+def test_a_broker_that_lives_but_confirms_nothing_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    confirms, over = threading.Event(), threading.Event()
+    connections = 0
+
+    def serve(server: socket.socket) -> None:
+        """Answer every ping, and confirm messages only if asked to."""
+        nonlocal connections
+        while not over.is_set():
+            with accept(server) as connection, suppress(OSError):
+                connections += 1
+                for kind, content in packets(connection):
+                    if kind == PINGREQ:
+                        connection.sendall(PONG)
+                    elif kind & 0xF6 == PUBLISH | 2 and confirms.is_set():
+                        connection.sendall(b"\x40\x02" + number_of(kind, content))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        patience = replace(HURRIED, confirmation=1.0, steady=600.0)
+        with publishing(server.getsockname()[1], patience=patience, keepalive=1) as output:
+            for number in range(20):
+                output.event(event(number))
+            assert "confirms no message" in problem(output)
+            wait_for(lambda: connections >= 2, "another attempt")
+            wait_for(lambda: output.health()["connected"], "another connection")
+            assert "confirms no message" in problem(output), "nothing has changed yet"
+            assert output.health()["dropped"] == 20
+            confirms.set()
+            wait_for(lambda: output.health()["problem"] is None, "the problem to be over")
+            wait_for(lambda: output.health()["published"] == 2, "the announcements")
+            over.set()
+        thread.join(PATIENCE)
+    assert sum("confirms no message" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_messages_that_the_box_would_have_to_keep_end_the_connection(version: int) -> None:
+    """Of QoS 2, which nobody asked for: they are kept until the broker releases them."""
+    kept, sent = 65_535, 0
+    payload = bytes(4000)
+
+    def serve(server: socket.socket) -> None:
+        nonlocal sent
+        with accept(server, version) as connection, suppress(ConnectionError):
+            for number in range(1, kept + 1):
+                connection.sendall(
+                    message(f"{OWN}/command", payload, qos=2, number=number, version=version)
+                )
+                sent += 1
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        port = server.getsockname()[1]
+        with publishing(port, connected=False, goodbye=0.5) as output:
+            told = "sends messages with QoS 2"
+            wait_for(lambda: told in str(output.health()["problem"]), told)
+        thread.join(PATIENCE)
+    assert sent < kept // 10
+
+
+def test_a_message_longer_than_the_box_asked_for_ends_the_connection() -> None:
+    def serve(server: socket.socket) -> None:
+        with accept(server) as connection, suppress(ConnectionError):
+            connection.sendall(message(f"{OWN}/command", bytes(5000), qos=1))
+            for _ in packets(connection):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        with publishing(server.getsockname()[1], connected=False, goodbye=0.5) as output:
+            told = "sends a message of 5,0"
+            wait_for(lambda: told in str(output.health()["problem"]), told)
+        thread.join(PATIENCE)
+    assert output.health()["ignored_commands"] == 0

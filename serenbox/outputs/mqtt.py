@@ -66,6 +66,8 @@ class MqttOutput:
         self._commands = CommandReader(commands)
         self._patience = patience or Patience()
         self._waker: Waker | None = None
+        self._needs_waker = {"close"}
+        self._leaving = threading.Lock()
         self._mailbox = Mailbox(self._wake)
         self._outbox = Outbox(settings, self._topics, self._mailbox, version)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -76,12 +78,13 @@ class MqttOutput:
         self._connected_since: float | None = None
         self._published = 0
         self._published_before = 0
-        self._problem: str | None = None
+        self._problem: BrokerError | None = None
         self._retries = Retries(self._patience)
 
     def start(self) -> None:
         """Begin to connect."""
         self._waker = Waker()
+        self._needs_waker.add("thread")
         self._thread.start()
 
     def mood(self, message: Mapping[str, Any]) -> None:
@@ -121,9 +124,7 @@ class MqttOutput:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        # Not in the thread itself: a late wake would write to whatever reuses the descriptor.
-        if self._waker is not None and not self._thread.is_alive():
-            self._waker.close()
+        self._leave("close")
 
     def health(self) -> dict[str, Any]:
         """Return the state of the output, ready for JSON.
@@ -137,12 +138,22 @@ class MqttOutput:
             "published": self._published,
             "dropped": self._mailbox.dropped,
             "ignored_commands": self._commands.ignored,
-            "problem": self._problem,
+            "problem": str(problem) if (problem := self._problem) else None,
         }
 
     def _wake(self) -> None:
         if self._waker is not None:
             self._waker.wake()
+
+    def _leave(self, user: str) -> None:
+        """Close the waker if nobody else needs it: the thread, or `close`, whichever ends last.
+
+        With a late wake, `close` would write to whatever had reused the descriptor.
+        """
+        with self._leaving:
+            self._needs_waker.discard(user)
+            if self._waker is not None and not self._needs_waker:
+                self._waker.close()
 
     def _run(self) -> None:
         assert self._waker is not None  # noqa: S101 - for the type checker
@@ -155,6 +166,7 @@ class MqttOutput:
             self._report(problem)
             self._rest(self._waker, problem)
         self._mailbox.shut()
+        self._leave("thread")
 
     def _hold_one_connection(self, waker: Waker) -> BrokerError | None:
         """Connect and publish for as long as it holds; return what ended it, None for `close`."""
@@ -194,12 +206,14 @@ class MqttOutput:
         self._mailbox.shut()
         if session is not None:
             if self._connected_since is not None:  # some confirmations came at the very end
-                self._published = self._published_before + session.confirmed
-            self._mailbox.count_dropped(session.undelivered_events)
+                self._published = self._published_before + session.confirmations.confirmed
+            self._mailbox.count_dropped(session.confirmations.undelivered_events)
             session.end()
         since, self._connected_since = self._connected_since, None
         if since is None:
             self._retries.not_connected()
+        elif session is not None and session.silent_since is not None:
+            self._retries.fell_silent(session.silent_since - since)
         elif session is None or not session.just_denied:  # else the incident goes on
             self._retries.held_for(time.monotonic() - since)
 
@@ -207,7 +221,7 @@ class MqttOutput:
         self._published_before = self._published
         self._mailbox.open()
         self._connected_since = time.monotonic()
-        self._problem = None
+        self._forget_problem(answered=False)
         self._outbox.announce()
         level = logging.INFO if self._retries.connected_is_news() else logging.DEBUG
         _log.log(level, "connected to %s", address(self._settings))
@@ -227,9 +241,16 @@ class MqttOutput:
 
     def _step(self, session: Session, seconds: float) -> None:
         session.step(seconds)
-        self._published = self._published_before + session.confirmed
+        self._published = self._published_before + session.confirmations.confirmed
+        if session.confirmations.answered:
+            self._forget_problem(answered=True)
         if session.denied and self._problem is None:
             self._report(denial(self._settings, self._topics))
+
+    def _forget_problem(self, *, answered: bool) -> None:
+        """Forget what is over with a connection, or what only the broker's first answer ends."""
+        if self._problem is not None and (self._problem.fault == "unconfirmed") == answered:
+            self._problem = None
 
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
@@ -242,7 +263,7 @@ class MqttOutput:
 
     def _report(self, problem: BrokerError) -> None:
         """Remember a problem, and log it once per incident."""
-        self._problem = str(problem)
+        self._problem = problem
         if self._retries.is_news(problem.fault):
             _log.warning("%s", problem)
 

@@ -25,6 +25,7 @@ VARIABLE = "SERENBOX_MQTT_PASSWORD"
 Fault = Literal[
     "unreachable",
     "silent",
+    "unconfirmed",
     "refused",
     "denied",
     "tls",
@@ -32,13 +33,14 @@ Fault = Literal[
     "version",
     "taken",
     "oversized",
+    "unasked",
     "setup",
     "mistake",
 ]
 """What keeps the box from its broker; each is logged once per incident."""
 
 NEEDS_A_PERSON: frozenset[Fault] = frozenset(
-    {"refused", "denied", "tls", "taken", "oversized", "setup", "mistake"}
+    {"refused", "denied", "tls", "taken", "oversized", "unasked", "setup", "mistake"}
 )
 """Faults that do not go away by themselves, so that frequent retries are useless."""
 
@@ -65,6 +67,8 @@ class Patience:
 
     connect: float = 5.0
     """For the connection, and again for the broker's answer to it."""
+    confirmation: float = 30.0
+    """For any confirmation while messages wait for one, or three times the keepalive if longer."""
     first_pause: float = 1.0
     """Before the second attempt; doubles with each further attempt."""
     longest_pause: float = 30.0
@@ -221,6 +225,21 @@ def taken_over(settings: MqttSettings, topics: Topics) -> BrokerError:
     )
 
 
+def unconfirmed(settings: MqttSettings, seconds: float) -> BrokerError:
+    """Return the error for a broker that keeps the connection, but takes no message any more.
+
+    Args:
+        settings: The broker.
+        seconds: For how long it has confirmed nothing.
+
+    """
+    return BrokerError(
+        "unconfirmed",
+        f"{address(settings)} answers, but confirms no message for {seconds:.0f} seconds now: "
+        "restart it; if that does not help, see its log, for instance for a full disk",
+    )
+
+
 def oversized(settings: MqttSettings, topics: Topics, size: int) -> BrokerError:
     """Return the error for an incoming message so long that it must be malicious."""
     return BrokerError(
@@ -228,6 +247,15 @@ def oversized(settings: MqttSettings, topics: Topics, size: int) -> BrokerError:
         f"{address(settings)} sends a message of {size:,} bytes, far more than any command has: "
         f"see who may publish to {topics.command} and {topics.birth}, and remove what is retained "
         "there",
+    )
+
+
+def unasked(settings: MqttSettings) -> BrokerError:
+    """Return the error for messages with QoS 2, which no broker sends to who asked for QoS 1."""
+    return BrokerError(
+        "unasked",
+        f"{address(settings)} sends messages with QoS 2, which SerenBox never subscribes to: check "
+        "mqtt.host and mqtt.port, update the broker, and let it add no subscription of its own",
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING, Any
 
 from serenbox.outputs.mqtt_access import read_password, tls_context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paho.mqtt.client import Client
     from paho.mqtt.properties import Properties
     from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -15,8 +18,15 @@ if TYPE_CHECKING:
     from serenbox.outputs.topics import Topics
     from serenbox.settings.schema import MqttSettings
 
-_LARGEST = 4096
+LARGEST = 4096
 """Maximum bytes of a packet that the broker may send us (MQTT 5); a command has fewer than 100."""
+
+LARGEST_OLD = 1 << 20
+"""Maximum bytes of a packet that is accepted with MQTT 3.1.1, which cannot ask for less."""
+
+_PUBLISH_QOS_2 = 0x34
+_KIND_AND_QOS = 0xF6
+"""The first byte of a message with QoS 2, and which of its bits say so."""
 
 _RECEIVED_AT_ONCE = 1 << 16
 """Bytes that the kernel holds for us. paho-mqtt empties it up to 100 times before it lets us look
@@ -55,17 +65,32 @@ def make_client(settings: MqttSettings, topics: Topics, *, modern: bool, timeout
     return client
 
 
-def connect(client: Client, settings: MqttSettings, *, modern: bool) -> None:
+def connect(
+    client: Client, settings: MqttSettings, *, modern: bool, given_up: Callable[[], bool]
+) -> None:
     """Connect and ask to be accepted; the answer is not awaited.
 
+    Args:
+        client: What `make_client` returned.
+        settings: The broker.
+        modern: Speak MQTT 5; otherwise 3.1.1.
+        given_up: Asked once the connection is made, which can take long: whether to end it unused.
+
     Raises:
-        OSError: The broker cannot be reached.
+        OSError: The broker cannot be reached, or `given_up` returned true.
         ValueError: The host or the port is not a valid one.
 
     """
     more: dict[str, Any] = {"keepalive": settings.keepalive}
     if modern:
         more |= {"clean_start": True, "properties": _connect_properties()}
+
+    def look(*_: object) -> None:
+        # A client of the same name may have taken over meanwhile: asking would throw it out.
+        if given_up():
+            raise ConnectionAbortedError(errno.ECONNABORTED, "given up")
+
+    client.on_socket_open = look
     client.connect(settings.host, settings.port, **more)
     connection = client.socket()
     if isinstance(connection, socket.socket):
@@ -88,10 +113,24 @@ def subscriptions(
     return [(topics.command, command), (topics.birth, SubscribeOptions(qos=1))]
 
 
+def incoming_size(client: Client) -> int:
+    """Return how many bytes the packet has of which a part was read; 0 if there is none."""
+    # paho-mqtt has no public way to ask.
+    size: int = getattr(client, "_in_packet", {}).get("remaining_length", 0)
+    return size
+
+
+def keeps_messages(client: Client) -> bool:
+    """Return whether a message with QoS 2 came, kept until its sender allows to deliver it."""
+    begun: int = getattr(client, "_in_packet", {}).get("command", 0)
+    kept = getattr(client, "_in_messages", {})
+    return begun & _KIND_AND_QOS == _PUBLISH_QOS_2 or bool(kept)
+
+
 def _connect_properties() -> Properties:
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.MaximumPacketSize = _LARGEST
+    properties.MaximumPacketSize = LARGEST
     return properties

@@ -52,6 +52,11 @@ class Retries:
             self._told.clear()
             self._good_news = True
 
+    def fell_silent(self, after: float) -> None:
+        """Record that a connection was made and worked for so many seconds, but not any longer."""
+        self.held_for(after)
+        self._short_ones = 0  # it was not the broker who ended it
+
     def is_news(self, fault: Fault) -> bool:
         """Return whether a fault is new in this incident, and record it."""
         news = fault not in self._told

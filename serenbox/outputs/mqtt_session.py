@@ -18,8 +18,19 @@ from serenbox.outputs.mqtt_access import (
     oversized,
     refusal,
     taken_over,
+    unasked,
+    unconfirmed,
 )
-from serenbox.outputs.mqtt_client import connect, make_client, subscriptions
+from serenbox.outputs.mqtt_client import (
+    LARGEST,
+    LARGEST_OLD,
+    connect,
+    incoming_size,
+    keeps_messages,
+    make_client,
+    subscriptions,
+)
+from serenbox.outputs.mqtt_confirmations import Confirmations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,12 +46,13 @@ if TYPE_CHECKING:
 _MOMENT = 1.0
 """Maximum seconds between a denial and the end of the connection that it causes."""
 
+_KEEPALIVES = 3
+"""Minimum keepalives within which some message must be confirmed; after two, a broker that does not
+answer at all is noticed."""
+
 WINDOW = 8
 """Maximum messages that the broker has not confirmed yet; others wait in the mailbox. Below what
 brokers allow (HiveMQ 10, Mosquitto 20)."""
-
-_BEARABLE = 1 << 20
-"""Maximum bytes of a packet that is accepted anyway, as MQTT 3.1.1 cannot ask for less."""
 
 _UNSPECIFIED = 128
 _PROTOCOL_UNKNOWN = 132
@@ -76,49 +88,49 @@ class Session:
         self._settings = settings
         self._topics = topics
         self._modern = modern
+        self._bearable = LARGEST if modern else LARGEST_OLD
         self._patience = patience
         self._waker = waker
         self._received = received
-        self._under_way: dict[int, bool] = {}
         self._window = WINDOW
         self._established = False
         self._failure: BrokerError | None = None
-        self._denied_events = 0
-        self.confirmed = 0
-        self._denied_at: float | None = None
+        self.confirmations = Confirmations()
+        """What the broker has confirmed, and how long it has not."""
+        self.silent_since: float | None = None
+        """If the connection was ended because nothing was confirmed any more: since when."""
         self._client = self._make_client()
 
     @property
     def denied(self) -> bool:
         """Whether the broker has denied a message or a subscription."""
-        return self._denied_at is not None
+        return self.confirmations.denied_at is not None
 
     @property
     def just_denied(self) -> bool:
         """Whether it did so a moment ago, so that this explains why the connection ended."""
-        return self._denied_at is not None and time.monotonic() - self._denied_at < _MOMENT
+        at = self.confirmations.denied_at
+        return at is not None and time.monotonic() - at < _MOMENT
 
     @property
     def has_room(self) -> bool:
         """Whether another message may be sent now."""
-        return len(self._under_way) < self._window and not self._client.want_write()
-
-    @property
-    def undelivered_events(self) -> int:
-        """Number of events that were sent, but were denied or may not have arrived."""
-        return sum(self._under_way.values()) + self._denied_events
+        return self.confirmations.under_way < self._window and not self._client.want_write()
 
     @property
     def settled(self) -> bool:
         """Whether the broker has confirmed everything."""
-        return not self._under_way and not self._client.want_write()
+        return not self.confirmations.under_way and not self._client.want_write()
 
     def establish(self, given_up: Callable[[], bool]) -> None:
-        """Connect and wait until the broker accepts, or until `given_up` is true after a wake."""
+        """Connect and wait until the broker accepts, or until `given_up` is true after a wake.
+
+        Once `given_up` is true, nothing is sent.
+        """
         import paho.mqtt.client as paho
 
         client = self._client
-        failure = self._connect()
+        failure = self._connect(given_up)
         if failure is not None:
             raise failure
         deadline = time.monotonic() + self._patience.connect
@@ -144,39 +156,52 @@ class Session:
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
         poll.register(connection, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        before = time.monotonic()
         ready = dict(poll.poll(0 if waiting else max(0.0, seconds) * 1000))
         if ready.pop(self._waker.fileno(), 0):
             self._waker.clear()
         events = next(iter(ready.values()), 0)
-        if waiting or events & ~select.POLLOUT:
+        came = waiting or events & ~select.POLLOUT
+        if came:
             client.loop_read()
-            self._look_at_size()
+            self._look_at_incoming()
         if events & select.POLLOUT:
             client.loop_write()
         client.loop_misc()
         if self._failure is not None:
             raise self._failure
+        if not came:
+            # A confirmation may have come since, if this process was stopped meanwhile.
+            self._look_at_silence(before)
 
-    def _look_at_size(self) -> None:
-        """Disconnect before an incoming packet, which may have 256 MiB, fills the memory."""
-        # paho-mqtt has no public way to ask.
-        size = getattr(self._client, "_in_packet", {}).get("remaining_length", 0)
-        if size > _BEARABLE:
+    def _look_at_silence(self, now: float) -> None:
+        """Disconnect from a broker that is there, but has stopped confirming messages."""
+        limit = max(self._patience.confirmation, _KEEPALIVES * self._settings.keepalive)
+        if self.confirmations.silent_for(now) > limit:
+            self.silent_since = self.confirmations.waiting_since
+            raise unconfirmed(self._settings, limit)
+
+    def _look_at_incoming(self) -> None:
+        """Disconnect before a long packet, or messages that paho-mqtt keeps, fill the memory."""
+        size = incoming_size(self._client)
+        if size > self._bearable:
             raise oversized(self._settings, self._topics, size)
+        if keeps_messages(self._client):
+            raise unasked(self._settings)
 
     def publish(
         self, topic: str, payload: str, *, qos: int, retain: bool, event: bool = False
     ) -> None:
-        """Send a message; if `event`, it counts among `undelivered_events` until confirmed."""
+        """Send a message; if `event`, it counts as undelivered until it is confirmed."""
         import paho.mqtt.client as paho
 
         sent = self._client.publish(topic, payload, qos, retain)
         if qos:
-            self._under_way[sent.mid] = event
+            self.confirmations.sent(sent.mid, event=event)
         if sent.rc != paho.MQTT_ERR_SUCCESS:
             raise self._failure or self._lost(paho.error_string(sent.rc))
         if not qos:
-            self.confirmed += 1
+            self.confirmations.sent_unconfirmed()
 
     def part(self, seconds: float) -> None:
         """Disconnect cleanly, so that the broker does not publish the last will."""
@@ -194,10 +219,10 @@ class Session:
         if connection is not None:
             connection.close()
 
-    def _connect(self) -> BrokerError | None:
+    def _connect(self, given_up: Callable[[], bool]) -> BrokerError | None:
         """Connect; return any error without its original exception, which would hold the socket."""
         try:
-            connect(self._client, self._settings, modern=self._modern)
+            connect(self._client, self._settings, modern=self._modern, given_up=given_up)
         except (OSError, ValueError) as error:
             return connect_error(error, self._settings)
         return None
@@ -250,22 +275,22 @@ class Session:
     def _on_publish(
         self, _client: Client, _data: object, mid: int, reason: ReasonCode, _: object
     ) -> None:
-        if mid not in self._under_way:  # QoS 0, never confirmed
-            return
-        event = self._under_way.pop(mid)
-        if reason.is_failure:
-            self._denied_at = time.monotonic()
-        self._denied_events += event and reason.is_failure
-        self.confirmed += not reason.is_failure
+        self.confirmations.came(mid, denied=reason.is_failure)
 
     def _on_subscribe(
         self, _client: Client, _data: object, _mid: int, reasons: list[ReasonCode], _: object
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            self._denied_at = time.monotonic()
+            self.confirmations.denied()
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self._received(message.topic, bytes(message.payload), message.retain)
+        size = len(message.payload)
+        if size > self._bearable:  # it came so quickly that nobody could look at it before
+            self._failure = oversized(self._settings, self._topics, size)
+        elif message.qos > 1:
+            self._failure = unasked(self._settings)
+        else:
+            self._received(message.topic, bytes(message.payload), message.retain)
 
     def _lost(self, reason: str) -> BrokerError:
         return BrokerError(
