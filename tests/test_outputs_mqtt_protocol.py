@@ -193,7 +193,7 @@ def test_a_broker_that_lives_but_confirms_nothing_is_told(
             assert output.health()["dropped"] == 20
             confirms.set()
             wait_for(lambda: output.health()["problem"] is None, "the problem to be over")
-            wait_for(lambda: output.health()["published"] == 2, "the announcements")
+            wait_for(lambda: output.health()["published"] >= 2, "the announcements")
             over.set()
         thread.join(PATIENCE)
     assert sum("confirms no message" in record.getMessage() for record in caplog.records) == 1
