@@ -244,7 +244,7 @@ def test_inspecting_what_was_converted(
     assert all(one["version"] <= MAX_VERSIONS[one["name"]] for one in facts["operators"])
 
 
-@pytest.mark.parametrize("existing", [None, b"the old model"])
+@pytest.mark.parametrize("existing", [None, b"....TFL3, the old model"])
 def test_a_drop_too_large_is_refused_and_nothing_changes(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], existing: bytes | None
 ) -> None:
