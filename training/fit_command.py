@@ -143,7 +143,7 @@ def _fit(options: argparse.Namespace) -> int:
         from training.record import check_same_data, write_record
 
     resume = _check_folder(options.out, options.resume)
-    if resume and (options.out / RECORD).exists():
+    if resume and _is_finished(options.out):
         check_same_run(options.out, {**dataclasses.asdict(settings), **origin_of(settings)})
         check_same_data(options.out, options.data, options.ferplus)
         print(f"{options.out} already holds the finished model of this run")
@@ -198,6 +198,15 @@ def _reporter(cluster: Cluster) -> Callable[[str], None]:
     return report
 
 
+def _is_finished(folder: Path) -> bool:
+    """Return whether the run in a folder is finished.
+
+    The record is written last: a run that left a checkpoint and a model only was interrupted. The
+    record alone may be left over from an earlier run.
+    """
+    return (folder / MODEL).exists() and (folder / RECORD).exists()
+
+
 def _check_folder(folder: Path, resume: str | None) -> bool:
     """Create the run's folder; refuse to overwrite an earlier run.
 
@@ -206,10 +215,15 @@ def _check_folder(folder: Path, resume: str | None) -> bool:
 
     """
     begun = (folder / CHECKPOINT).exists()
-    # The record is written last: a run that left a checkpoint and a model only was interrupted.
-    finished = (folder / (RECORD if begun else MODEL)).exists()
+    finished = _is_finished(folder) if begun else (folder / MODEL).exists()
     if finished and not (begun and resume == "auto"):
         msg = f"{folder} already holds a finished model; give --out another folder"
+        raise RunError(msg)
+    if not begun and (folder / RECORD).exists():
+        msg = (
+            f"{folder} holds the {RECORD} of another run, without its {MODEL}; move it away, or "
+            "give --out another folder"
+        )
         raise RunError(msg)
     if begun and not resume:
         msg = f"{folder} holds an unfinished run; go on with --resume, or give another folder"
