@@ -471,8 +471,35 @@ def test_an_older_backbone_teaches_the_one_that_ships(
 
 
 @pytest.mark.parametrize(
+    ("options", "small_epochs"),
+    [([], 8), (["--epochs", "5"], 5), (["--epochs", "5", "--small-epochs", "2"], 2)],
+)
+def test_no_more_small_epochs_than_epochs_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], small_epochs: int
+) -> None:
+    class SeenError(Exception):
+        """The settings are known."""
+
+    seen: list[FitSettings] = []
+
+    def see(_: object, settings: FitSettings, *__: object) -> None:
+        seen.append(settings)
+        raise SeenError
+
+    monkeypatch.setattr("training.fit_command.load_faces", lambda *_: None)
+    monkeypatch.setattr("training.fit_command.describe", lambda _: [])
+    monkeypatch.setattr("training.fit.Run", see)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SeenError):
+        main(["fit", "--data", "x.csv", "--out", str(tmp_path / "run"), *options])
+
+    assert [settings.small_epochs for settings in seen] == [small_epochs]
+
+
+@pytest.mark.parametrize(
     ("options", "named"),
     [
+        (["--epochs", "5", "--small-epochs", "8"], "--small-epochs is 8, and must be from 0 to"),
         (["--size", "50"], "--size is 50, and must be a multiple of 32"),
         (["--seed", "4294967296"], "--seed is 4294967296, and must be from 0 to 4294967295"),
         (["--sharpness", "inf"], "--sharpness is inf, and must be from 0 to 1"),

@@ -73,7 +73,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
             "what to start from: imagenet, a .weights.h5 or .keras file, FaceRes's .json, or none",
         ),
         ("epochs", int, "passes over the training faces"),
-        ("small-epochs", int, "how many of them, at the beginning, run at --small-size"),
+        ("small-epochs", int, "how many of the first, at most all, run at --small-size"),
         ("small-size", int, "side of the input in those"),
         ("batch-size", int, "faces per step"),
         ("learning-rate", float, "peak learning rate of AdamW"),
@@ -168,6 +168,8 @@ def _settings(options: argparse.Namespace) -> FitSettings:
     values = vars(options)
     values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
     values["teacher"] = tuple(values.get("teacher", ()))
+    if values.get("epochs", FitSettings.epochs) < FitSettings.small_epochs:
+        values.setdefault("small_epochs", values["epochs"])
     if "teacher_share" in values and not values["teacher"]:
         msg = "--teacher-share needs --teacher: give both or neither"
         raise RunError(msg)
