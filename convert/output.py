@@ -14,19 +14,32 @@ from serenbox.errors import reason_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_KERAS = (".keras", ".h5")
+
 
 def check_writable(out: Path, model: Path) -> None:
     """Make sure that `out` can be written, without touching what is there.
 
     Raises:
-        InputError: It cannot be written, or it is the model itself.
+        InputError: It cannot be written, it is the model itself or another file that is no
+            .tflite, or its name is that of a Keras model.
 
     """
     if out.is_dir():
         raise InputError(f"{out} is a folder: give the name of the .tflite file to write")
     if out.exists() and model.exists() and out.samefile(model):
         raise InputError(f"{out} is the model to convert: give another name for the result")
+    if out.suffix.lower() in _KERAS:
+        raise InputError(
+            f"{out} is named like a Keras model, but the second name is that of the .tflite to "
+            "write: convert one model at a time, and give a name that ends in .tflite"
+        )
     try:
+        if out.exists() and not _may_be_replaced(out):
+            raise InputError(
+                f"{out} exists and is not a .tflite file, so it is not overwritten: give another "
+                "name, or remove it first"
+            )
         with tempfile.NamedTemporaryFile(dir=out.parent):
             pass
     except OSError as error:
@@ -34,6 +47,15 @@ def check_writable(out: Path, model: Path) -> None:
             f"{out} cannot be written ({reason_of(error)}): give a path in a folder that exists "
             "and may be written to"
         ) from error
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Return whether what is there is a .tflite file or empty."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(8)
+    return not start or start[4:] == b"TFL3"
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def convert(options: Options, say: Callable[[str], None]) -> Converted:
     tflite = _quantize(options, material, say)
     measured = _measure(options, material, tflite, say)
     _doubt(measured.comparison, say)
-    check_drop(measured.comparison, options.max_drop)
+    check_drop(measured.comparison, options.max_drop, options.fine_tune)
     metadata = make_metadata(options, material, measured)
     content = append_metadata(tflite, metadata)
     say("reading the finished file back as a device does")

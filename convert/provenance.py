@@ -14,6 +14,7 @@ from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.data import training_faces
 from training.files import RECORD
+from training.origin import is_record_of
 
 if TYPE_CHECKING:
     from training.data import Faces, LabelSet
@@ -26,7 +27,8 @@ def read_run(model: Path) -> dict[str, Any]:
     """Read the record of the run that made a model; empty if there is none beside it.
 
     Raises:
-        InputError: The record is damaged.
+        InputError: The record is damaged or that of another model.
+        RunError: The model cannot be read.
 
     """
     path = model.parent / RECORD
@@ -42,6 +44,11 @@ def read_run(model: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: class_prior must give each of {', '.join(EMOTIONS)} a number above 0: "
             "restore the file or remove it"
+        )
+    if not is_record_of(model, run):
+        raise InputError(
+            f"{path} is the record of another model: convert {model.name} from a folder with its "
+            "own record, or with none"
         )
     return run
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from tensorflow.lite.python import schema_py_generated as schema
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,13 @@ _TRAINED_SHARE = 0.65
 """Share kept of a range with negative values when the weights are fine-tuned for it."""
 
 _TRAINED_CEILING = 4.0
-"""Upper limit of a range without negative values, likewise: ReLU6 gives up to 6, but seldom."""
+"""Upper limit of the range of what ReLU6 gives, likewise: that is up to 6, but seldom. Other
+values without negative ones are on a scale of the network's own, and keep their range."""
+
+_KEEPING = ("PAD", "MEAN")
+"""Operations that give no larger values than they get."""
+
+_RELU6 = schema.ActivationFunctionType.RELU6
 
 LEVELS = 255
 """Steps of an int8."""
@@ -54,13 +61,17 @@ def cut_ranges(graph: Graph) -> None:
         graph: Changed in place, except for its output.
 
     """
+    up_to_six: set[int] = set()
     for node in graph.nodes:
-        if node.output != graph.output:
-            low, high = graph.range(node.output)
-            if low < 0:
-                graph.set_range(node.output, _TRAINED_SHARE * low, _TRAINED_SHARE * high)
-            else:
-                graph.set_range(node.output, low, min(high, _TRAINED_CEILING))
+        if node.activation == _RELU6 or (node.kind in _KEEPING and node.inputs[0] in up_to_six):
+            up_to_six.add(node.output)
+        if node.output == graph.output:
+            continue
+        low, high = graph.range(node.output)
+        if low < 0:
+            graph.set_range(node.output, _TRAINED_SHARE * low, _TRAINED_SHARE * high)
+        elif node.output in up_to_six:
+            graph.set_range(node.output, low, min(high, _TRAINED_CEILING))
 
 
 def best_range(values: NDArray[np.float32]) -> tuple[float, float]:

@@ -75,23 +75,25 @@ def compare(
     )
 
 
-def check_drop(comparison: Comparison, max_drop: float) -> None:
+def check_drop(comparison: Comparison, max_drop: float, fine_tune: int = 0) -> None:
     """Refuse a model that lost too much accuracy.
 
     Args:
         comparison: What was measured.
         max_drop: Largest allowed loss of accuracy, percentage points.
+        fine_tune: Steps for which the model was fine-tuned.
 
     Raises:
         RefusedError: It lost more.
 
     """
     if comparison.drop > max_drop:
+        steps = f"more steps than --fine-tune {fine_tune}, or none, " if fine_tune else ""
         raise RefusedError(
             f"int8 costs {comparison.drop:.2f} percentage points of accuracy "
             f"({comparison.float_figures.accuracy:.2%} float, "
             f"{comparison.int8_figures.accuracy:.2%} int8), more than --max-drop {max_drop:g}: try "
-            "another number of --calibration-images, or allow more; nothing was written"
+            f"{steps}another number of --calibration-images, or allow more; nothing was written"
         )
 
 

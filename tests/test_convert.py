@@ -14,10 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from convert.__main__ import main
+from convert.errors import RefusedError
 from convert.opcheck import MAX_VERSIONS
 from serenbox.classifier import EmotionClassifier
 from serenbox.crop import face_to_input
-from serenbox.model_file import ModelMetadata
+from serenbox.model_file import ModelMetadata, ScoreSpec
 from serenbox.results import EMOTIONS
 from training.labels import FER2013_CODES, FERPLUS_COLUMNS
 
@@ -244,7 +245,17 @@ def test_inspecting_what_was_converted(
     assert all(one["version"] <= MAX_VERSIONS[one["name"]] for one in facts["operators"])
 
 
-@pytest.mark.parametrize("existing", [None, b"the old model"])
+def test_a_drop_too_large_after_fine_tuning_says_what_else_to_try() -> None:
+    from convert.verify import check_drop, compare
+
+    right = np.eye(7, dtype=np.float32)
+    spec = ScoreSpec(1.0, (1 / 7,) * 7, 0.0, dict.fromkeys(EMOTIONS, 0.0))
+    comparison = compare(right, right[::-1], np.arange(7), spec, EMOTIONS)
+    with pytest.raises(RefusedError, match="try more steps than --fine-tune 100, or none, another"):
+        check_drop(comparison, 1.0, 100)
+
+
+@pytest.mark.parametrize("existing", [None, b"....TFL3, the old model"])
 def test_a_drop_too_large_is_refused_and_nothing_changes(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], existing: bytes | None
 ) -> None:
@@ -279,6 +290,7 @@ def test_a_real_drop_is_noticed(
     assert convert(save_network(tmp_path), "--data", data) == 1
     said = capsys.readouterr().err
     assert "int8 costs 28.57 percentage points of accuracy (100.00% float, 71.43% int8)" in said
+    assert "--fine-tune" not in said
     assert not (tmp_path / "model.tflite").exists()
 
 

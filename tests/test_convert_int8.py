@@ -125,6 +125,28 @@ def test_trained_for_ranges_are_shorter(model: FloatModel) -> None:
     assert signs == {True, False}
 
 
+def test_ranges_of_another_scale_than_that_of_relu6_are_kept(tmp_path: Path) -> None:
+    layers = keras.layers
+    pixels = keras.Input((48, 48, 1))
+    x = layers.Conv2D(4, 3, strides=2, activation="relu")(pixels)
+    x = layers.Conv2D(4, 3, strides=2, activation="relu6")(x)
+    x = layers.ZeroPadding2D(3)(x)
+    x = layers.Conv2D(4, 3, activation="relu")(x)
+    network = keras.Model(pixels, layers.Dense(7)(layers.GlobalAveragePooling2D()(x)))
+    graph = calibrated(save_and_load(network, tmp_path), FACES[:8])
+    kinds = [(node.kind, node.output) for node in graph.nodes]
+    for _, tensor in kinds[:-1]:
+        graph.set_range(tensor, 0, 80)
+    cut_ranges(graph)
+    assert [(kind, graph.range(tensor)[1]) for kind, tensor in kinds[:-1]] == [
+        ("CONV_2D", 80),
+        ("CONV_2D", 4),
+        ("PAD", 4),
+        ("CONV_2D", 80),
+        ("MEAN", 80),
+    ]
+
+
 def test_the_simulation_answers_as_the_graph_does_and_rounds_as_int8_does(
     model: FloatModel,
 ) -> None:

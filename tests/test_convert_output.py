@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,24 @@ def test_checking_touches_nothing(tmp_path: Path) -> None:
         ("file/m.tflite", "Not a directory"),
         (".", "is a folder"),
         ("file", "is the model to convert"),
+        ("new.keras", "is named like a Keras model, .* a name that ends in .tflite"),
+        ("new.H5", "is named like a Keras model"),
+        ("notes", "notes exists and is not a .tflite file, .* remove it first"),
+        ("pipe", "is not a .tflite file"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     model = tmp_path / "file"
     model.write_bytes(b"")
+    (tmp_path / "notes").write_text("of a whole year")
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match=reason):
         check_writable(tmp_path / name, model)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1c\0\0\0TFL3 and so on"])
+def test_an_earlier_result_may_be_replaced(tmp_path: Path, content: bytes) -> None:
+    out = tmp_path / "m.tflite"
+    out.write_bytes(content)
+    check_writable(out, tmp_path / "m.keras")
+    assert out.read_bytes() == content

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -90,6 +91,22 @@ def test_without_a_run_the_training_faces_are_counted(tmp_path: Path) -> None:
 def test_a_damaged_record_is_refused(tmp_path: Path, content: object) -> None:
     with pytest.raises(InputError, match=r"run\.json"):
         read_run(write(tmp_path, content))
+
+
+def test_the_record_of_another_model_is_refused(tmp_path: Path) -> None:
+    named = {"class_prior": PRIOR, "model_sha256": hashlib.sha256(b"mine").hexdigest()}
+    model = write(tmp_path, named)
+    model.write_bytes(b"mine")
+    assert read_run(model) == named
+    model.write_bytes(b"another")
+    with pytest.raises(InputError, match=r"of another model: convert model\.keras from a folder"):
+        read_run(model)
+
+
+def test_the_record_in_the_repository_is_that_of_its_model() -> None:
+    model = Path(__file__).parent.parent / "training" / "models" / "emotion.keras"
+    run = read_run(model)
+    assert run["model_sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 def test_what_strangers_read_holds_no_path_of_mine() -> None:

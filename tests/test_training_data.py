@@ -122,6 +122,17 @@ def test_a_cache_out_of_reach_is_done_without(
     assert len(load_faces(csv_file)) == len(fer2013.faces())
 
 
+def test_without_a_home_there_is_no_cache(csv_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        msg = "Could not determine home directory."
+        raise RuntimeError(msg)
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("training.data.Path.home", no_home)
+
+    assert len(load_faces(csv_file)) == len(fer2013.faces())
+
+
 @pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("xz", lzma.compress)])
 def test_damage_inside_a_compressed_csv_is_told(
     csv_file: Path, suffix: str, compress: Callable[[bytes], bytes]
@@ -158,6 +169,27 @@ def test_truncated_archive_is_named(csv_file: Path) -> None:
 
     with pytest.raises(DataError, match=r"fer2013\.csv\.xz"):
         load_faces(packed)
+
+
+@pytest.mark.parametrize("rewrite", ["byte order mark", "blank end", "by name"])
+def test_the_same_csv_in_other_words(csv_file: Path, votes_file: Path, rewrite: str) -> None:
+    read = load_faces(csv_file, votes_file)
+    for path in (csv_file, votes_file):
+        text = path.read_text()
+        if rewrite == "byte order mark":
+            text = "\ufeff" + text
+        elif rewrite == "blank end":
+            text += "\n\r\n"
+        else:  # the first column goes last, and the header has spaces, as in icml_face_data.csv
+            header, *rows = (line.split(",") for line in text.splitlines())
+            lines = [", ".join([*header[1:], header[0]])]
+            text = "\n".join(lines + [",".join([*row[1:], row[0]]) for row in rows]) + "\n"
+        path.write_text(text, encoding="utf-8", newline="")
+
+    again = load_faces(csv_file, votes_file)
+
+    for name in ("images", "labels", "splits", "ballots"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(read, name))
 
 
 def test_missing_file_says_what_to_give(tmp_path: Path) -> None:
@@ -274,6 +306,24 @@ def test_votes_in_another_order_are_refused(csv_file: Path, votes_file: Path) ->
 
     with pytest.raises(DataError, match=r"says that face 1 is of PrivateTest, .* not a pair"):
         load_faces(csv_file, votes_file)
+
+
+def test_votes_in_another_order_within_a_split_are_refused(tmp_path: Path) -> None:
+    header, *votes = fer2013.ferplus_text().splitlines()
+    votes = [row for row in votes if row.startswith("Training")] * 5
+    first, *rows = fer2013.csv_text().splitlines()
+    rows = [row for row in rows if row.endswith("Training")] * 5
+
+    def load(votes: list[str]) -> Faces:
+        (tmp_path / "fer2013.csv").write_text("\n".join([first, *rows[: len(votes)]]) + "\n")
+        (tmp_path / "ferplus.csv").write_text("\n".join([header, *votes]) + "\n")
+        return load_faces(tmp_path / "fer2013.csv", tmp_path / "ferplus.csv")
+
+    assert len(load(votes)) == 350
+    with pytest.raises(DataError, match=r"agree on only 0% .* of Training, so their rows are in"):
+        load([*votes[1:], votes[0]])
+    few = votes[:299]
+    assert len(load([*few[1:], few[0]])) == 299, "too few to judge"
 
 
 def test_class_without_faces_is_named(csv_file: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from training.files import CHECKPOINT
 from training.fit import FitSettings, Run
 from training.fit_settings import OLDER_RUNS, Augmentation
 from training.network import build_network
-from training.record import write_model
+from training.predict import predict
+from training.record import write_model, write_record
 from training.results import tabulate
 from training.sharpness import SharpnessAware
 
@@ -128,6 +130,8 @@ def test_run_leaves_model_history_curves_and_record(finished: Path) -> None:
     assert record["settings"]["augmentation"] == {**asdict(Augmentation()), "noise": 0.1}
     assert sum(record["class_prior"].values()) == pytest.approx(1)
     assert set(record["data_sha256"]) == {"fer2013", "ferplus"}
+    content = (finished / "model.keras").read_bytes()
+    assert record["model_sha256"] == hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +248,9 @@ def test_a_teacher_that_was_trained_otherwise_is_refused(
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match=f"was trained with --(labels|balance) {value}, and this"):
         Run(faces, settings, tmp_path)
+    # Nor is anything known of one beside the record of another.
+    (tmp_path / "run.json").write_text(json.dumps({**record, "model_sha256": "0"}))
+    Run(faces, settings, tmp_path)
 
 
 def test_finished_run_is_not_overwritten(finished: Path, refuse: Refuse) -> None:
@@ -255,6 +262,47 @@ def test_a_run_that_ended_before_its_record_goes_on(tmp_path: Path, refuse: Refu
     (tmp_path / "model.keras").touch()
 
     assert "holds an unfinished run; go on with --resume" in refuse(tmp_path)
+
+
+def test_the_record_of_another_run_is_not_taken_for_a_finished_one(
+    tmp_path: Path, refuse: Refuse
+) -> None:
+    (tmp_path / "run.json").write_text("{}")
+
+    for options in ((), ("--resume=auto",)):
+        assert "holds the run.json of another run, without its" in refuse(tmp_path, *options)
+    assert (tmp_path / "run.json").read_text() == "{}"
+
+
+def test_an_interruption_before_the_record_leaves_no_earlier_one(
+    trained: Run, faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trained, "folder", tmp_path)
+    monkeypatch.setattr("training.plots.draw_curves", interrupt)
+    (tmp_path / "run.json").write_text("{}")
+
+    with pytest.raises(KeyboardInterrupt):
+        write_record(trained, faces)
+
+    assert (tmp_path / "model.keras").exists()
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_model_beside_the_record_of_another_is_not_measured(
+    finished: Path, faces: Faces, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    shutil.copy(run / "model.keras", run / "renamed.keras")
+    predict(run / "renamed.keras", faces.images[:1])
+    write_model(build_network(32, alpha=0.1), run / "model.keras")
+
+    with pytest.raises(RunError, match=r"is not the record of the model\.keras beside it"):
+        tabulate(tmp_path / "results.csv", [run], faces)
+    with pytest.raises(RunError, match=r"another model: keep model\.keras beside its own"):
+        predict(run / "model.keras", faces.images[:1])
 
 
 def test_a_finished_run_is_not_taken_for_one_with_other_faces(
@@ -315,15 +363,17 @@ def test_killed_run_resumes_with_every_epoch_once(
     process.wait()
     process.stdout.close()
     assert not (out / "model.keras").exists()
+    (out / "run.json").write_text("{}")  # left over from an earlier run, it finishes nothing
 
     assert "--resume" in refuse(out, "--epochs", "3")
     assert "epochs was 3, not 4" in refuse(out, "--epochs", "4", "--resume")
 
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        assert main(command(data, out, "--epochs", "3", "--resume")[3:]) == 0
+        assert main(command(data, out, "--epochs", "3", "--resume=auto")[3:]) == 0
     finally:
         signal.signal(signal.SIGTERM, handler)
+    assert json.loads((out / "run.json").read_text())["settings"]["epochs"] == 3
 
     with (out / "history.csv").open() as file:
         killed = list(csv.DictReader(file))
@@ -421,8 +471,35 @@ def test_an_older_backbone_teaches_the_one_that_ships(
 
 
 @pytest.mark.parametrize(
+    ("options", "small_epochs"),
+    [([], 8), (["--epochs", "5"], 5), (["--epochs", "5", "--small-epochs", "2"], 2)],
+)
+def test_no_more_small_epochs_than_epochs_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], small_epochs: int
+) -> None:
+    class SeenError(Exception):
+        """The settings are known."""
+
+    seen: list[FitSettings] = []
+
+    def see(_: object, settings: FitSettings, *__: object) -> None:
+        seen.append(settings)
+        raise SeenError
+
+    monkeypatch.setattr("training.fit_command.load_faces", lambda *_: None)
+    monkeypatch.setattr("training.fit_command.describe", lambda _: [])
+    monkeypatch.setattr("training.fit.Run", see)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SeenError):
+        main(["fit", "--data", "x.csv", "--out", str(tmp_path / "run"), *options])
+
+    assert [settings.small_epochs for settings in seen] == [small_epochs]
+
+
+@pytest.mark.parametrize(
     ("options", "named"),
     [
+        (["--epochs", "5", "--small-epochs", "8"], "--small-epochs is 8, and must be from 0 to"),
         (["--size", "50"], "--size is 50, and must be a multiple of 32"),
         (["--seed", "4294967296"], "--seed is 4294967296, and must be from 0 to 4294967295"),
         (["--sharpness", "inf"], "--sharpness is inf, and must be from 0 to 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING
@@ -90,6 +91,8 @@ def test_weights_are_the_mean_and_the_record_tells_of_whom(
     assert record["seconds"] == 120
     assert record["commit"] == git_commit()
     assert record["versions"] == versions()
+    content = (tmp_path / "mean" / "model.keras").read_bytes()
+    assert record["model_sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_runs_with_a_few_faces_more_have_a_mean_and_a_mean_prior(
@@ -168,6 +171,41 @@ def test_a_mean_that_is_there_already_stays_unless_a_run_is_another_one_by_now(
     shutil.copy(copies[1] / "model.keras", copies[0] / "model.keras")
     with pytest.raises(RunError, match="already holds another model"):
         average_runs(copies, faces, mean)
+
+
+def test_a_mean_is_not_put_into_the_folder_of_a_run(
+    runs: list[Path], faces: Faces, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoint.npz").touch()
+    with pytest.raises(RunError, match="holds a run of `fit`; give --out another folder"):
+        average_runs(runs, faces, tmp_path)
+    (tmp_path / "checkpoint.npz").rename(tmp_path / "run.json")
+    with pytest.raises(RunError, match=r"already holds another model or its run\.json"):
+        average_runs(runs, faces, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_mean_that_was_interrupted_is_made_again(
+    runs: list[Path], faces: Faces, tmp_path: Path
+) -> None:
+    average_runs(runs, faces, tmp_path)
+    (tmp_path / "model.keras").unlink()
+
+    average_runs(runs, faces, tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    content = (tmp_path / "model.keras").read_bytes()
+    assert record["model_sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_run_with_the_record_of_another_has_no_mean(
+    runs: list[Path], faces: Faces, tmp_path: Path
+) -> None:
+    other = shutil.copytree(runs[1], tmp_path / "other")
+    record = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps({**record, "model_sha256": "0" * 64}))
+
+    with pytest.raises(RunError, match=r"is not the record of the model\.keras beside it"):
+        average_runs([runs[0], other], faces, tmp_path / "mean")
 
 
 def test_statistics_are_those_of_the_batches() -> None:

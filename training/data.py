@@ -20,6 +20,7 @@ from training.errors import DataError, RunError
 from training.files import write_atomically
 from training.labels import FERPLUS_COLUMNS, SPLITS
 from training.near_copies import show_one_of
+from training.pairing import check_agreement, check_splits
 from training.sources import RawFaces, pictures_in, read_faces, read_votes
 
 if TYPE_CHECKING:
@@ -167,17 +168,11 @@ def load_faces(
             raise DataError(msg)
         ballots, splits = read_votes(Path(ferplus))
         sha256["ferplus"] = hash_source(Path(ferplus))
-        if len(ballots) != len(raw.images):
-            msg = f"{ferplus} has {len(ballots)} rows, {path} has {len(raw.images)}: not a pair"
-            raise DataError(msg)
-        if not np.array_equal(splits, raw.splits):
-            row = int(np.argmax(splits != raw.splits)) + 1
-            msg = (
-                f"{ferplus} says that face {row} is of {splits[row - 1]}, {path} that it is of "
-                f"{raw.splits[row - 1]}: not a pair; give both files as they were published"
-            )
-            raise DataError(msg)
-    return Faces(*raw, mark_duplicates(raw), ballots, sha256)
+        check_splits(splits, raw, ferplus, path)
+    faces = Faces(*raw, mark_duplicates(raw), ballots, sha256)
+    if ferplus is not None:
+        check_agreement(faces, ferplus, path)
+    return faces
 
 
 def hash_source(path: Path) -> str:
@@ -203,7 +198,10 @@ def hash_source(path: Path) -> str:
 
 
 def _cached_faces(source: Path, digest: str) -> RawFaces:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # this user has no home, as in some containers
+        return read_faces(source)
     cache = Path(home) / "serenbox" / f"fer2013-{digest[:16]}.npz"
     try:
         with cache.open("rb") as file, np.load(file) as arrays:

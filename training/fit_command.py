@@ -73,7 +73,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
             "what to start from: imagenet, a .weights.h5 or .keras file, FaceRes's .json, or none",
         ),
         ("epochs", int, "passes over the training faces"),
-        ("small-epochs", int, "how many of them, at the beginning, run at --small-size"),
+        ("small-epochs", int, "how many of the first, at most all, run at --small-size"),
         ("small-size", int, "side of the input in those"),
         ("batch-size", int, "faces per step"),
         ("learning-rate", float, "peak learning rate of AdamW"),
@@ -143,7 +143,7 @@ def _fit(options: argparse.Namespace) -> int:
         from training.record import check_same_data, write_record
 
     resume = _check_folder(options.out, options.resume)
-    if resume and (options.out / RECORD).exists():
+    if resume and _is_finished(options.out):
         check_same_run(options.out, {**dataclasses.asdict(settings), **origin_of(settings)})
         check_same_data(options.out, options.data, options.ferplus)
         print(f"{options.out} already holds the finished model of this run")
@@ -168,6 +168,8 @@ def _settings(options: argparse.Namespace) -> FitSettings:
     values = vars(options)
     values.setdefault("label_set", "ferplus" if options.ferplus else "fer2013")
     values["teacher"] = tuple(values.get("teacher", ()))
+    if values.get("epochs", FitSettings.epochs) < FitSettings.small_epochs:
+        values.setdefault("small_epochs", values["epochs"])
     if "teacher_share" in values and not values["teacher"]:
         msg = "--teacher-share needs --teacher: give both or neither"
         raise RunError(msg)
@@ -198,6 +200,15 @@ def _reporter(cluster: Cluster) -> Callable[[str], None]:
     return report
 
 
+def _is_finished(folder: Path) -> bool:
+    """Return whether the run in a folder is finished.
+
+    The record is written last: a run that left a checkpoint and a model only was interrupted. The
+    record alone may be left over from an earlier run.
+    """
+    return (folder / MODEL).exists() and (folder / RECORD).exists()
+
+
 def _check_folder(folder: Path, resume: str | None) -> bool:
     """Create the run's folder; refuse to overwrite an earlier run.
 
@@ -206,10 +217,15 @@ def _check_folder(folder: Path, resume: str | None) -> bool:
 
     """
     begun = (folder / CHECKPOINT).exists()
-    # The record is written last: a run that left a checkpoint and a model only was interrupted.
-    finished = (folder / (RECORD if begun else MODEL)).exists()
+    finished = _is_finished(folder) if begun else (folder / MODEL).exists()
     if finished and not (begun and resume == "auto"):
         msg = f"{folder} already holds a finished model; give --out another folder"
+        raise RunError(msg)
+    if not begun and (folder / RECORD).exists():
+        msg = (
+            f"{folder} holds the {RECORD} of another run, without its {MODEL}; move it away, or "
+            "give --out another folder"
+        )
         raise RunError(msg)
     if begun and not resume:
         msg = f"{folder} holds an unfinished run; go on with --resume, or give another folder"

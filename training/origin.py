@@ -1,11 +1,11 @@
-"""Identify the files a run started from by their content, as the file at a path may change."""
+"""Identify a run's files by their content, as the file at a path may change."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from serenbox.errors import reason_of
 from training.errors import RunError
@@ -13,6 +13,9 @@ from training.files import RECORD
 
 if TYPE_CHECKING:
     from training.fit_settings import FitSettings
+
+MODEL_SHA256 = "model_sha256"
+"""The key of a run's record that says whose record it is."""
 
 Origin = dict[str, str | list[str | None] | None]
 """SHA-256 by name; None if there is no such file, or none is needed."""
@@ -31,18 +34,34 @@ def origin_of(settings: FitSettings) -> Origin:
     }
 
 
+def is_record_of(model: Path, record: dict[str, Any]) -> bool:
+    """Return whether a run's record is that of a model file.
+
+    The records of older runs do not say whose they are, and are believed.
+
+    Raises:
+        RunError: The model cannot be read.
+
+    """
+    named = record.get(MODEL_SHA256)
+    return named is None or named == _sha256(str(model))
+
+
 def check_teacher(path: Path, settings: FitSettings) -> None:
     """Reject a teacher whose answers do not mean the same as the student's.
 
     A network without its run's record beside it is accepted, as nothing is known about it.
 
     Raises:
-        RunError: The teacher was trained with other labels or another balance.
+        RunError: The teacher was trained with other labels or another balance, or cannot be read.
 
     """
     try:
-        taught = dict(json.loads((path.parent / RECORD).read_bytes())["settings"])
+        record = json.loads((path.parent / RECORD).read_bytes())
+        taught = dict(record["settings"])
     except (OSError, ValueError, KeyError, TypeError):
+        return
+    if not is_record_of(path, record):
         return
     for name in ("label_set", "balance"):
         value = taught.get(name)

@@ -16,6 +16,7 @@ from serenbox.model_file import ScoreSpec, load_model_file
 from serenbox.results import EMOTIONS
 from training.errors import RunError
 from training.files import RECORD
+from training.origin import is_record_of
 from training.quiet import quiet
 
 if TYPE_CHECKING:
@@ -155,5 +156,11 @@ def _run_spec(path: Path) -> ScoreSpec:
             "or give --scores-as FILE.tflite"
         )
         raise RunError(msg) from error
+    if not is_record_of(path, run):
+        msg = (
+            f"{record} is the record of another model: keep {path.name} beside its own, "
+            "or give --scores-as FILE.tflite"
+        )
+        raise RunError(msg)
     # Put back what the balanced loss kept out of the logits.
     return ScoreSpec(1.0, class_prior, balance, dict.fromkeys(EMOTIONS, 0.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import platform
@@ -20,6 +21,7 @@ from training.data import hash_source
 from training.errors import RunError
 from training.files import MODEL, RECORD, write_atomically
 from training.fit_settings import OLDER_RUNS
+from training.origin import MODEL_SHA256, is_record_of
 
 if TYPE_CHECKING:
     from training.data import Faces
@@ -40,7 +42,10 @@ def write_record(run: Run, faces: Faces) -> None:
     network = run.finished_network()
     if not run.cluster.chief:
         return
-    write_model(network, run.folder / MODEL)
+    content = model_content(network)
+    # An earlier record beside this model would make the run look finished before all is written.
+    (run.folder / RECORD).unlink(missing_ok=True)
+    write_atomically(run.folder / MODEL, content)
     write_atomically(run.folder / "history.csv", history_csv(run.history).encode())
     write_atomically(run.folder / "curves.png", draw_curves(run.history))
     record = {
@@ -50,6 +55,7 @@ def write_record(run: Run, faces: Faces) -> None:
         "class_prior": dict(zip(EMOTIONS, run.prior.tolist(), strict=True)),
         "training_faces": run.training_faces,
         "data_sha256": faces.sha256,
+        MODEL_SHA256: hashlib.sha256(content).hexdigest(),
         "versions": versions(),
         "machines": run.cluster.size,
         "commit": run.commit,
@@ -81,7 +87,7 @@ def read_record(run: Path) -> dict[str, Any]:
     """Read the record of how a finished run was made.
 
     Raises:
-        RunError: The record is missing or incomplete.
+        RunError: The record is missing, incomplete or that of another model.
 
     """
     try:
@@ -94,6 +100,13 @@ def read_record(run: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{run} is not the folder of a finished run: {RECORD} is missing or incomplete"
         raise RunError(msg) from error
+    model = run / MODEL
+    if model.exists() and not is_record_of(model, record):
+        msg = (
+            f"{run / RECORD} is not the record of the {MODEL} beside it: put the two files of one "
+            "run there"
+        )
+        raise RunError(msg)
     return record
 
 
@@ -112,11 +125,21 @@ def write_model(network: keras.Model, path: Path) -> None:
         RunError: it cannot be written.
 
     """
+    write_atomically(path, model_content(network))
+
+
+def model_content(network: keras.Model) -> bytes:
+    """Return the content of a network's .keras file, another one each time: it holds the time.
+
+    Raises:
+        RunError: it cannot be put together.
+
+    """
     try:
         with tempfile.TemporaryDirectory() as folder:
-            temporary = Path(folder) / path.name
+            temporary = Path(folder) / MODEL
             network.save(temporary)
-            content = temporary.read_bytes()
+            return temporary.read_bytes()
     except OSError as error:
         msg = (
             f"the model cannot be put together in {tempfile.gettempdir()} ({reason_of(error)}): "
@@ -124,7 +147,6 @@ def write_model(network: keras.Model, path: Path) -> None:
             "`fit` with --resume"
         )
         raise RunError(msg) from error
-    write_atomically(path, content)
 
 
 def versions() -> dict[str, str]:

@@ -21,10 +21,11 @@ from training.checkpoint import ORIGIN
 from training.commit import git_commit
 from training.data import training_faces
 from training.errors import RunError
-from training.files import MODEL, RECORD, write_atomically
+from training.files import CHECKPOINT, MODEL, RECORD, write_atomically
 from training.fit_settings import Augmentation
 from training.network import load_network
-from training.record import read_record, versions, write_model
+from training.origin import MODEL_SHA256
+from training.record import model_content, read_record, versions
 from training.statistics import estimate_statistics
 
 if TYPE_CHECKING:
@@ -60,12 +61,12 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
 
     Raises:
         RunError: A run is not finished or is itself a mean; the runs differ in shape, labels,
-            balance, data or class prior; or `out` holds another model or cannot be written.
+            balance, data or class prior; or `out` holds a run of `fit` or another model, or cannot
+            be written.
         DataError: There are no votes.
 
     """
-    if (out / MODEL).exists():
-        _check_made_of(out, runs)
+    if _holds_mean(out, runs):
         return
     records = [read_record(run) for run in runs]
     for run, record in zip(runs, records, strict=True):
@@ -77,32 +78,53 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     weights = zip(*(network.get_weights() for network in networks), strict=True)
     networks[0].set_weights([np.mean(values, axis=0) for values in weights])
     estimate_statistics(networks[0], _batches(records[-1]["settings"], faces))
+    content = model_content(networks[0])
+    record = _record(records, runs, content)
+    # The model is written last, so that an interruption leaves nothing that looks finished.
+    write_atomically(out / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    write_atomically(out / MODEL, content)
+
+
+def _record(records: list[dict[str, Any]], runs: list[Path], content: bytes) -> dict[str, Any]:
+    """Return the record of a mean, whose .keras file has this content."""
     prior = np.mean([_prior(record) for record in records], axis=0)
-    record = {
+    return {
         **records[-1],
         "settings": _merged([each["settings"] for each in records]),
         "class_prior": dict(zip(EMOTIONS, prior.tolist(), strict=True)),
         "training_faces": _merged([each.get("training_faces") for each in records]),
         **{name: _merged([each.get(name) for each in records]) for name in ORIGIN},
         "averaged": _hashes(runs),
+        MODEL_SHA256: hashlib.sha256(content).hexdigest(),
         "seconds": sum(each["seconds"] for each in records),
         "commit": git_commit(),
         "versions": versions(),
         "machines": 1,
     }
-    # The model is written last, so that an interruption leaves nothing that looks finished.
-    write_atomically(out / RECORD, (json.dumps(record, indent=2) + "\n").encode())
-    write_model(networks[0], out / MODEL)
+
+
+def _holds_mean(out: Path, runs: list[Path]) -> bool:
+    """Return whether `out` holds the mean of these runs; refuse a folder that holds another model.
+
+    A record alone is what an interruption has left of a mean.
+    """
+    if (out / CHECKPOINT).exists():
+        msg = f"{out} holds a run of `fit`; give --out another folder"
+        raise RunError(msg)
+    finished = (out / MODEL).exists()
+    if finished or (out / RECORD).exists():
+        _check_made_of(out, runs)
+    return finished
 
 
 def _check_made_of(out: Path, runs: list[Path]) -> None:
-    """Make sure that the model in `out` is the mean of these runs."""
+    """Make sure that the model in `out`, or the record alone, is the mean of these runs."""
     try:
         made_of = read_record(out).get("averaged")
     except RunError:
         made_of = None
     if made_of is None or made_of != _hashes(runs):
-        msg = f"{out} already holds another model; give --out another folder"
+        msg = f"{out} already holds another model or its {RECORD}; give --out another folder"
         raise RunError(msg)
 
 

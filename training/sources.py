@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _MOST_DIGITS = 9
 """Digits allowed in a number of votes; that of ten annotators has no more than two."""
 
+_ENCODING = "utf-8-sig"
+"""All is ASCII, but some spreadsheet programs begin a file with a byte order mark."""
+
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
@@ -74,14 +77,16 @@ def _collect(faces: Iterator[tuple[NDArray[np.uint8], int, str]], path: Path) ->
 def open_text(path: Path) -> TextIO:
     """Open a text file that may be compressed (.gz or .xz)."""
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="ascii", newline="")
+        return gzip.open(path, "rt", encoding=_ENCODING, newline="")
     if path.suffix == ".xz":
-        return lzma.open(path, "rt", encoding="ascii", newline="")
-    return path.open(encoding="ascii", newline="")
+        return lzma.open(path, "rt", encoding=_ENCODING, newline="")
+    return path.open(encoding=_ENCODING, newline="")
 
 
 def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, fields) of each row below a header that must be `columns`.
+    """Yield (line number, fields) of each row below a header that names `columns` in any order.
+
+    The fields are in the order of `columns`; empty lines are left out.
 
     Raises:
         DataError: the file is not such a CSV file or is damaged.
@@ -91,14 +96,15 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[s
         with open_text(path) as file:
             reader = csv.reader(file)
             header = tuple(name.strip() for name in next(reader, []))
-            if header != columns:
-                msg = f"{path}: the first line must be {','.join(columns)!r}"
+            if sorted(header) != sorted(columns):
+                msg = f"{path}: the first line must name the columns {','.join(columns)!r}"
                 raise DataError(msg)
-            for row in reader:
+            order = [header.index(name) for name in columns]
+            for row in filter(None, reader):
                 if len(row) != len(columns):
                     msg = f"{path}, line {reader.line_num}: {len(row)} fields, not {len(columns)}"
                     raise DataError(msg)
-                yield reader.line_num, row
+                yield reader.line_num, [row[column] for column in order]
     except FileNotFoundError as error:
         msg = f"{path}: there is no such file: check the name"
         raise DataError(msg) from error
