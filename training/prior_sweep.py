@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from serenbox.classifier import scores_from_logits
 from serenbox.results import EMOTIONS
 from training.errors import RunError
-from training.evaluate import reaches_threshold
+from training.evaluate import reaches_threshold, usable_faces
 from training.metrics import measure
+from training.options import EXPONENTS
+from training.predict import check_exponent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def sweep_prior(
-    faces: Faces, prediction: Prediction, label_set: LabelSet, exponents: Sequence[float]
+    faces: Faces,
+    prediction: Prediction,
+    label_set: LabelSet,
+    exponents: Sequence[float] | None = None,
 ) -> Iterator[str]:
     """Yield two lines per exponent with the figures against the truth of `label_set`.
 
@@ -33,17 +38,23 @@ def sweep_prior(
         faces: the faces of one split.
         prediction: a model's logits for them, row by row.
         label_set: whose labels are the truth.
-        exponents: how much of the prior to put back, 0 (none) to 1 (all).
+        exponents: how much of the prior to put back, 0 (none) to what training kept out (all, at
+            most 1); by default several up to that.
 
     Raises:
         RunError: An exponent is out of its range.
+        DataError: No face is usable.
 
     """
+    most = prediction.kept_out
+    if exponents is None:
+        exponents = sorted({most, *(usual for usual in EXPONENTS if usual < most)})
     for exponent in exponents:
         if not 0 <= exponent <= 1:
             msg = f"--exponents has {exponent:g}, and each must be from 0 to 1"
             raise RunError(msg)
-    usable = faces.usable
+        check_exponent("--exponents", exponent, most)
+    usable = usable_faces(faces)
     truth = faces[usable].truth(label_set)
     for exponent in exponents:
         spec = prediction.spec._replace(prior_exponent=exponent)
