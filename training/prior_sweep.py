@@ -46,17 +46,10 @@ def sweep_prior(
         DataError: No face is usable.
 
     """
-    most = prediction.kept_out
-    if exponents is None:
-        exponents = sorted({most, *(usual for usual in EXPONENTS if usual < most)})
-    for exponent in exponents:
-        if not 0 <= exponent <= 1:
-            msg = f"--exponents has {exponent:g}, and each must be from 0 to 1"
-            raise RunError(msg)
-        check_exponent("--exponents", exponent, most)
+    chosen = _chosen(exponents, prediction.kept_out)
     usable = usable_faces(faces)
     truth = faces[usable].truth(label_set)
-    for exponent in exponents:
+    for exponent in chosen:
         spec = prediction.spec._replace(prior_exponent=exponent)
         scores = scores_from_logits(prediction.logits[usable], spec)
         figures = measure(scores, truth, EMOTIONS)
@@ -68,6 +61,17 @@ def sweep_prior(
             f"macro-recall {figures.macro_recall:.2%}, macro-F1 {figures.macro_f1:.3f}; {recalls}"
         )
         yield f"  {_of_the_named(scores, truth, spec)}"
+
+
+def _chosen(exponents: Sequence[float] | None, most: float) -> Sequence[float]:
+    if exponents is None:
+        return sorted({most, *(usual for usual in EXPONENTS if usual < most)})
+    for exponent in exponents:
+        if not 0 <= exponent <= 1:
+            msg = f"--exponents has {exponent:g}, and each must be from 0 to 1"
+            raise RunError(msg)
+        check_exponent("--exponents", exponent, most)
+    return exponents
 
 
 def _of_the_named(scores: NDArray[np.float32], truth: NDArray[np.int64], spec: ScoreSpec) -> str:
