@@ -52,6 +52,7 @@ def make_metadata(options: Options, material: Material, measured: Measured) -> M
 def _training(options: Options, material: Material, measured: Measured) -> dict[str, Any]:
     return {
         "dataset": "FER2013",
+        "scale": options.scale,
         "run": describe_run(material.run),
         "calibration": {
             "split": "Training",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 import pytest
 
@@ -88,6 +89,27 @@ def test_evaluation_shifts_as_the_device_does_whatever_the_order_of_labels(
 
     answer = device.classify(face_to_input(face, device.input_size, "grey"))
     assert predict(path, face[np.newaxis]).scores[0] == pytest.approx(answer)
+
+
+def test_a_network_is_scored_in_the_order_of_the_labels_of_its_tflite(
+    small_tflite: bytes, metadata: ModelMetadata, tmp_path: Path
+) -> None:
+    layers = [keras.layers.Rescaling(1 / 32), keras.layers.Flatten(), keras.layers.Dense(7)]
+    network = keras.Sequential([keras.Input((32, 32, 1)), *layers])
+    network.save(tmp_path / "m.keras")
+    said = metadata._replace(labels=tuple(reversed(EMOTIONS)))
+    path = tmp_path / "m.tflite"
+    path.write_bytes(append_metadata(small_tflite, said))
+    faces = np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8)
+
+    measured = predict(tmp_path / "m.keras", faces, scores_as=path)
+
+    own = predict(tmp_path / "m.keras", faces, prior_exponent=0).logits
+    np.testing.assert_allclose(measured.logits, own[:, ::-1], rtol=1e-5)
+    scaled = said._replace(training={**said.training, "scale": "0..1"})
+    path.write_bytes(append_metadata(small_tflite, scaled))
+    with pytest.raises(RunError, match=r"was converted with --scale 0\.\.1, which is not in m\.k"):
+        predict(tmp_path / "m.keras", faces, scores_as=path)
 
 
 def test_what_does_not_go_with_a_model_is_refused(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 import cv2
 import pytest
 
+from serenbox.images import read_image
+from training import crop_sweep
 from training.cli import main
 
 if TYPE_CHECKING:
@@ -35,6 +38,52 @@ def test_each_geometry_is_a_line(
         "margin 0.00, lift +0.07",
         "margin 0.10, lift +0.07",
     ]
+
+
+@pytest.mark.usefixtures("face_model")
+def test_folders_are_matched_without_case_and_others_are_named(
+    emotion_model: Path,
+    portrait: npt.NDArray[np.uint8],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for folder in ("Happy", "happy", "SAD", "happines"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "one.png"), portrait)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "one.txt").touch()
+
+    assert main(["crop", str(emotion_model), "--photos", str(tmp_path), "--margins", "0"]) == 0
+
+    ignored, count, line = capsys.readouterr().out.splitlines()
+    assert ignored.startswith("ignored, as their names are not among angry, ")
+    assert ignored.endswith(": happines")
+    assert count == "3 of 3 photos with a face"
+    assert " of 2, sad " in line
+
+
+@pytest.mark.usefixtures("face_model")
+def test_photographs_are_not_kept(
+    emotion_model: Path,
+    portrait: npt.NDArray[np.uint8],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "happy").mkdir()
+    for name in ("1.png", "2.png", "3.png"):
+        cv2.imwrite(str(tmp_path / "happy" / name), portrait)
+    seen: list[weakref.ref[npt.NDArray[np.uint8]]] = []
+
+    def read(path: Path) -> npt.NDArray[np.uint8]:
+        assert all(earlier() is None for earlier in seen)
+        image = read_image(path)
+        seen.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(crop_sweep, "read_image", read)
+
+    assert main(["crop", str(emotion_model), "--photos", str(tmp_path), "--margins", "0"]) == 0
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize(

@@ -85,3 +85,7 @@ def test_what_is_no_network_of_ours_is_refused(tmp_path: Path) -> None:
         ask([str(tmp_path / "damaged.keras")])
     with pytest.raises(RunError, match="not made by `fit`"):
         ask([str(tmp_path / "other.keras")])
+    softmax = [keras.layers.Flatten(), keras.layers.Dense(7, activation="softmax")]
+    keras.Sequential([keras.Input((32, 32, 1)), *softmax]).save(tmp_path / "softmax.keras")
+    with pytest.raises(RunError, match=r"--teacher .*softmax\.keras ends in softmax"):
+        ask([str(tmp_path / "softmax.keras")])

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import pytest
 
+import training.fit
 from tests import fer2013
 from training.checkpoint import check_same_run, save_checkpoint
 from training.cli import main
@@ -238,6 +239,35 @@ def test_a_run_does_not_go_on_with_another_start_or_teacher(
         run().resume()
 
 
+def test_machines_compare_the_files_they_start_from(
+    trained: Run, faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AgreedError(Exception):
+        """Ends the run before it trains."""
+
+    compared: list[dict[str, object]] = []
+
+    def agree(_: object, facts: dict[str, object]) -> None:
+        compared.append(facts)
+        raise AgreedError
+
+    monkeypatch.setattr(training.fit, "agree", agree)
+    settings = replace(trained.settings, weights="start.keras", teacher=("start.keras",))
+    for machine in ("one", "two"):
+        (tmp_path / machine).mkdir()
+        monkeypatch.chdir(tmp_path / machine)
+        write_model(build_network(32, backbone="mobilenet_v1", alpha=0.1), Path("start.keras"))
+        run = Run(faces, settings, tmp_path / "run")
+        run.start()
+        with pytest.raises(AgreedError):
+            run.train(print)
+
+    one, two = compared
+    assert [name for name in one if one[name] != two[name]] == [
+        "the files of --weights and --teacher"
+    ]
+
+
 @pytest.mark.parametrize(("name", "value"), [("label_set", "fer2013"), ("balance", 0.5)])
 def test_a_teacher_that_was_trained_otherwise_is_refused(
     trained: Run, faces: Faces, tmp_path: Path, name: str, value: object
@@ -331,6 +361,14 @@ def test_finished_runs_are_tabulated_once_each(
     assert 0 <= float(row["ferplus_deduplicated"]) <= 1
 
     kept = table.read_bytes()
+    others = replace(faces, sha256={**faces.sha256, "ferplus": "0"})
+    with pytest.raises(RunError, match="finished was not trained on the data given with --data"):
+        tabulate(table, [finished], others)
+    without = shutil.copytree(finished, tmp_path / "without")
+    record = json.loads((without / "run.json").read_text())
+    del record["data_sha256"]["ferplus"]
+    (without / "run.json").write_text(json.dumps(record))
+    assert tabulate(tmp_path / "another.csv", [without], faces) == ["without"]
     with pytest.raises(RunError, match="is not the folder of a finished run"):
         tabulate(table, [tmp_path], faces)
     assert table.read_bytes() == kept

@@ -9,9 +9,10 @@ import pytest
 from training.errors import RunError
 from training.fused import fold, fuse
 from training.loss import BalancedCrossEntropy
-from training.network import build_network, load_backbone, with_size
+from training.network import build_network, load_backbone, load_network, with_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ALPHA = 0.35
@@ -127,3 +128,55 @@ def test_a_folded_network_answers_alike() -> None:
     expected = np.asarray(network(pixels(3, 64)))
     np.testing.assert_allclose(folded(pixels(3, 64)), expected, rtol=1e-3, atol=1e-4)
     assert np.ptp(expected) > 0
+
+
+def save_small(path: Path, end: Callable[[object], object], side: int | None = 8) -> Path:
+    """Save a network of grey pictures whose features `end` turns into answers."""
+    faces = keras.Input((side, side, 1))
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(7, 3)(faces))
+    keras.Model(faces, end(features)).save(path)
+    return path
+
+
+def nested(features: object) -> object:
+    inner = keras.Sequential([keras.Input((7,)), keras.layers.Dense(7, activation="softmax")])
+    return keras.Sequential([keras.Input((7,)), inner])(features)
+
+
+@pytest.mark.parametrize(
+    ("end", "activation"),
+    [
+        (keras.layers.Dense(7, activation="softmax"), "softmax"),
+        (keras.layers.Softmax(), "softmax"),
+        (keras.layers.Activation("sigmoid"), "sigmoid"),
+        (nested, "softmax"),
+        (lambda features: keras.layers.Rescaling(1.0)(keras.ops.softmax(features)), "softmax"),
+    ],
+)
+def test_probabilities_are_not_taken_for_logits(
+    tmp_path: Path, end: Callable[[object], object], activation: str
+) -> None:
+    path = save_small(tmp_path / "model.keras", end)
+
+    with pytest.raises(RunError, match=rf"the model .* ends in {activation}, and logits are need"):
+        load_network(path, "the model")
+
+
+def test_logits_may_come_from_a_network_inside(tmp_path: Path) -> None:
+    inner = keras.Sequential([keras.Input((7,)), keras.layers.Dense(7)])
+    path = save_small(tmp_path / "model.keras", inner)
+
+    assert load_network(path, "the model").input_shape == (None, 8, 8, 1)
+
+
+def test_a_side_that_is_not_fixed_is_told(tmp_path: Path) -> None:
+    path = save_small(tmp_path / "model.keras", keras.layers.Dense(7), side=None)
+
+    with pytest.raises(RunError, match="pictures of any x any pixels, and a fixed square side is"):
+        load_network(path, "the model")
+
+
+def test_weights_are_taken_from_a_network_of_any_side_and_end(tmp_path: Path) -> None:
+    any_side = save_small(tmp_path / "any.keras", keras.layers.Softmax(), side=None)
+
+    assert load_network(any_side, "--weights", weights_only=True).count_params() == 70

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,8 +17,9 @@ from serenbox.model_metadata import ScoreSpec
 from serenbox.results import EMOTIONS
 from tests.fer2013 import write_files
 from training.data import load_faces
-from training.errors import RunError
-from training.predict import Prediction
+from training.errors import DataError, RunError
+from training.options import EXPONENTS
+from training.predict import Prediction, predict
 from training.prior_sweep import sweep_prior
 
 if TYPE_CHECKING:
@@ -85,3 +89,60 @@ def test_a_full_disk_under_the_output_is_one_sentence(
     said = done.stderr.splitlines()[-1]
     assert said.startswith("python -m training: error: No space left on device: check")
     assert "Traceback" not in done.stderr
+
+
+def test_no_more_of_the_prior_is_tried_than_training_kept_out(faces: Faces) -> None:
+    half = replace(prediction(faces, 2.0), kept_out=0.6)
+
+    lines = list(sweep_prior(faces, half, "fer2013"))
+
+    assert [line[9:13] for line in lines[::2]] == ["0.00", "0.25", "0.50", "0.60"]
+    with pytest.raises(RunError, match=r"--exponents 0\.7 is more .*--balance 0\.6\): give 0\.6"):
+        list(sweep_prior(faces, half, "fer2013", [0.5, 0.7]))
+    whole = list(sweep_prior(faces, prediction(faces, 2.0), "fer2013"))
+    tried = [float(line[9:13]) for line in whole[::2]]
+    assert tried == list(EXPONENTS)
+
+
+def test_faces_without_an_emotion_are_told(faces: Faces) -> None:
+    nobody = replace(faces, ballots=np.full((len(faces), 10), [0] * 7 + [10, 0, 0]))
+
+    with pytest.raises(DataError, match="saw none of the seven emotions in any face"):
+        list(sweep_prior(nobody, prediction(faces, 2.0), "ferplus"))
+
+
+def save_network(folder: Path, record: dict[str, object] | None = None) -> Path:
+    """Save a network that `fit` might have made, perhaps with the record of its run."""
+    layers = [keras.layers.Rescaling(1 / 32), keras.layers.Flatten(), keras.layers.Dense(7)]
+    keras.Sequential([keras.Input((32, 32, 1)), *layers]).save(folder / "model.keras")
+    if record is not None:
+        (folder / "run.json").write_text(json.dumps(record))
+    return folder / "model.keras"
+
+
+def test_a_network_gets_back_at_most_what_its_training_kept_out(
+    faces: Faces, tmp_path: Path
+) -> None:
+    prior = dict(zip(EMOTIONS, SPEC.class_prior, strict=True))
+    model = save_network(tmp_path, {"class_prior": prior, "settings": {"balance": 0.5}})
+
+    usual = predict(model, faces.images)
+
+    assert (usual.spec.prior_exponent, usual.kept_out) == (0.5, 0.5)
+    less = predict(model, faces.images, prior_exponent=0.25)
+    assert less.spec == usual.spec._replace(prior_exponent=0.25)
+    with pytest.raises(RunError, match=r"--prior-exponent 0\.6 is more .*: give 0\.5 or less"):
+        predict(model, faces.images, prior_exponent=0.6)
+
+
+def test_a_record_is_needed_only_if_some_prior_is_put_back(faces: Faces, tmp_path: Path) -> None:
+    model = save_network(tmp_path)
+
+    bare = predict(model, faces.images, prior_exponent=0)
+
+    logits = bare.logits.astype(np.float64)
+    plain = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    np.testing.assert_allclose(bare.scores, plain, atol=1e-5)
+    with pytest.raises(RunError, match=r"run\.json does not give the class prior") as refused:
+        predict(model, faces.images)
+    assert "--scores-as" not in str(refused.value)  # `prior` has no such option

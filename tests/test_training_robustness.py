@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import keras
 import numpy as np
 import pytest
 
 from tests import fer2013
-from training import plots
+from training import network, plots
 from training.annotators import majority_again, one_against_others
-from training.robustness import CHANGES, Trial, largest_drop, trials_csv
+from training.data import load_faces
+from training.errors import DataError
+from training.robustness import CHANGES, Trial, largest_drop, trials_csv, try_changes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -87,3 +96,28 @@ def test_what_uncertain_buys_can_be_drawn() -> None:
     truth = rng.integers(0, 7, 40)
     for chosen in ((0.2, 0.5), (1.0, None)):
         assert plots.draw_trade_off(scores, truth, chosen).startswith(b"\x89PNG")
+
+
+def test_a_network_is_read_once_for_all_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    faces = load_faces(fer2013.write_files(tmp_path) / "fer2013.csv").select("PublicTest")
+    layers = [keras.layers.Flatten(), keras.layers.Dense(7)]
+    keras.Sequential([keras.Input((32, 32, 1)), *layers]).save(tmp_path / "model.keras")
+    read, load = [], network.load_network
+
+    def load_network(path: Path, role: str) -> keras.Model:
+        read.append(path)
+        return load(path, role)
+
+    monkeypatch.setattr(network, "load_network", load_network)
+
+    trials = list(try_changes(tmp_path / "model.keras", faces, "fer2013", 0.0))
+
+    assert read == [tmp_path / "model.keras"]
+    assert len(trials) == sum(len(change.amounts) for change in CHANGES.values())
+    assert len({trial.accuracy for trial in trials}) > 1
+    nobody = replace(faces, ballots=np.full((len(faces), 10), [0] * 7 + [10, 0, 0]))
+    with pytest.raises(DataError, match="saw none of the seven emotions in any face"):
+        next(try_changes(tmp_path / "model.keras", nobody, "ferplus", 0.0))

@@ -16,19 +16,21 @@ from training.errors import TrainingError, refusal_of
 from training.files import CHECKPOINT
 from training.fit_command import TerminatedError, add_fit
 from training.labels import SPLITS
-from training.options import add_command, add_data_options, lift_option, part_option, whole_option
+from training.options import (
+    EXPONENTS,
+    MARGINS,
+    add_command,
+    add_data_options,
+    lift_option,
+    part_option,
+    whole_option,
+)
 from training.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PROGRAM = "python -m training"
-
-MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-"""Crop margins that `crop` tries by default."""
-
-EXPONENTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-"""Prior exponents that `prior` tries by default."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,7 +112,7 @@ def _add_evaluate(commands: Any) -> None:
         "--scores-as",
         type=Path,
         metavar="FILE",
-        help="score a .keras with the temperature, prior and thresholds of this .tflite",
+        help="score a .keras with the labels, temperature, prior and thresholds of this .tflite",
     )
     _add_prior_exponent(parser)
 
@@ -120,8 +122,8 @@ def _add_prior_exponent(parser: argparse.ArgumentParser) -> None:
         "--prior-exponent",
         type=float,
         metavar="E",
-        help="how much of the class prior to put back, 0 to 1 (default: what a .tflite says; for a "
-        ".keras all that its training kept out)",
+        help="how much of the class prior to put back, 0 to what training kept out, at most 1 "
+        "(default: what a .tflite says; for a .keras all that its training kept out)",
     )
 
 
@@ -155,9 +157,9 @@ def _add_prior(commands: Any) -> None:
         "--exponents",
         type=float,
         nargs="+",
-        default=EXPONENTS,
         metavar="E",
-        help=f"exponents to try, 0 to 1 (default: {_listed(EXPONENTS)})",
+        help="exponents to try, 0 to 1, as far as training kept the prior out "
+        f"(default: {_listed(EXPONENTS)})",
     )
 
 

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from serenbox.results import FaceLocation
-
-    Found = tuple[NDArray[np.uint8], FaceLocation, int]
+    from training.metrics import Figures
 
 
 def sweep_crop(
@@ -34,7 +32,7 @@ def sweep_crop(
 
     Args:
         model: a .tflite emotion model.
-        photos: pictures in `photos/<emotion>/`.
+        photos: pictures in `photos/<emotion>/`; other folders with pictures are named in a line.
         specs: the geometries to try.
         prior_exponent: replaces the model's own, 0 to 1.
 
@@ -43,45 +41,74 @@ def sweep_crop(
             or one cannot be read.
 
     """
+    specs = list(specs)
+    pictures, ignored = _pictures(photos)
     try:
         classifier = EmotionClassifier(model, prior_exponent=prior_exponent)
-        found, count = _find(photos)
+        scores, truth = _score(classifier, pictures, specs)
     except (SerenBoxError, ValueError) as error:
         raise RunError(str(error)) from error
-    yield f"{len(found)} of {count} photos with a face"
-    truth = np.array([label for _, _, label in found])
-    size, color = classifier.input_size, classifier.metadata.input.color
-    grey = color == "grey"
-    for spec in specs:
-        crops = [crop_face(image, location, spec, grey=grey) for image, location, _ in found]
-        scores = [classifier.classify(face_to_input(crop, size, color)) for crop in crops]
-        figures = measure(np.stack(scores), truth, EMOTIONS)
-        agreed = ", ".join(
-            f"{emotion} {row[place]} of {sum(row)}"
-            for place, (emotion, row) in enumerate(zip(EMOTIONS, figures.confusion, strict=True))
-            if any(row)
-        )
-        yield (
-            f"margin {spec.margin:.2f}, lift {spec.lift:+.2f}, resolution {spec.resolution}, "
-            f"eyes {'level' if spec.level_eyes else 'as they are'}: accuracy "
-            f"{figures.accuracy:.1%}, macro-recall {figures.macro_recall:.1%}, "
-            f"macro-F1 {figures.macro_f1:.3f}; {agreed}"
-        )
-
-
-def _find(photos: Path) -> tuple[list[Found], int]:
-    finder = FaceFinder()
-    found, count = [], 0
-    for label, emotion in enumerate(EMOTIONS):
-        for path in sorted((photos / emotion).glob("*")):
-            if not path.name.lower().endswith(SUFFIXES):
-                continue
-            count += 1
-            image = read_image(path)
-            locations = finder.find(image)
-            if locations:
-                found.append((image, locations[0], label))
-    if not found:
+    if ignored:
+        yield f"ignored, as their names are not among {', '.join(EMOTIONS)}: {', '.join(ignored)}"
+    if not len(truth):
         msg = f"{photos} has no faces in folders named {', '.join(EMOTIONS)}"
         raise DataError(msg)
-    return found, count
+    yield f"{len(truth)} of {len(pictures)} photos with a face"
+    for place, spec in enumerate(specs):
+        yield _line(spec, measure(scores[:, place], truth, EMOTIONS))
+
+
+def _pictures(photos: Path) -> tuple[list[tuple[Path, int]], list[str]]:
+    """Return the pictures with their labels, and the other folders that hold pictures."""
+    found, ignored = [], []
+    for folder in sorted(photos.iterdir()) if photos.is_dir() else ():
+        paths = [path for path in folder.glob("*") if path.name.lower().endswith(SUFFIXES)]
+        name = folder.name.lower()
+        if name in EMOTIONS:
+            found += [(path, EMOTIONS.index(name)) for path in sorted(paths)]
+        elif paths:
+            ignored.append(folder.name)
+    return sorted(found, key=lambda one: one[1]), ignored
+
+
+def _score(
+    classifier: EmotionClassifier, pictures: list[tuple[Path, int]], specs: list[CropSpec]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return (n, specs, 7) scores and (n,) labels of the pictures with a face."""
+    finder, found, truth = FaceFinder(), [], []
+    for path, label in pictures:
+        scores = _score_largest(classifier, finder, path, specs)
+        if scores is not None:
+            found.append(scores)
+            truth.append(label)
+    return np.array(found, np.float32), np.array(truth, np.int64)
+
+
+def _score_largest(
+    classifier: EmotionClassifier, finder: FaceFinder, path: Path, specs: list[CropSpec]
+) -> list[NDArray[np.float32]] | None:
+    """Return the scores of a picture's largest face in each geometry; None without a face.
+
+    The picture itself is let go of: many large ones do not fit into memory.
+    """
+    image = read_image(path)
+    locations = finder.find(image)
+    if not locations:
+        return None
+    color, size = classifier.metadata.input.color, classifier.input_size
+    crops = (crop_face(image, locations[0], spec, grey=color == "grey") for spec in specs)
+    return [classifier.classify(face_to_input(crop, size, color)) for crop in crops]
+
+
+def _line(spec: CropSpec, figures: Figures) -> str:
+    agreed = ", ".join(
+        f"{emotion} {row[place]} of {sum(row)}"
+        for place, (emotion, row) in enumerate(zip(EMOTIONS, figures.confusion, strict=True))
+        if any(row)
+    )
+    return (
+        f"margin {spec.margin:.2f}, lift {spec.lift:+.2f}, resolution {spec.resolution}, "
+        f"eyes {'level' if spec.level_eyes else 'as they are'}: accuracy "
+        f"{figures.accuracy:.1%}, macro-recall {figures.macro_recall:.1%}, "
+        f"macro-F1 {figures.macro_f1:.3f}; {agreed}"
+    )

@@ -114,7 +114,7 @@ def agree(cluster: Cluster, facts: Mapping[str, object]) -> None:
     if different:
         msg = (
             f"the machines differ in {', '.join(different)}: start the same command everywhere, "
-            "with --data and --out in folders that all of them see"
+            "with --data, --out and all other files in folders that all of them see"
         )
         raise RunError(msg)
 

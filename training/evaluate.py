@@ -62,21 +62,30 @@ def evaluate(
         "fer2013": _against(prediction.scores, faces.labels, subsets),
     }
     if faces.votes is not None:
-        if not faces.usable.any():
-            msg = "FER+'s annotators saw none of the seven emotions in any face of the split"
-            raise DataError(msg)
+        seen = usable_faces(faces)
         subsets["agreed"] = faces.votes.max(axis=1) >= AGREED_VOTES
-        usable = {name: mask & faces.usable for name, mask in subsets.items()}
+        usable = {name: mask & seen for name, mask in subsets.items()}
         truth = faces.votes.argmax(axis=1)
         report["ferplus"] = _against(prediction.scores, truth, usable)
         report["annotators"] = {
-            "one_against_others": one_against_others(faces.votes[faces.usable]),
-            "majority_again": majority_again(faces.votes[faces.usable]),
+            "one_against_others": one_against_others(faces.votes[seen]),
+            "majority_again": majority_again(faces.votes[seen]),
         }
-        report["uncertain"] = held_back(
-            prediction.scores[faces.usable], truth[faces.usable], prediction.spec
-        )
+        report["uncertain"] = held_back(prediction.scores[seen], truth[seen], prediction.spec)
     return report
+
+
+def usable_faces(faces: Faces) -> NDArray[np.bool_]:
+    """Return (n,) which faces of a split are usable.
+
+    Raises:
+        DataError: none is.
+
+    """
+    if not faces.usable.any():
+        msg = "FER+'s annotators saw none of the seven emotions in any face of the split"
+        raise DataError(msg)
+    return faces.usable
 
 
 def _against(

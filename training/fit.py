@@ -167,6 +167,7 @@ class Run:
             {
                 "settings": asdict(self.settings),
                 "data": self._beginning["data"],
+                "the files of --weights and --teacher": self.origin,
                 "epochs done in --out": len(self.history),
             },
         )

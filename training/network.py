@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from serenbox.results import EMOTIONS
 from training.errors import RunError
 from training.faceres import load_faceres
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from training.fit_settings import Backbone
@@ -48,12 +48,14 @@ def build_network(
     return keras.Model(pixels, logits, name="serenbox_emotion")
 
 
-def load_network(path: Path, role: str) -> keras.Model:
+def load_network(path: Path, role: str, *, weights_only: bool = False) -> keras.Model:
     """Read a .keras file that `fit` made.
 
     Args:
         path: The file.
         role: What the error message calls it.
+        weights_only: Whether its answers do not matter, so that any side of the input and any
+            activation at the end will do.
 
     Raises:
         RunError: It cannot be read, or it is another kind of network.
@@ -73,7 +75,46 @@ def load_network(path: Path, role: str) -> keras.Model:
             "not made by `fit`"
         )
         raise RunError(msg)
+    if not weights_only:
+        _check_side(network, f"{role} {path}")
+        _check_logits(network, f"{role} {path}")
     return network
+
+
+def _check_side(network: keras.Model, name: str) -> None:
+    height, width = network.input_shape[1:3]
+    if height is None or height != width:
+        msg = (
+            f"{name} takes pictures of {height or 'any'} x {width or 'any'} pixels, and a fixed "
+            "square side is needed: save it with such an input, as `fit` does"
+        )
+        raise RunError(msg)
+
+
+def _check_logits(network: keras.Model, name: str) -> None:
+    """Refuse probabilities, which would silently be scored as if they were logits."""
+    activation = _last_activation(network)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, *network.input_shape[1:]))
+    answers = keras.ops.convert_to_numpy(network(pixels.astype(np.float32), training=False))
+    if (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=1e-4):
+        activation = "softmax"  # even if it is none of a layer's
+    if activation != "linear":
+        msg = (
+            f"{name} ends in {activation}, and logits are needed: save it without that "
+            "activation at its end"
+        )
+        raise RunError(msg)
+
+
+def _last_activation(network: keras.Model) -> str:
+    """Return the name of the activation that a network ends in; its last layer may be a network."""
+    last = network
+    while isinstance(last, keras.Model):
+        last = last.outputs[0]._keras_history.operation  # noqa: SLF001 - Keras has no other way
+    if isinstance(last, keras.layers.Softmax):
+        return "softmax"
+    activation = getattr(last, "activation", keras.activations.linear)
+    return str(getattr(activation, "__name__", type(activation).__name__))
 
 
 def load_backbone(
@@ -140,7 +181,7 @@ def _begin_from(network: keras.Model, weights: str, backbone: Backbone, alpha: f
 
 
 def _continue_from(network: keras.Model, weights: str, backbone: Backbone, alpha: float) -> None:
-    source = load_network(Path(weights), "--weights")
+    source = load_network(Path(weights), "--weights", weights_only=True)
     try:
         network.set_weights(source.get_weights())
     except ValueError as error:

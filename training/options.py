@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+"""Crop margins that `crop` tries by default."""
+
+EXPONENTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+"""Prior exponents that `prior` tries by default, as far as training kept the prior out."""
+
 
 def add_command(
     commands: Any, name: str, text: str, run: Callable[[argparse.Namespace], int | None]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from serenbox.classifier import scores_from_logits
 from serenbox.results import EMOTIONS
 from training.errors import RunError
-from training.evaluate import reaches_threshold
+from training.evaluate import reaches_threshold, usable_faces
 from training.metrics import measure
+from training.options import EXPONENTS
+from training.predict import check_exponent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def sweep_prior(
-    faces: Faces, prediction: Prediction, label_set: LabelSet, exponents: Sequence[float]
+    faces: Faces,
+    prediction: Prediction,
+    label_set: LabelSet,
+    exponents: Sequence[float] | None = None,
 ) -> Iterator[str]:
     """Yield two lines per exponent with the figures against the truth of `label_set`.
 
@@ -33,19 +38,18 @@ def sweep_prior(
         faces: the faces of one split.
         prediction: a model's logits for them, row by row.
         label_set: whose labels are the truth.
-        exponents: how much of the prior to put back, 0 (none) to 1 (all).
+        exponents: how much of the prior to put back, 0 (none) to what training kept out (all, at
+            most 1); by default several up to that.
 
     Raises:
         RunError: An exponent is out of its range.
+        DataError: No face is usable.
 
     """
-    for exponent in exponents:
-        if not 0 <= exponent <= 1:
-            msg = f"--exponents has {exponent:g}, and each must be from 0 to 1"
-            raise RunError(msg)
-    usable = faces.usable
+    chosen = _chosen(exponents, prediction.kept_out)
+    usable = usable_faces(faces)
     truth = faces[usable].truth(label_set)
-    for exponent in exponents:
+    for exponent in chosen:
         spec = prediction.spec._replace(prior_exponent=exponent)
         scores = scores_from_logits(prediction.logits[usable], spec)
         figures = measure(scores, truth, EMOTIONS)
@@ -57,6 +61,17 @@ def sweep_prior(
             f"macro-recall {figures.macro_recall:.2%}, macro-F1 {figures.macro_f1:.3f}; {recalls}"
         )
         yield f"  {_of_the_named(scores, truth, spec)}"
+
+
+def _chosen(exponents: Sequence[float] | None, most: float) -> Sequence[float]:
+    if exponents is None:
+        return sorted({most, *(usual for usual in EXPONENTS if usual < most)})
+    for exponent in exponents:
+        if not 0 <= exponent <= 1:
+            msg = f"--exponents has {exponent:g}, and each must be from 0 to 1"
+            raise RunError(msg)
+        check_exponent("--exponents", exponent, most)
+    return exponents
 
 
 def _of_the_named(scores: NDArray[np.float32], truth: NDArray[np.int64], spec: ScoreSpec) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -16,25 +17,37 @@ _DESCRIPTORS = (1, 2)
 """File descriptors of stdout and stderr."""
 
 
+class _Nowhere(io.TextIOBase):
+    """Discards text. Nobody closes it, as loggers that are made inside the block keep it."""
+
+    def write(self, text: str, /) -> int:
+        """Discard text."""
+        return len(text)
+
+
+_NOWHERE = _Nowhere()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Discard everything written to stdout and stderr inside the block, even by C++ libraries.
 
     TensorFlow and its converter write to the file descriptors directly, and no single setting
     silences them, so the descriptors themselves are redirected. Python warnings are silenced as
-    well. Do not print to the user inside the block; exceptions pass through.
+    well, and for good whatever a logger writes that took its stream inside the block. Do not print
+    to the user inside the block; exceptions pass through.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(descriptor) for descriptor in _DESCRIPTORS]
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, ExitStack() as stack:
+    with Path(os.devnull).open("wb") as device, ExitStack() as stack:
         for original in kept:
             stack.callback(os.close, original)
         for original, descriptor in zip(kept, _DESCRIPTORS, strict=True):
             stack.callback(os.dup2, original, descriptor)
-            os.dup2(nowhere.fileno(), descriptor)
-        stack.enter_context(redirect_stdout(nowhere))
-        stack.enter_context(redirect_stderr(nowhere))
+            os.dup2(device.fileno(), descriptor)
+        stack.enter_context(redirect_stdout(_NOWHERE))
+        stack.enter_context(redirect_stderr(_NOWHERE))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         yield

@@ -72,8 +72,8 @@ def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
         The names of the runs, which are those of their folders.
 
     Raises:
-        RunError: A run is not finished, another one has its name, or the table cannot be read or
-            written or has other columns.
+        RunError: A run is not finished or was trained on other data, another one has its name, or
+            the table cannot be read or written or has other columns.
         DataError: There are no votes.
 
     """
@@ -115,6 +115,7 @@ def _read(table: Path) -> list[dict[str, str]]:
 
 def _row(run: Path, public: Faces) -> dict[str, str]:
     record = read_record(run)
+    _check_data(run, record["data_sha256"], public.sha256)
     settings = record["settings"]
     prediction = predict(run / MODEL, public.images)
     shown = {name: _text(settings.get(name, "")) for name in SETTINGS}
@@ -130,6 +131,16 @@ def _row(run: Path, public: Faces) -> dict[str, str]:
         "sha256": prediction.model["sha256"],
         **_figures(public, prediction.scores),
     }
+
+
+def _check_data(run: Path, trained_on: dict[str, str], given: dict[str, str]) -> None:
+    """Refuse to measure a run on other data; it may have been trained without FER+."""
+    if any(given.get(role) != sha256 for role, sha256 in trained_on.items()):
+        msg = (
+            f"{run} was not trained on the data given with --data and --ferplus, so its figures "
+            "could not be compared: give the same files"
+        )
+        raise RunError(msg)
 
 
 def _text(value: object, form: str = "") -> str:

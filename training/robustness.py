@@ -16,9 +16,10 @@ import numpy as np
 
 from serenbox.results import EMOTIONS
 from training.augment import WHITE, affine
+from training.evaluate import usable_faces
 from training.labels import FACE_SIZE
 from training.metrics import measure
-from training.predict import predict
+from training.predict import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -139,20 +140,21 @@ def try_changes(
         model: A .keras or .tflite file.
         faces: The faces of one split; those without an emotion in `label_set` are left out.
         label_set: Whose labels are the truth.
-        prior_exponent: How much class prior to put back, 0 to 1, in place of the model's own.
+        prior_exponent: How much class prior to put back, 0 to what training kept out, in place of
+            the model's own.
 
     Raises:
-        RunError: The model cannot be read.
+        RunError: The model cannot be read, or the exponent does not fit it.
+        DataError: No face has an emotion in `label_set`.
 
     """
     if label_set == "ferplus":
-        faces = faces[faces.usable]
+        faces = faces[usable_faces(faces)]
     truth = faces.truth(label_set)
+    loaded = load_model(model, prior_exponent=prior_exponent)
     for name, change in CHANGES.items():
         for amount in change.amounts:
-            prediction = predict(
-                model, change.apply(faces.images, amount), prior_exponent=prior_exponent
-            )
+            prediction = loaded.predict(change.apply(faces.images, amount))
             figures = measure(prediction.scores, truth, EMOTIONS)
             yield Trial(name, amount, figures.accuracy, figures.macro_recall)
 
