@@ -160,6 +160,23 @@ def test_where_no_socket_can_be_the_service_goes_on(
         assert "`serenbox pause`, `resume` and `status` will not work" in record.getMessage()
 
 
+def test_what_cannot_be_opened_is_tried_again_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "run" / "control"
+    with selectors.DefaultSelector() as selector:
+        server = ControlServer(path, selector, answer)
+        server.open()
+        server.renew()
+        assert len(caplog.records) == 1
+        path.parent.mkdir()
+        server.renew()
+        assert path.is_socket()
+        server.renew()
+        assert len(selector.get_map()) == 1
+        server.close()
+
+
 def connected(path: Path, clients: ExitStack) -> socket.socket:
     client = clients.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
     client.settimeout(30)

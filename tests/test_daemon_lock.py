@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serenbox.daemon.lock import ServiceLock
+from serenbox.daemon.paths import Paths
+from serenbox.daemon.place import Place
 from serenbox.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -45,6 +47,22 @@ def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
         with ServiceLock(path), pytest.raises(ServiceError, match="already running"):
             lock.renew()
     ServiceLock(path).release()
+
+
+def test_a_lock_that_cannot_be_taken_anew_for_now_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = Paths(tmp_path / "run", tmp_path / "state")
+    with Place(paths) as place:
+        paths.lock.unlink()
+        paths.lock.mkdir()
+        for _ in range(2):
+            place.keep()
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        paths.lock.rmdir()
+        place.keep()
+        with pytest.raises(ServiceError, match="already running"):
+            ServiceLock(paths.lock)
 
 
 def test_nothing_that_could_steer_a_terminal_is_repeated(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from serenbox.daemon.log_writer import LogWriter
@@ -13,6 +14,8 @@ from tests.daemon_process import Daemon, write_lively_face
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 SCRIPT = """
 import contextlib, logging, os, sys
@@ -116,6 +119,25 @@ def test_when_the_reader_reads_again_it_is_told_what_is_missing() -> None:
     os.close(writer)
     assert lines == [f"line {number}" for number in range(len(lines))]
     assert f"log: {many - len(lines)} lines of the log were dropped" in last
+
+
+def test_a_thread_that_cannot_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    handler = LogWriter(writer)
+    record = logging.LogRecord("serenbox.x", 20, "", 0, "line", (), None)
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        handler.handle(record)
+    handler.handle(record)
+    handler.flush()
+    with os.fdopen(reader, "rb") as file:
+        assert os.read(file.fileno(), 100) == b"line\nline\n"
+    os.close(writer)
+
+
+def refuse(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_traceback_steers_no_terminal() -> None:

@@ -65,6 +65,7 @@ class ControlServer:
         self._clients: OrderedDict[socket.socket, None] = OrderedDict()
         self._listener: socket.socket | None = None
         self._file: os.stat_result  # what `open` has made
+        self._problem: str | None = None
         self._rest: threading.Timer | None = None
 
     def open(self) -> None:
@@ -78,20 +79,15 @@ class ControlServer:
             listener.listen(_CLIENTS)
         except OSError as error:
             listener.close()
-            reason = reason_of(error)
-            _log.warning(
-                "%s: the control socket cannot be opened (%s), so `serenbox pause`, `resume` and "
-                "`status` will not work",
-                self._path,
-                reason,
-            )
+            self._report(reason_of(error))
             return
+        self._problem = None
         self._listener = listener
         self._listen()
 
     def renew(self) -> None:
         """Listen anew if the socket's file has gone, because then nobody finds it."""
-        if self._listener is not None and not is_at(self._file, self._path):
+        if self._listener is None or not is_at(self._file, self._path):
             self.close()
             self.open()
 
@@ -110,6 +106,17 @@ class ControlServer:
             with contextlib.suppress(OSError):
                 if is_at(self._file, self._path):
                     self._path.unlink()
+
+    def _report(self, problem: str) -> None:
+        """Log once why it cannot be opened, however often that is tried."""
+        if problem != self._problem:
+            self._problem = problem
+            _log.warning(
+                "%s: the control socket cannot be opened (%s), so `serenbox pause`, `resume` and "
+                "`status` will not work",
+                self._path,
+                problem,
+            )
 
     def _listen(self) -> None:
         """Accept clients from now on; another thread may be waiting for the selector meanwhile."""

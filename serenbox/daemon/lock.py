@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class TakenError(ServiceError):
+    """Another service holds the lock."""
+
+
 class ServiceLock:
     """A lock on a file, held until `release` or the end of the process, however it ends.
 
@@ -22,7 +26,8 @@ class ServiceLock:
             run at once. It names the process that holds it and since when.
 
     Raises:
-        ServiceError: Another service holds it, or the file cannot be opened.
+        TakenError: Another service holds it.
+        ServiceError: The file cannot be opened.
 
     """
 
@@ -39,7 +44,7 @@ class ServiceLock:
         except OSError as error:
             holder = _holder(self._file)
             os.close(self._file)
-            raise ServiceError(
+            raise TakenError(
                 f"another serenbox{holder} is already running: stop it first; for the installed "
                 "service, run `sudo systemctl stop serenbox`"
             ) from error
@@ -52,7 +57,8 @@ class ServiceLock:
         """Take the lock anew if its file has gone: another service would not see the old one.
 
         Raises:
-            ServiceError: Another service holds it, or the file cannot be opened.
+            TakenError: Another service holds it.
+            ServiceError: The file cannot be opened.
 
         """
         if not is_at(os.fstat(self._file), self._path):

@@ -38,10 +38,16 @@ class LogWriter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line."""
         try:
-            line = self._line(record)
+            self._queue(self._line(record))
         except Exception:  # noqa: BLE001 - as every handler of logging's does
             self.handleError(record)
-            return
+
+    def flush(self) -> None:
+        """Wait for what has been logged to be written, but not for long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._lines and not self._busy, _FAREWELL)
+
+    def _queue(self, line: bytes) -> None:
         with self._changed:
             if len(self._lines) >= _MOST_LINES:
                 self._dropped += 1
@@ -49,13 +55,9 @@ class LogWriter(logging.Handler):
             self._lines.append(line)
             self._changed.notify_all()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-                self._thread.start()
-
-    def flush(self) -> None:
-        """Wait for what has been logged to be written, but not for long."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._lines and not self._busy, _FAREWELL)
+                thread = threading.Thread(target=self._run, name="log", daemon=True)
+                thread.start()  # fails if there are too many; then the next line tries again
+                self._thread = thread
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return (self.format(record) + "\n").encode(errors="backslashreplace")

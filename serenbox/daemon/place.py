@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Self
 
 from serenbox.daemon.control import ControlServer
-from serenbox.daemon.lock import ServiceLock
+from serenbox.daemon.lock import ServiceLock, TakenError
 from serenbox.daemon.paths import make_runtime_folder
 from serenbox.errors import ServiceError
 
@@ -26,7 +26,8 @@ class Place:
         paths: Where the service keeps its files.
 
     Raises:
-        ServiceError: Another service holds the lock, or the runtime folder cannot be used.
+        TakenError: Another service holds the lock.
+        ServiceError: The runtime folder cannot be used.
 
     """
 
@@ -49,18 +50,20 @@ class Place:
         """Make anew what somebody has removed, such as a program that cleans up old files.
 
         Raises:
-            ServiceError: Another service has taken this place.
+            TakenError: Another service has taken this place.
 
         """
         try:
             make_runtime_folder(self.paths.runtime)
+            self._lock.renew()
+        except TakenError:
+            raise
         except ServiceError as error:
             if str(error) != self._problem:
                 self._problem = str(error)
                 _log.warning("nobody can pause this service or ask for its status: %s", error)
             return
         self._problem = None
-        self._lock.renew()
         if self._control is not None:
             self._control.renew()
 

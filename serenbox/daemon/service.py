@@ -116,7 +116,8 @@ class Service:
         """Run until the service is ended or the recording is over.
 
         Raises:
-            ServiceError: The camera was given up, or the models fail on every frame.
+            ServiceError: The camera was given up, the models fail on every frame, or another
+                service has taken this one's place.
             ModelError: The models cannot be loaded.
             RuntimeUnavailableError: The runtime is not installed or cannot run here.
 
