@@ -2,6 +2,9 @@
 # Installs SerenBox as a service, or removes it. It can be run any number of times.
 set -Eeuo pipefail
 umask 022 # whatever root's umask is, the service's user must be able to read the program
+# The service sees none of this; pip would find the caller's packages, or install elsewhere.
+export PYTHONNOUSERSITE=1
+unset PYTHONPATH PYTHONHOME CDPATH PIP_TARGET PIP_USER PIP_PREFIX
 
 readonly PREFIX=/opt/serenbox
 readonly CONFIG=/etc/serenbox/serenbox.toml
@@ -9,6 +12,16 @@ readonly UNIT=/etc/systemd/system/serenbox.service
 readonly OLD_USB=$UNIT.d/usb-camera.conf NEW_USB=$UNIT.d/00-usb-camera.conf
 readonly PASSWORD=/etc/credstore/serenbox.mqtt-password
 readonly COMMANDS=(serenbox serenbox-detect)
+# In the output of pip and apt: what names a cause, ...
+readonly TELLING='(^|[^-[:alpha:]])[[:alpha:].]*([Ee]rror|ERROR)[: ]|^[EW]: |'\
+'certificate verify failed'
+# ... what pip always adds to it, ...
+readonly CLOSING='^(note|hint): |^\[end of output\]|'\
+'^error: (subprocess-exited-with-error|metadata-generation-failed)$|'\
+'^ERROR: (Failed (building|to build)|Could not build wheels) '
+# ... and what a missing network looks like.
+readonly NO_CONNECTION='NewConnectionError|NameResolutionError|name resolution|[Uu]nreachable|'\
+'[Tt]imed out|Connection (refused|reset|aborted)|Could not connect|Temporary failure resolving'
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
 work= # a temporary folder
@@ -33,18 +46,47 @@ fail() {
 }
 
 # attempt SENTENCE COMMAND...: runs the command silently; if it fails, exits with SENTENCE and the
-# last lines of its output.
+# last telling lines of its output.
 attempt() {
   local sentence=$1
   shift
   "$@" >"$log" 2>&1 </dev/null || fail "$sentence ($(last_words))"
 }
 
-last_words() { { grep -v '^[[:space:]]*$' "$log" || echo "it said nothing"; } | tail -n 3 | paste -s -d ' '; }
+# attempt_online WHAT ADVICE COMMAND...: as `attempt` with "WHAT: ADVICE", but it advises to connect
+# if there was no connection.
+attempt_online() {
+  local what=$1 advice=$2
+  shift 2
+  "$@" >"$log" 2>&1 </dev/null && return
+  if grep -aEq "$NO_CONNECTION" "$log"; then advice="connect to the network and try again"; fi
+  fail "$what: $advice ($(last_words))"
+}
+
+last_words() {
+  local said telling
+  said=$(sed 's/^[[:space:]]*//; /^$/d' "$log" | grep -aEv "$CLOSING" || true)
+  telling=$(grep -aE "$TELLING" <<<"$said" || true)
+  said=$(tail -n 3 <<<"${telling:-${said:-it said nothing}}" | paste -s -d ' ')
+  # The copy that is built from is gone when somebody reads this.
+  say "${said//"$work/source"/"$checkout"}"
+}
+
+# The virtual environment is made anew, or removed, with all that is in its folder.
+check_prefix() {
+  local folder path
+  folder=$(realpath -m "$PREFIX")
+  for path in "$checkout" ${wheel:+"$wheel"}; do
+    [[ $(realpath -m "$path")/ != "$folder"/* ]] \
+      || fail "$path is in $PREFIX, which belongs to the installed program: move it elsewhere"
+  done
+  [ -e "$PREFIX/pyvenv.cfg" ] || [ -z "$(ls -A "$PREFIX" 2>/dev/null)" ] \
+    || fail "$PREFIX is no virtual environment of SerenBox, and would be lost: move it away"
+}
 
 is_raspberry_pi() { grep -qsa 'Raspberry Pi' /proc/device-tree/model; }
 
-has_package() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
+has_package() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^.i'; }
 
 install_packages() {
   local wanted=(python3-venv) missing=() package
@@ -56,17 +98,25 @@ install_packages() {
   command -v apt-get >/dev/null \
     || fail "${missing[*]} is missing and there is no apt-get: use this system's package manager"
   say "Installing ${missing[*]} with apt ..."
-  attempt "apt-get could not read its lists: connect to the network and try again" \
-    apt-get update -qq
-  attempt "apt-get could not install ${missing[*]}: run \`sudo apt-get install ${missing[*]}\`" \
-    env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  attempt_online "apt-get could not install ${missing[*]}" \
+    "run \`sudo apt-get install ${missing[*]}\`" apt_install "${missing[@]}"
+}
+
+apt_install() {
+  local options=(-qq -o DPkg::Lock::Timeout=300)
+  # It also fails if some other list is broken: whether that matters, the installation shows.
+  apt-get update "${options[@]}" || true
+  DEBIAN_FRONTEND=noninteractive \
+    apt-get install "${options[@]}" -y --no-install-recommends "$@"
 }
 
 check_python() {
   command -v python3 >/dev/null || fail "there is no python3: run \`sudo apt-get install python3\`"
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
     || fail "$(python3 --version) is too old; 3.11 is needed: use Debian 12 or newer"
+  python3 -c 'import sys; sys.exit(sys.maxsize < 2**32 and sys.version_info >= (3, 12))' \
+    || fail "$(python3 --version) is a 32-bit one, and tflite-runtime exists only up to Python" \
+      "3.11: use a 64-bit Raspberry Pi OS, or 32-bit bookworm"
 }
 
 # apt's picamera2 is built for apt's NumPy: where NumPy is installed, pip must keep its version.
@@ -74,24 +124,44 @@ constraints() {
   python3 -c 'import numpy; print(f"numpy=={numpy.__version__}")' 2>/dev/null || true
 }
 
+# Whether the virtual environment is complete and made for this Python.
+has_environment() {
+  local said version
+  # venv writes this last: before, it says "false".
+  grep -qsx 'include-system-site-packages = true' "$PREFIX/pyvenv.cfg" || return 1
+  said=$("$PREFIX/bin/python" -m pip --version 2>/dev/null) || return 1
+  # After the system has got a new Python, this may be the system's pip.
+  version=${said##*(python } said=${said#* from }
+  [[ $(realpath -m "${said% (*}") == "$(realpath "$PREFIX")/lib/python${version%)}"/* ]]
+}
+
+# Removes all but pyvenv.cfg, so that an interruption leaves what `check_prefix` still lets pass.
+empty_environment() {
+  if [ -d "$PREFIX" ]; then find "$PREFIX/" -mindepth 1 ! -path "$PREFIX/pyvenv.cfg" -delete; fi
+}
+
+make_environment() {
+  empty_environment
+  python3 -m venv --clear --system-site-packages "$PREFIX"
+}
+
 install_program() {
   local pip=("$PREFIX/bin/python" -m pip --disable-pip-version-check --no-cache-dir --quiet)
   say "Installing the program in $PREFIX ..."
-  # Create the virtual environment, also if a new Python of the system has broken the old one.
-  "$PREFIX/bin/python" -c 'import pip' 2>/dev/null \
+  has_environment \
     || attempt "no virtual environment could be made in $PREFIX: remove it and try again" \
-      python3 -m venv --clear --system-site-packages "$PREFIX"
+      make_environment
   if [ -z "$wheel" ]; then
     # Build from a copy, so that no file of root's is left in the checkout.
     mkdir "$work/source" "$work/wheel"
     attempt "the program could not be copied to $work: free some disk space there" \
       cp -r "$checkout"/{pyproject.toml,setup.py,README.md,LICENSE,NOTICE,serenbox} "$work/source"
-    attempt "the wheel could not be built: connect to the network and try again" \
+    attempt_online "the wheel could not be built" "mend this and try again" \
       "${pip[@]}" wheel --no-deps --wheel-dir "$work/wheel" "$work/source"
     wheel=$(echo "$work"/wheel/*.whl)
   fi
   constraints >"$work/constraints"
-  attempt "pip could not install what SerenBox needs: connect to the network and try again" \
+  attempt_online "pip could not install what SerenBox needs" "mend this and try again" \
     "${pip[@]}" install --constraint "$work/constraints" "${wheel}[web]"
   # pip skips a wheel of the version that is installed, but its files may differ.
   attempt "pip could not install $wheel: try again" \
@@ -160,6 +230,7 @@ start() {
 }
 
 install_all() {
+  check_prefix
   { command -v systemctl >/dev/null && [ -d /run/systemd/system ]; } \
     || fail "systemd is not running here, and the service needs it: see README.md for other ways"
   if [ -n "$wheel" ]; then
@@ -194,16 +265,29 @@ files_of_the_owner() {
   if [ -e "$PASSWORD" ]; then echo "$PASSWORD"; fi
 }
 
+# Overwrites the history before removing it, so that no moods are left in free blocks of the disk.
+remove_history() {
+  local folder=/var/lib/serenbox
+  STATE_DIRECTORY=$folder "$PREFIX/bin/serenbox" history --delete >"$log" 2>&1 && return
+  # There is none, or the program is broken. Nobody else may put a link in the place of a file.
+  [ -d "$folder" ] || return 0
+  { chown root: "$folder" && chmod 700 "$folder" \
+    && find "$folder/" -maxdepth 1 -type f -links 1 -exec shred -n 1 -u {} +; } >>"$log" 2>&1 \
+    || say "The history is removed without overwriting it: moods may be left in free blocks of" \
+      "the disk ($(last_words))"
+}
+
 uninstall_all() {
   local own
+  check_prefix
   own=$(files_of_the_owner | paste -s -d ' ')
   say "Removing the program, its settings, its history${own:+, and these files of yours: $own} ..."
   if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
     systemctl disable --now serenbox.service >"$log" 2>&1 || true
     systemctl reset-failed serenbox.service 2>/dev/null || true
   fi
-  # Overwrites the history before removing it, so that no moods are left in free blocks of the disk.
-  STATE_DIRECTORY=/var/lib/serenbox "$PREFIX/bin/serenbox" history --delete >"$log" 2>&1 || true
+  remove_history
+  empty_environment || true
   rm -rf "$UNIT" "$UNIT.d" /etc/systemd/system/*.wants/serenbox.service \
     "$PASSWORD" "$PREFIX" "$(dirname "$CONFIG")" /var/lib/serenbox /run/serenbox
   local command
@@ -246,7 +330,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ "$(id -u)" = 0 ] || fail "this changes the system, so it needs root: run it with sudo"
-work=$(mktemp -d) || fail "no temporary folder could be made: free some disk space"
+work=$(realpath "$(mktemp -d)") || fail "no temporary folder could be made: free some disk space"
 log=$work/log
 trap 'rm -rf "$work"' EXIT
 trap 'fail "the step in line $LINENO failed: free some disk space, or report this"' ERR
