@@ -226,6 +226,53 @@ def test_passers_by_make_no_mood_together() -> None:
         assert mood_filter.update(each).label == NO_FACE
 
 
+@pytest.mark.parametrize("every", [1.1, 1.5, 1.9])
+def test_of_passers_by_who_do_not_share_it_no_mood_is_left(every: float) -> None:
+    """Each is seen in one frame, so that none replaces the mood of who was there before them."""
+    patience = DEFAULTS.dwell + DEFAULTS.uncertain_after + DEFAULTS.no_face_after
+    mood_filter = MoodFilter(DEFAULTS, THRESHOLDS)
+    moods = []
+    for n in range(300):
+        number, frame = divmod(n, round(10 * every))
+        happy = n <= 50
+        shown = showing("happy") if happy else showing("sad") if frame == 0 else None
+        each = reading(n / 10, shown, number=1 if happy else number)
+        moods.append((n / 10, mood_filter.update(each)))
+
+    (_, first), (when, second) = changes(moods)
+    assert (first, second) == ("happy", UNCERTAIN)
+    assert 5 + patience <= when <= 5 + patience + 2 * every
+
+
+def test_a_single_other_face_between_rare_frames_changes_nothing() -> None:
+    settings = dataclasses.replace(DEFAULTS, minimum=0.0)
+    mood_filter = MoodFilter(settings, THRESHOLDS)
+    for n in range(20):
+        shown = showing("sad" if n == 10 else "happy")
+        assert mood_filter.update(reading(10.0 * n, shown)).label == "happy"
+
+
+@pytest.mark.parametrize("minimum", [0.0, 1.0])
+def test_after_turns_an_emotion_waits_its_whole_dwell(minimum: float) -> None:
+    """What it had waited for as one of those that took turns does not count."""
+    settings = dataclasses.replace(DEFAULTS, minimum=minimum, smoothing=0.0)
+    moods = play(lambda time: in_turn(time) if time >= 3 else showing("happy"), 5.8, 10, settings)
+    (when, last) = changes(moods)[-1]
+    assert last == UNCERTAIN
+    mood_filter = MoodFilter(settings, THRESHOLDS)
+    for time, _ in moods:
+        mood_filter.update(reading(time, in_turn(time) if time >= 3 else showing("happy")))
+        if time >= when:
+            break
+    shown = in_turn(when)
+    came = next(
+        time
+        for time in (when + n / 10 for n in range(1, 50))
+        if mood_filter.update(reading(time, shown)).label != UNCERTAIN
+    )
+    assert came - when >= max(DEFAULTS.dwell, minimum)
+
+
 def test_two_glimpses_far_apart_make_no_mood() -> None:
     glimpses = (3.0, 4.8, 6.6)
     moods = play(lambda time: showing("sad") if round(time, 1) in glimpses else None, 12)
@@ -301,6 +348,17 @@ def test_nobody_is_not_said_while_anybody_is_seen() -> None:
         assert mood_filter.update(Reading(n / 10, (other,))).label == "happy"
     assert mood_filter.update(reading(2.1, None)).label == "happy"
     assert mood_filter.update(reading(4.0, None)).label == NO_FACE
+
+
+def test_while_a_mood_is_held_its_owner_counts_as_there() -> None:
+    settings = dataclasses.replace(DEFAULTS, minimum=10.0, no_face_after=0.5)
+    mood_filter = MoodFilter(settings, THRESHOLDS)
+    mood_filter.update(reading(0.0, showing("happy")))
+    for time in (5.0, 9.9):
+        assert mood_filter.update(reading(time, None)).label == "happy"
+        assert mood_filter.somebody
+    assert mood_filter.update(reading(10.0, None)).label == NO_FACE
+    assert not mood_filter.somebody
 
 
 @pytest.mark.parametrize("no_face_after", [0.0, 2.0])

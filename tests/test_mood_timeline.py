@@ -23,6 +23,14 @@ def test_spans_follow_each_other_and_keep_the_mean_confidence() -> None:
     assert totals(spans) == {"happy": pytest.approx(0.5), "sad": pytest.approx(0.2)}
 
 
+def test_frames_that_are_missing_do_not_make_the_last_one_longer() -> None:
+    timeline = Timeline()
+    for time in (0.0, 0.1, 0.2, 1.9):
+        timeline.add(time, Mood("happy", 1.0, {}, 0.0))
+
+    assert timeline.spans[-1].end == pytest.approx(2.0)
+
+
 def test_no_frame_and_one_frame() -> None:
     timeline = Timeline()
     assert timeline.spans == []

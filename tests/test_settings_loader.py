@@ -174,6 +174,8 @@ def test_reads_tables_dotted_keys_and_inline_tables(config: Path) -> None:
             'line 2: mqtt.host is the text "x:1883", and must be a name or',
         ),
         ('[mqtt]\nhost = "pi..local"', 'line 2: mqtt.host is the text "pi..local", and must be a'),
+        ("[mood]\nmargin = 1.0", "line 2: mood.margin is 1.0, and must be less than (1 - floor)"),
+        ("[mood]\nfloor = 0.1\nmargin = 0.6", "line 3: mood.margin is 0.6, and must be less than"),
         ('[mqtt]\n\nca_file = "/x"', 'line 3: mqtt.ca_file is the text "/x", and must be empty if'),
     ],
 )

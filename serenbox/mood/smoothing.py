@@ -34,7 +34,8 @@ class MoodFilter:
       for `dwell` seconds;
     - `uncertain`, when neither the highest score nor the mood's reaches its threshold, for
       `uncertain_after` seconds (`dwell` for somebody who has just come), or when other candidates
-      have taken turns for both times together, none of them for long enough;
+      have taken turns for both times together, none of them for long enough; also when faces have
+      come and gone for both and `no_face_after` together, none of which had the mood's emotion;
     - `no_face`, after `no_face_after` seconds without a face.
 
     Frames that miss the face for less than that say nothing: they do not count towards `dwell` and
@@ -58,6 +59,7 @@ class MoodFilter:
         # When the wish began, and when the first of the wishes that take turns did; frames that
         # miss the face move both forward.
         self._wished = self._doubted = 0.0
+        self._strayed: float | None = None  # when a face first had another emotion than the mood
         self._time = 0.0
 
     @property
@@ -100,7 +102,7 @@ class MoodFilter:
         self._wished += time - self._time
         self._doubted += time - self._time
         if gone:
-            self._wish = None
+            self._wish = self._strayed = None
         if mood.label == NO_FACE or not gone or not self._old_enough(mood, time):
             return mood
         self._face = None
@@ -112,13 +114,14 @@ class MoodFilter:
         if mood is None:
             return _mood(wish, scores, time)
         if wish == mood.label:
-            self._wish = None
+            self._wish = self._strayed = None
         elif wish != self._wish:
             self._doubted = time if self._wish is None else self._doubted
+            self._strayed = time if self._strayed is None else self._strayed
             self._wish, self._wished = wish, time
         successor = self._successor(mood.label, time)
         if successor and self._old_enough(mood, time):
-            self._wish = None
+            self._wish = self._strayed = None
             return _mood(successor, scores, time)
         return mood if mood.label == NO_FACE else _mood(mood.label, scores, mood.since)
 
@@ -127,11 +130,18 @@ class MoodFilter:
         if self._wish is None:
             return None
         if time - self._wished >= self._patience(current, self._wish) - _EARLY:
-            self._doubted = time  # the doubt is over
+            self._doubted = self._strayed = time  # the doubt is over
             return self._wish
         patience = self._settings.dwell + self._settings.uncertain_after
         doubtful = current != UNCERTAIN and time - self._doubted >= patience - _EARLY
-        return UNCERTAIN if doubtful else None
+        return UNCERTAIN if doubtful or self._is_nobodys(current, time) else None
+
+    def _is_nobodys(self, current: str, time: float) -> bool:
+        """Return whether the mood is an emotion that no face has had for long."""
+        settings = self._settings
+        patience = settings.dwell + settings.uncertain_after + settings.no_face_after
+        strayed = time if self._strayed is None else self._strayed
+        return current in EMOTIONS and time - strayed >= patience - _EARLY
 
     def _best(self, current: str, scores: dict[str, float]) -> str:
         """Return what the mood would be without any waiting."""

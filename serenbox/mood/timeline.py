@@ -34,7 +34,8 @@ class Timeline:
     """Collects moods, one per frame.
 
     Args:
-        step: How long a frame lasts if it is the only one, seconds.
+        step: How long a frame lasts if it is the only one, seconds. Otherwise the last one lasts as
+            long as the shortest: where frames are missing, the one before lasts longer.
 
     """
 
@@ -51,7 +52,8 @@ class Timeline:
     def add(self, time: float, mood: Mood) -> None:
         """Take in the mood of the next frame; `time` in seconds, never backwards."""
         if self.frames:
-            self._step = time - self._last
+            since = time - self._last
+            self._step = since if self.frames == 1 else min(self._step, since)
         self.frames += 1
         self._last = time
         if self._open is None or mood.label != self._open.label:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from serenbox.addresses import has_clear_login, has_host
+from serenbox.results import EMOTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +82,11 @@ def _is_host(text: str) -> bool:
     )
 
 
+def _largest_lead(floor: float) -> float:
+    """Return the difference of the highest and the lowest smoothed score of a face."""
+    return (1 - floor) / (1 + (len(EMOTIONS) - 1) * floor)
+
+
 RULES = (
     Rule(
         ("device.name",),
@@ -107,6 +113,12 @@ RULES = (
         ("mqtt.host",),
         lambda settings: _is_host(settings.mqtt.host),
         "a name or an address alone, such as localhost; the port goes to mqtt.port",
+    ),
+    Rule(
+        ("mood.margin", "mood.floor"),
+        lambda settings: settings.mood.margin < _largest_lead(settings.mood.floor),
+        "less than (1 - floor) / (1 + 6 * floor), the most by which an emotion can lead: otherwise "
+        "none ever replaces another",
     ),
     Rule(
         ("web.host",),
