@@ -128,6 +128,7 @@ MASKED = NOT_INSTALLED.replace("not-found", "masked")
             f"sudo systemctl unmask serenbox.service && {ENABLE}",
         ),
     ],
+    ids=["missing", "stopped", "masked"],
 )
 def test_a_unit_that_does_not_run(
     roots: Roots, systemd: Path, properties: str, seen: str, mend: str

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from serenbox.addresses import has_host, site
-from serenbox.cameras.listing import import_picamera2, usb_cameras
+from serenbox.cameras.listing import usb_cameras
 from serenbox.doctor.nodes import group_name, open_nodes
 from serenbox.doctor.reach import Reach
 from serenbox.doctor.result import Result
-from serenbox.errors import CameraError, reason_of
+from serenbox.errors import reason_of
 from serenbox.system_text import text_of
 
 if TYPE_CHECKING:
@@ -145,15 +145,6 @@ def check_cma(meminfo: str) -> Result:
     if total < _SMALL_CMA or free < _LITTLE_CMA:
         return Result("CMA", "warn", f"{seen}: buffers may not fit", more)
     return Result("CMA", "ok", seen)
-
-
-def check_picamera2() -> Result:
-    """Import picamera2; no camera is opened."""
-    try:
-        import_picamera2()
-    except CameraError as error:
-        return Result("picamera2", "fail", str(error), "sudo apt install python3-picamera2")
-    return Result("picamera2", "ok", "can be imported")
 
 
 def is_device(source: str) -> bool:
