@@ -47,10 +47,21 @@ def pip_install(what: str) -> str:
         what: A package or a folder, quoted for a shell.
 
     """
+    return in_environment(f"-m pip install {what}")
+
+
+def in_environment(words: str, python: str | None = None) -> str:
+    """Return the command that runs a Python to change the environment of the running one.
+
+    Args:
+        words: What comes after the name of the Python, quoted for a shell.
+        python: The Python to run; the running one if None.
+
+    """
     import shlex  # imported here: most runs have nothing to install
 
     sudo = "" if os.access(sys.prefix, os.W_OK) else "sudo "
-    return f"{sudo}{shlex.quote(sys.executable)} -m pip install {what}"
+    return f"{sudo}{shlex.quote(python or sys.executable)} {words}"
 
 
 def how_to_install(extra: str = "") -> str:

@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from serenbox.daemon import volatile
 from serenbox.doctor import Roots
 from serenbox.doctor.roots import Person
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
+
+OVERLAY_ROOT = (
+    "/ /media/root-ro ro - ext4 /dev/mmcblk0p2 ro",
+    "/ /media/root-rw rw - tmpfs tmpfs-root rw",
+    "/ / rw - overlay overlayroot rw,lowerdir=/media/root-ro,upperdir=/media/root-rw/overlay",
+)
+"""The mounts of a Raspberry Pi with the Overlay File System of raspi-config."""
 
 STRANGER = Person("stranger", 54321, frozenset({54321}))
 MEMBER = Person("member", 54321, frozenset({54321, os.getgid()}))
@@ -54,3 +64,10 @@ def add_zone(roots: Roots, number: int, kind: str, temperature: str) -> None:
     zone.mkdir(parents=True)
     (zone / "type").write_text(f"{kind}\n")
     (zone / "temp").write_text(f"{temperature}\n")
+
+
+def mount(folder: Path, monkeypatch: pytest.MonkeyPatch, *mounts: str) -> None:
+    """Replace the mounts of this machine; each as in /proc/self/mountinfo, from its fourth word."""
+    file = folder / "mountinfo"
+    file.write_text("".join(f"{n} 1 0:{n} {line}\n" for n, line in enumerate(mounts, 20)))
+    monkeypatch.setattr(volatile, "_MOUNTS", file)

@@ -16,12 +16,20 @@ NOBODY = 65534
 @contextmanager
 def closed(folder: Path) -> Iterator[None]:
     """Close a folder to this process, which is not root meanwhile: import nothing in there."""
-    user = os.geteuid()
     folder.chmod(0)
-    if user == 0:
-        os.seteuid(NOBODY)
+    try:
+        with acting_as(os.geteuid() or NOBODY):
+            yield
+    finally:
+        folder.chmod(0o700)
+
+
+@contextmanager
+def acting_as(user: int) -> Iterator[None]:
+    """Let this process have the rights of a user meanwhile: import nothing in there."""
+    before = os.geteuid()
+    os.seteuid(user)
     try:
         yield
     finally:
-        os.seteuid(user)
-        folder.chmod(0o700)
+        os.seteuid(before)

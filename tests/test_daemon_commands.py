@@ -179,7 +179,7 @@ def test_a_state_folder_that_nobody_may_write_to(tmp_path: Path, camera: str, fo
         for _ in range(2):
             paused = daemon.command("pause")
             assert paused.returncode == 1
-            assert "closed, but a restart would open it again" in paused.stderr
+            assert "closed, but after a restart this will be forgotten" in paused.stderr
             daemon.wait_mood("paused")
             assert "after a restart this will be forgotten" in daemon.command("status").stdout
             assert daemon.command("resume").returncode == 0

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import pytest
+
+from serenbox.daemon import volatile
 from serenbox.daemon.state import PausedFlag
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
+from serenbox.daemon.volatile import why_lost
+from tests.machines import OVERLAY_ROOT, mount
 
 
 def test_it_is_remembered(tmp_path: Path) -> None:
@@ -80,3 +80,67 @@ def test_where_nobody_knows_it_is_paused(tmp_path: Path, caplog: pytest.LogCaptu
     assert "the camera stays closed until somebody resumes it" in str(flag.problem)
     assert str(flag.problem) in caplog.text
     assert not flag.write(paused=False)
+
+
+DISK = "/ / rw - ext4 /dev/mmcblk0p2 rw"
+STATE = "/var/lib/serenbox"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "folder", "lost"),
+    [
+        ((DISK,), STATE, False),
+        (OVERLAY_ROOT, STATE, True),
+        (OVERLAY_ROOT, "/home/me/.local/state/serenbox", True),
+        ((*OVERLAY_ROOT, f"/ {STATE} rw - ext4 /dev/sda1 rw"), STATE, False),
+        ((DISK, "/ /var/lib rw shared:3 - tmpfs tmpfs rw"), STATE, True),
+        (
+            (DISK, "/ /var/lib rw - tmpfs tmpfs rw", "/ /var/lib rw - ext4 /dev/sda1 rw"),
+            STATE,
+            False,
+        ),
+        ((DISK, f"/ {STATE}2 rw - tmpfs tmpfs rw"), STATE, False),
+        ((DISK, r"/ /var/lib/my\040box rw - ramfs none rw"), "/var/lib/my box/state", True),
+        # A container: what holds the changes is not to be seen from inside.
+        (("/ / rw - overlay overlay rw,lowerdir=/l,upperdir=/docker/u,workdir=/w",), STATE, False),
+        (("/ / ro - overlay overlay ro,lowerdir=/a:/b", "/ /a rw - tmpfs t rw"), STATE, False),
+        ((DISK, "/ /run rw - tmpfs tmpfs rw"), "/run/user/1000/state", False),
+        (OVERLAY_ROOT, "/tmp/test/state", False),  # noqa: S108
+        ((), STATE, False),
+    ],
+)
+def test_what_lies_in_memory_is_gone_after_a_reboot(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    mounts: tuple[str, ...],
+    folder: str,
+    lost: bool,
+) -> None:
+    mount(tmp_path, monkeypatch, *mounts)
+    why = why_lost(Path(folder))
+    assert (why is not None) is lost
+    assert why is None or f"{folder} is kept in memory only: mount a partition there" in why
+
+
+def test_the_mounts_of_this_machine_can_be_read() -> None:
+    assert why_lost(Path("/proc/serenbox")) is None
+
+
+def test_a_pause_that_outlasts_no_reboot_is_remembered_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(volatile, "_TEMPORARY", ())
+    mount(tmp_path, monkeypatch, *OVERLAY_ROOT)
+    path = tmp_path / "state" / "paused"
+    flag = PausedFlag(path)
+    assert not flag.write(paused=True)
+    assert not flag.write(paused=True)
+    assert flag.problem == why_lost(path.parent)
+    (record,) = caplog.records
+    assert record.getMessage() == f"paused: {flag.problem}"
+
+    restarted = PausedFlag(path)
+    assert restarted.read()
+    assert restarted.problem == flag.problem
+    assert restarted.write(paused=False)
+    assert restarted.problem is None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
-from typing import TYPE_CHECKING
+import struct
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from serenbox.doctor import Roots, camera
+from serenbox.doctor import Roots, camera, nodes
 from serenbox.doctor.roots import Person, person_in_question
 from tests.machines import MEMBER, STRANGER, add_node, add_pi, bare_machine
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.rights import NOBODY, acting_as
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_recordings_need_no_node(roots: Roots, tmp_path: Path) -> None:
     assert camera.check_camera("/dev/video7", [], roots).state == "ok"
 
 
-def test_who_is_not_in_the_group_is_told_how_to_join(roots: Roots) -> None:
+def test_who_may_not_open_a_node_is_told_which(roots: Roots) -> None:
     add_pi(roots)
     cameras = camera.find_cameras(roots)
     assert camera.check_access("auto", cameras, MEMBER, roots).state == "ok"
@@ -96,8 +97,70 @@ def test_who_is_not_in_the_group_is_told_how_to_join(roots: Roots) -> None:
     assert shut.state == "fail"
     assert str(roots.dev / "media0") in shut.seen
     assert "0660" in shut.seen
-    group = (roots.dev / "video0").group()
-    assert shut.mend == f"sudo usermod --append --groups {group} stranger"
+
+
+def mend_of_heap(roots: Roots, mode: int, person: Person) -> str:
+    heap = roots.dev / "dma_heap" / "linux,cma"
+    heap.chmod(mode)
+    result = camera.check_dma_heap(roots, person)
+    assert result.state == "fail"
+    return result.mend
+
+
+def test_a_group_is_joined_only_if_that_helps(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_pi(roots)
+    gid = os.getgid() or next(entry.gr_gid for entry in grp.getgrall() if entry.gr_gid)
+    os.chown(roots.dev / "dma_heap" / "linux,cma", os.getuid(), gid)
+    group, join = grp.getgrgid(gid).gr_name, "sudo usermod --append --groups"
+    assert mend_of_heap(roots, 0o660, STRANGER) == f"{join} {group} stranger  # then log in again"
+    service = Person("serenbox", 54321, frozenset({54321}))
+    restart = "sudo systemctl restart serenbox.service"
+    assert mend_of_heap(roots, 0o660, service) == f"{join} {group} serenbox && {restart}"
+
+    rule = (
+        """echo 'SUBSYSTEM=="dma_heap", GROUP="video", MODE="0660"' """
+        "| sudo tee /etc/udev/rules.d/99-serenbox-dma_heap.rules "
+        "&& sudo udevadm control --reload && sudo udevadm trigger"
+    )
+    joined = f"{rule} && {join} video serenbox && {restart}"
+    assert mend_of_heap(roots, 0o600, service) == joined
+    monkeypatch.setattr(nodes, "group_name", lambda gid: "video" if gid == 54321 else "root")
+    assert mend_of_heap(roots, 0o600, service) == rule
+
+
+def test_nobody_is_made_a_member_of_the_group_root(roots: Roots) -> None:
+    """Not even where that would open the node."""
+    add_pi(roots)
+    values = list((roots.dev / "media0").stat())
+    values[5] = 0
+    mend = nodes.open_nodes({roots.dev / "media0": os.stat_result(values)}, STRANGER)
+    assert mend.startswith("""echo 'SUBSYSTEM=="media", GROUP="video", MODE="0660"' | sudo tee""")
+    assert mend.endswith(" --groups video stranger  # then log in again")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of others, and access lists")
+def test_who_asks_has_what_an_access_list_gives() -> None:
+    entry = struct.Struct("<HHI")  # linux/posix_acl_xattr.h: kind, rights, who
+    everybody = 0xFFFFFFFF
+    kinds = ((1, 6, everybody), (2, 6, NOBODY), (4, 0, everybody), (16, 6, everybody))
+    entries = b"".join(entry.pack(*each) for each in (*kinds, (32, 0, everybody)))
+    with tempfile.TemporaryDirectory() as folder:  # all folders above it are open to everybody
+        Path(folder).chmod(0o755)
+        node = Path(folder) / "video3"
+        node.touch(0o600)
+        asking = Person("nobody", NOBODY, frozenset({NOBODY}))
+        with acting_as(NOBODY):
+            found = camera.check_access("/dev/video3", [], asking, Roots(dev=Path(folder)))
+        assert found.state == "fail"
+        try:
+            os.setxattr(node, "system.posix_acl_access", struct.pack("<I", 2) + entries)
+        except OSError:
+            pytest.skip("this file system has no access lists")
+        with acting_as(NOBODY):
+            found = camera.check_access("/dev/video3", [], asking, Roots(dev=Path(folder)))
+        assert (found.state, found.mend) == ("ok", "")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from serenbox.daemon import volatile
 from serenbox.doctor import Roots, machine
-from tests.machines import add_zone, bare_machine
+from tests.machines import OVERLAY_ROOT, add_zone, bare_machine, mount
 from tests.rights import closed
 
 if TYPE_CHECKING:
@@ -107,3 +108,12 @@ def test_disk_of_a_state_folder_that_is_closed(tmp_path: Path) -> None:
     with closed(tmp_path):
         result = machine.check_disk(tmp_path / "state")
     assert "MiB free at /" in result.seen
+
+
+def test_a_disk_in_memory_is_worth_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.check_disk(tmp_path / "state").state == "ok"
+    monkeypatch.setattr(volatile, "_TEMPORARY", ())
+    mount(tmp_path, monkeypatch, *OVERLAY_ROOT)
+    result = machine.check_disk(tmp_path / "state")
+    assert (result.state, result.mend) == ("warn", f"findmnt --target {tmp_path}")
+    assert f"because {tmp_path / 'state'} is kept in memory only" in result.seen

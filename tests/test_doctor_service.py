@@ -98,10 +98,55 @@ def test_a_service_that_was_restarted_once_and_runs_is_well(roots: Roots, system
 def test_no_systemd_is_no_failure(roots: Roots) -> None:
     assert service.check_unit(roots).state == "ok"
     running = service.check_unit(roots, {"state": "sensing", "pid": 77})
-    assert (running.state, running.seen) == (
-        "ok",
-        "process 77, not started by systemd; what it was started with is not known",
-    )
+    process = "process 77, a `serenbox run` that systemd has not started"
+    assert running.state == "ok"
+    assert running.seen == f"{process}; what it was started with is not known"
+
+
+NOT_INSTALLED = "LoadState=not-found\nActiveState=inactive\nSubState=dead\nNRestarts=0\n"
+STOPPED = NOT_INSTALLED.replace("not-found", "loaded")
+ENABLE = "sudo systemctl enable --now serenbox.service"
+MASKED = NOT_INSTALLED.replace("not-found", "masked")
+
+
+@pytest.mark.parametrize(
+    ("properties", "seen", "mend"),
+    [
+        (
+            NOT_INSTALLED,
+            "none runs, and serenbox.service is not installed",
+            "sudo systemd/install.sh  # in SerenBox's checkout",
+        ),
+        (
+            STOPPED,
+            "serenbox.service is inactive: it is not sensing",
+            ENABLE,
+        ),
+        (
+            MASKED,
+            "serenbox.service is masked: nothing can start it",
+            f"sudo systemctl unmask serenbox.service && {ENABLE}",
+        ),
+    ],
+    ids=["missing", "stopped", "masked"],
+)
+def test_a_unit_that_does_not_run(
+    roots: Roots, systemd: Path, properties: str, seen: str, mend: str
+) -> None:
+    (systemd / "systemctl.says").write_text(properties)
+    result = service.check_unit(roots)
+    assert (result.state, result.seen, result.mend) == ("warn", seen, mend)
+    running = service.check_unit(roots, {"state": "sensing", "pid": 77})
+    assert running.state == "ok"
+    assert running.seen.startswith("process 77, a `serenbox run` that systemd has not started")
+    paused = service.check_unit(roots, {"state": "paused", "pid": 77})
+    assert (paused.state, paused.mend) == ("warn", "serenbox resume")
+
+
+def test_a_pause_of_the_unit_is_ended_with_sudo(roots: Roots, systemd: Path) -> None:
+    (systemd / "systemctl.says").write_text("LoadState=loaded\nActiveState=active\n")
+    result = service.check_unit(roots, {"state": "paused", "pid": 77})
+    assert (result.state, result.mend) == ("warn", "sudo serenbox resume")
 
 
 def test_a_pause_is_told(roots: Roots) -> None:

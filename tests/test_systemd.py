@@ -85,6 +85,24 @@ def test_unit_has_what_the_service_relies_on() -> None:
     assert not [line for line in lines if line.startswith("PrivateDevices=")]
 
 
+@pytest.mark.parametrize(
+    ("path", "devices", "module"),
+    [
+        (UNIT, {"video4linux", "media"}, "videodev"),
+        (FOLDER / "drop-ins" / "hooks-sound.conf", {"alsa"}, "snd"),
+    ],
+)
+def test_drivers_are_loaded_before_their_devices_are_allowed(
+    path: Path, devices: set[str], module: str
+) -> None:
+    """systemd looks names such as char-alsa up in /proc/devices when it starts the unit."""
+    text = path.read_text()
+    assert devices <= set(re.findall(r"^DeviceAllow=char-(\w+) rw$", text, re.MULTILINE))
+    unit, _, _ = text.partition("\n[Service]\n")
+    for key in ("Wants", "After"):
+        assert f"\n{key}=modprobe@{module}.service\n" in unit
+
+
 def test_unit_of_usb_cameras_gives_no_more_than_the_plain_one() -> None:
     text = (FOLDER / "drop-ins" / "00-usb-camera.conf").read_text()
     allowed = re.findall(r"^DeviceAllow=(.*)$", text, re.MULTILINE)

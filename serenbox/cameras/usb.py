@@ -145,7 +145,7 @@ def _check_node(device: Path) -> None:
     if not os.access(device, os.R_OK | os.W_OK):
         raise CameraError(
             f"{device}: this user may not open it: run `sudo usermod -aG video $USER` and log in "
-            "again"
+            "again; for the service, run `sudo serenbox check`"
         )
 
 

@@ -51,8 +51,8 @@ class ControlTool(Tool):
 class PauseTool(ControlTool):
     """Close the camera until `serenbox resume`, even after a restart.
 
-    Returns when the camera is closed. Exit code: 0 if it is and stays so after a restart; 1 if not,
-    or if the service cannot be asked.
+    Returns when the camera is closed. Exit code: 0 if it is and stays so after a restart of the
+    service or of the box; 1 if not, or if the service cannot be asked.
     """
 
     prog: ClassVar[str] = "serenbox pause"
@@ -62,6 +62,7 @@ class PauseTool(ControlTool):
         del args
         answer = ask_service("pause")
         remembered = answer.get("remembered", True)
+        problem = answer.get("problem") or "a restart would open it again"
         deadline = time.monotonic() + _PATIENCE
         while answer["state"] != "paused":
             if time.monotonic() > deadline:
@@ -72,10 +73,7 @@ class PauseTool(ControlTool):
             time.sleep(0.05)
             answer = ask_service("status")
         if not remembered:
-            raise ServiceError(
-                "paused: the camera is closed, but a restart would open it again, because the "
-                "pause could not be saved: see the service's log"
-            )
+            raise ServiceError(f"paused: the camera is closed, but {problem}")
         write_line("paused: the camera is closed until `serenbox resume`")
 
 

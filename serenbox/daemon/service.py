@@ -277,6 +277,7 @@ class Service:
             return {
                 "state": "pausing" if waiting else self._announcer.state,
                 "remembered": remembered,
+                "problem": self._flag.problem,
             }
         if request == "status":
             return {

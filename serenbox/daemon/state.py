@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from serenbox.daemon.volatile import why_lost
 from serenbox.errors import reason_of
 from serenbox.whole_file import sync_folder
 
@@ -18,7 +19,7 @@ class PausedFlag:
     """An empty file that exists while the service is paused.
 
     A paused box stays paused after a restart: whoever closed its eye wants it closed. If the file
-    cannot be written, the service goes on and says so.
+    cannot be written, or will be gone after a reboot, the service goes on and says so.
 
     Args:
         path: The file; its folder is created when first needed.
@@ -29,7 +30,7 @@ class PausedFlag:
         self._path = path
         self._told: bool | None = None
         self.problem: str | None = None
-        """One sentence on why the state is not remembered; None if it is."""
+        """One sentence on why the state is not, or not for long, remembered; None if it is."""
 
     def read(self) -> bool:
         """Return whether the service was paused; True if that cannot be read."""
@@ -44,6 +45,8 @@ class PausedFlag:
                 f"{self._path.parent}"
             )
             _log.warning("%s", self.problem)
+            return True
+        self._tell(why_lost(self._path.parent), paused=True)
         return True
 
     def write(self, *, paused: bool) -> bool:
@@ -51,16 +54,25 @@ class PausedFlag:
         try:
             self._write(paused=paused)
         except OSError as error:
-            self.problem = (
+            problem: str | None = (
                 f"after a restart this will be forgotten ({reason_of(error)}): see that "
                 f"{self._path.parent} may be written to and that its disk has room"
             )
-            if paused is not self._told:  # once, however often it is tried again
-                _log.warning("%s: %s", "paused" if paused else "resumed", self.problem)
-            self._told = paused
-            return False
-        self._told = self.problem = None
-        return True
+        else:
+            # A box that is not paused after a reboot is what `resume` is for.
+            problem = why_lost(self._path.parent) if paused else None
+        self._tell(problem, paused=paused)
+        return problem is None
+
+    def _tell(self, problem: str | None, *, paused: bool) -> None:
+        """Log a problem once, however often it is found again."""
+        self.problem = problem
+        if problem is None:
+            self._told = None
+            return
+        if paused is not self._told:
+            _log.warning("%s: %s", "paused" if paused else "resumed", problem)
+        self._told = paused
 
     def _write(self, *, paused: bool) -> None:
         if paused:

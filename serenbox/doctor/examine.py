@@ -11,6 +11,7 @@ from serenbox.doctor import camera, history, hooks, machine, service, software
 from serenbox.doctor.firewall import unit_firewall
 from serenbox.doctor.mending import edit_settings
 from serenbox.doctor.page import check_page
+from serenbox.doctor.picamera import check_picamera2
 from serenbox.doctor.reach import Reach
 from serenbox.doctor.result import Result
 from serenbox.doctor.roots import Person, Roots, person_in_question
@@ -90,7 +91,7 @@ def _camera(source: str, roots: Roots, person: Person, reach: Reach, edit: str) 
     if camera.is_device(source):
         yield camera.check_access(source, cameras, person, roots)
     if camera.needs_pi(source, cameras):
-        yield camera.check_picamera2()
+        yield check_picamera2()
         yield camera.check_dma_heap(roots, person)
         yield camera.check_cma(text_of(roots.proc / "meminfo"))
 

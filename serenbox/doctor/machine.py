@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from serenbox.daemon.health import temperature_c, throttled_file
+from serenbox.daemon.volatile import why_lost
 from serenbox.doctor.result import Result
 from serenbox.errors import reason_of
 from serenbox.system_text import text_of
@@ -100,7 +101,11 @@ def check_disk(folder: Path) -> Result:
         seen = f"{place} is on a file system that is mounted read-only: nothing can be kept there"
         mount = f'"$(findmnt --noheadings --output TARGET --target {shlex.quote(str(place))})"'
         return Result("disk", "fail", seen, f"sudo mount -o remount,rw {mount}")
-    return judge_room(found.f_bavail * found.f_frsize, place)
+    room = judge_room(found.f_bavail * found.f_frsize, place)
+    lost = why_lost(folder)
+    if lost is None or room.state != "ok":
+        return room
+    return Result("disk", "warn", lost, f"findmnt --target {shlex.quote(str(place))}")
 
 
 def judge_room(free: int, folder: Path) -> Result:

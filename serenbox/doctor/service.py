@@ -12,6 +12,7 @@ from serenbox.doctor.result import Result
 from serenbox.doctor.running import LOOK, outputs_of
 from serenbox.doctor.systemd import UNIT, ask_properties, last_words, runs_here
 from serenbox.errors import ServiceError
+from serenbox.installed import INSTALL_AGAIN
 from serenbox.outputs.mqtt_access import address
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from serenbox.doctor.roots import Roots
     from serenbox.settings.schema import MqttSettings
 
-_PROPERTIES = ("ActiveState", "SubState", "NRestarts", "Result", "ExecMainStatus")
+_PROPERTIES = ("LoadState", "ActiveState", "SubState", "NRestarts", "Result", "ExecMainStatus")
 """The properties of the unit that systemd is asked for."""
+_NO_UNIT = {"LoadState": "not-found", "ActiveState": "inactive"}
+"""What systemd says of a unit that is not installed."""
 
 
 def check_broker(
@@ -73,25 +76,23 @@ def check_unit(roots: Roots, running: Mapping[str, Any] | None = None) -> Result
         running: What the running service says of itself; None if none answers.
 
     """
-    found = _ask_unit() if runs_here(roots) else None
-    if found is not None and found.state != "ok":
-        return found
-    if running and running.get("state") == "paused":
-        seen = "paused: its camera stays closed until somebody resumes it"
-        problem = running.get("problem")
-        if problem:  # a paused camera is meant to stay closed after a restart, too
-            seen += f"; {problem}"
-        mend = f"{'sudo ' if found else ''}serenbox resume"
-        return Result("service", "fail" if problem else "warn", seen, mend)
-    if found is not None:
-        return found
-    if running:
-        seen = (
-            f"process {running.get('pid')}, not started by systemd; what it was started with is "
-            "not known"
-        )
-        return Result("service", "ok", seen)
-    return Result("service", "ok", "none runs, and systemd, which would start it, is not there")
+    booted = runs_here(roots)
+    told = ask_properties(*_PROPERTIES) if booted else _NO_UNIT
+    idle = told.get("ActiveState") == _NO_UNIT["ActiveState"]
+    if running and idle:
+        return _judge_process(running)
+    if idle and told.get("LoadState") == _NO_UNIT["LoadState"]:
+        if not booted:
+            seen = "none runs, and systemd, which would start it, is not there"
+            return Result("service", "ok", seen)
+        mend = f"{INSTALL_AGAIN}  # in SerenBox's checkout"
+        return Result("service", "warn", f"none runs, and {UNIT} is not installed", mend)
+    found = judge_unit(told)
+    if found.state == "fail" and (words := last_words()):
+        return replace(found, seen=f"{found.seen}; last words: {words}")
+    if found.state == "ok" and running and running.get("state") == "paused":
+        return _judge_pause(running, "sudo serenbox resume")
+    return found
 
 
 def judge_unit(found: Mapping[str, str]) -> Result:
@@ -121,14 +122,29 @@ def judge_unit(found: Mapping[str, str]) -> Result:
             "service", "warn", f"{UNIT} is {state}: it may be waiting for its camera", mend
         )
     mend = f"sudo systemctl enable --now {UNIT}"
+    if found.get("LoadState") == "masked":
+        seen = f"{UNIT} is masked: nothing can start it"
+        return Result("service", "warn", seen, f"sudo systemctl unmask {UNIT} && {mend}")
     return Result("service", "warn", f"{UNIT} is {state or 'unknown'}: it is not sensing", mend)
 
 
-def _ask_unit() -> Result:
-    found = judge_unit(ask_properties(*_PROPERTIES))
-    if found.state == "fail" and (words := last_words()):
-        return replace(found, seen=f"{found.seen}; last words: {words}")
-    return found
+def _judge_process(running: Mapping[str, Any]) -> Result:
+    """Judge a service that runs although systemd has not started it."""
+    if running.get("state") == "paused":
+        return _judge_pause(running, "serenbox resume")
+    seen = (
+        f"process {running.get('pid')}, a `serenbox run` that systemd has not started; what it was "
+        "started with is not known"
+    )
+    return Result("service", "ok", seen)
+
+
+def _judge_pause(running: Mapping[str, Any], mend: str) -> Result:
+    seen = "paused: its camera stays closed until somebody resumes it"
+    problem = running.get("problem")
+    if problem:  # a paused camera is meant to stay closed after a restart, too
+        seen += f"; {problem}"
+    return Result("service", "fail" if problem else "warn", seen, mend)
 
 
 def _how_it_ended(found: Mapping[str, str]) -> str:
