@@ -300,6 +300,48 @@ def test_the_live_preview(tmp_path: Path, camera: str, page: Page) -> None:
         assert daemon.warnings() == []
 
 
+def test_the_live_preview_ends_if_the_box_falls_silent(
+    tmp_path: Path, camera: str, page: Page
+) -> None:
+    """The last picture must not pass for a live one, nor may the next come unasked."""
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        daemon = stack.enter_context(Daemon(tmp_path, camera, configuration=with_page(port)))
+        daemon.wait_until(lambda: answers(port), "the page")
+        other = stack.enter_context(Viewer(port))
+        assert other.status() == 200
+
+        def watch() -> None:
+            page.browser.find_element("id", "preview").click()
+            other.wait("health", previews=1)
+            wait_for(lambda: colours(page) > 100, "the picture")
+            daemon.send(signal.SIGSTOP)
+
+        def ended(hint: str) -> None:
+            page.wait("preview-hint", hint)
+            assert colours(page) == 0
+            daemon.send(signal.SIGCONT)
+            other.wait("health", previews=0)
+            page.wait("link", "Live")
+            wait_for(lambda: page.text("notices") == "", "no notice on the page")
+            assert page.text("preview") == "Show the live preview"
+
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("mood", "Happy")
+        watch()
+        page.script("window.fetch = () => Promise.reject(new Error())")
+        page.script(A_MINUTE_LATER)
+        ended("The live preview has ended because the box does not answer.")
+
+        # The pictures may stop before the page knows that the box does not answer.
+        page.browser.refresh()
+        page.wait("mood", "Happy")
+        watch()
+        page.script("const now = performance.now(); performance.now = () => now")
+        ended("The live preview has ended: the box sends no more pictures")
+        assert daemon.end() == 0
+
+
 def colours(page: Page) -> int:
     """Return how many grey levels the live picture has; 0 if there is none."""
     return int(

@@ -282,6 +282,7 @@ async function lose() {
     if (stream) return; // the page was hidden and shown meanwhile, and has connected again
     link = "gone";
     refused = "";
+    if (preview) endPreview("The live preview has ended because the box does not answer.");
     show();
   }
   clearTimeout(retry);
