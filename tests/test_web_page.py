@@ -9,12 +9,16 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from serenbox.model_file import append_metadata, load_model_file
+from serenbox.outputs.messages import mood_message
+from serenbox.settings.schema import Settings, WebSettings
+from serenbox.web.output import WebOutput
 from tests.daemon_process import QUICK, Daemon, wait_for, write_script
 from tests.demo_clip import a_camera_works, make_clip
 from tests.missing import missing
@@ -351,6 +355,31 @@ def colours(page: Page) -> int:
             "return new Set(data.filter((_, i) => i % 4 === 1)).size"
         )
     )
+
+
+@pytest.mark.parametrize("visitors", [0, 1])
+def test_how_long_the_mood_has_lasted(visitors: int, page: Page) -> None:
+    """Even if its message was sent a while ago, be it an event or an answer."""
+    port = free_port()
+    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port, streams=1)), print)
+    with contextlib.ExitStack() as stack:
+        stack.callback(output.close, 5)
+        output.start()
+        output.mood(mood_message("box", time.time() - 50, "paused", None, 3590))
+        wait_for(lambda: answers(port), "the page")
+        for _ in range(visitors):
+            assert stack.enter_context(Viewer(port)).status() == 200
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("health", "Running for")
+        page.wait("detail", "for 1 h 0 min")
+        if visitors:
+            return
+        # The box's clock has been set since, which changes nothing.
+        output.mood(mood_message("box", time.time() - 7200, "paused", None, 3000))
+        page.wait("detail", "for 50 min")
+        output.stats({"camera": "of this test", "uptime": 42.0})
+        page.wait("health", "42 s")
+        assert page.text("detail").endswith("for 50 min")
 
 
 def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None:
