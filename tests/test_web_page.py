@@ -357,6 +357,28 @@ def colours(page: Page) -> int:
     )
 
 
+def test_a_lost_answer_is_no_refusal(tmp_path: Path, camera: str, page: Page) -> None:
+    port = free_port()
+    with Daemon(tmp_path, camera, configuration=with_page(port)) as daemon:
+        daemon.wait_logged("the web page is at")
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("mood", "Happy")
+        page.script(
+            "const ask = window.fetch; window.fetch = async (...request) => {"
+            "  const answer = await ask(...request);"
+            "  if (request[1].method !== 'POST') return answer;"
+            "  return new Promise((_, reject) => { window.lose = () => reject(new Error()); });"
+            "}"
+        )
+        page.browser.find_element("id", "pause").click()
+        page.wait("mood", "Paused")
+        wait_for(lambda: page.script("return Boolean(window.lose)"), "the answer")
+        page.script("window.lose()")
+        assert page.text("notices") == "Paused: the camera is closed."
+        assert page.text("pause") == "Resume"
+        assert daemon.end() == 0
+
+
 @pytest.mark.parametrize("visitors", [0, 1])
 def test_how_long_the_mood_has_lasted(visitors: int, page: Page) -> None:
     """Even if its message was sent a while ago, be it an event or an answer."""

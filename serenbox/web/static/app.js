@@ -304,12 +304,14 @@ async function lose() {
 async function press() {
   if (!mood || asked || link !== "live") return;
   const pause = mood.state !== "paused";
-  asked = { paused: pause, until: performance.now() + 15000 };
+  const wish = { paused: pause, until: performance.now() + 15000 };
+  asked = wish;
   refused = "";
   show();
   try {
     await ask(pause ? "/api/pause" : "/api/resume", "POST");
   } catch (error) {
+    if (asked !== wish) return; // only the answer was lost: the box has done it
     asked = null;
     refused = `The camera was not ${pause ? "closed" : "opened"}: ${error.message}. Try again.`;
     show();
