@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from serenbox import web
 from serenbox.settings.schema import Settings, WebSettings
 from serenbox.web.output import WebOutput
+from serenbox.web.preview import LIMIT
 from tests.mosquitto import wait_for
 from tests.ports import free_port
 from tests.test_web_app import HAPPY, Box
@@ -41,6 +43,13 @@ def test_the_tables_name_everything() -> None:
     assert cells("### Health\n") == set(box.board.health())
     metrics = re.findall(r"^(serenbox_\w+)", expose(), re.MULTILINE)
     assert cells("### Metrics\n") - {"process_…"} == set(metrics)
+
+
+def test_the_preview_lasts_as_long_as_is_promised() -> None:
+    page = (Path(web.__file__).parent / "static" / "app.js").read_text(encoding="utf-8")
+    assert "five minutes have passed" in " ".join(TEXT.split())
+    assert "five minutes at most" in page
+    assert LIMIT == 5 * 60
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.browser import REBOUND
 from tests.daemon_process import QUICK, Daemon, write_script
 from tests.ports import free_port
-from tests.web_client import answers, ask_json
+from tests.web_client import Viewer, answers, ask, ask_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,11 +56,14 @@ def test_other_sites_see_nothing(tmp_path: Path, portrait_file: Path, page: Page
     (tmp_path / "face.png").write_bytes(portrait_file.read_bytes())
     camera = write_script(tmp_path / "script.json", [{"frames": "face.png", "count": 1_000_000}])
     port = free_port()
-    settings = f"{QUICK}\n[web]\nenabled = true\nport = {port}\n"
+    settings = f"{QUICK}\n[web]\nenabled = true\nport = {port}\nstreams = 1\n"
     with contextlib.ExitStack() as stack:
         daemon = stack.enter_context(Daemon(tmp_path, camera, configuration=settings))
         daemon.wait_mood("happy")
         daemon.wait_until(lambda: answers(port), "the page")
+        # It has the only place: another stream that was opened, however briefly, is counted.
+        own = stack.enter_context(Viewer(port))
+        assert own.status() == 200
         elsewhere = stack.enter_context(another_site())
         page.open(f"http://localhost:{elsewhere}/")
         attempts = page.browser.execute_async_script(ATTACK, f"http://localhost:{port}")
@@ -71,6 +74,8 @@ def test_other_sites_see_nothing(tmp_path: Path, portrait_file: Path, page: Page
         attempts = page.browser.execute_async_script(ATTACK, "")
         assert not [text for text in attempts if text and "does not go by this name" not in text]
         assert ask_json(port, "/api/health")["previews"] == 0
+        metrics = ask(port, "/metrics")[1].splitlines()
+        assert {"serenbox_web_streams 1.0", "serenbox_web_refused_streams_total 0.0"} <= {*metrics}
         assert ask_json(port, "/api/mood")["state"] == "sensing"
         assert not [line for line in daemon.log if "live preview" in line]
         assert daemon.end() == 0

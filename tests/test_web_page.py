@@ -9,12 +9,16 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from serenbox.model_file import append_metadata, load_model_file
+from serenbox.outputs.messages import mood_message
+from serenbox.settings.schema import Settings, WebSettings
+from serenbox.web.output import WebOutput
 from tests.daemon_process import QUICK, Daemon, wait_for, write_script
 from tests.demo_clip import a_camera_works, make_clip
 from tests.missing import missing
@@ -300,6 +304,48 @@ def test_the_live_preview(tmp_path: Path, camera: str, page: Page) -> None:
         assert daemon.warnings() == []
 
 
+def test_the_live_preview_ends_if_the_box_falls_silent(
+    tmp_path: Path, camera: str, page: Page
+) -> None:
+    """The last picture must not pass for a live one, nor may the next come unasked."""
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        daemon = stack.enter_context(Daemon(tmp_path, camera, configuration=with_page(port)))
+        daemon.wait_until(lambda: answers(port), "the page")
+        other = stack.enter_context(Viewer(port))
+        assert other.status() == 200
+
+        def watch() -> None:
+            page.browser.find_element("id", "preview").click()
+            other.wait("health", previews=1)
+            wait_for(lambda: colours(page) > 100, "the picture")
+            daemon.send(signal.SIGSTOP)
+
+        def ended(hint: str) -> None:
+            page.wait("preview-hint", hint)
+            assert colours(page) == 0
+            daemon.send(signal.SIGCONT)
+            other.wait("health", previews=0)
+            page.wait("link", "Live")
+            wait_for(lambda: page.text("notices") == "", "no notice on the page")
+            assert page.text("preview") == "Show the live preview"
+
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("mood", "Happy")
+        watch()
+        page.script("window.fetch = () => Promise.reject(new Error())")
+        page.script(A_MINUTE_LATER)
+        ended("The live preview has ended because the box does not answer.")
+
+        # The pictures may stop before the page knows that the box does not answer.
+        page.browser.refresh()
+        page.wait("mood", "Happy")
+        watch()
+        page.script("const now = performance.now(); performance.now = () => now")
+        ended("The live preview has ended: the box sends no more pictures")
+        assert daemon.end() == 0
+
+
 def colours(page: Page) -> int:
     """Return how many grey levels the live picture has; 0 if there is none."""
     return int(
@@ -309,6 +355,53 @@ def colours(page: Page) -> int:
             "return new Set(data.filter((_, i) => i % 4 === 1)).size"
         )
     )
+
+
+def test_a_lost_answer_is_no_refusal(tmp_path: Path, camera: str, page: Page) -> None:
+    port = free_port()
+    with Daemon(tmp_path, camera, configuration=with_page(port)) as daemon:
+        daemon.wait_logged("the web page is at")
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("mood", "Happy")
+        page.script(
+            "const ask = window.fetch; window.fetch = async (...request) => {"
+            "  const answer = await ask(...request);"
+            "  if (request[1].method !== 'POST') return answer;"
+            "  return new Promise((_, reject) => { window.lose = () => reject(new Error()); });"
+            "}"
+        )
+        page.browser.find_element("id", "pause").click()
+        page.wait("mood", "Paused")
+        wait_for(lambda: page.script("return Boolean(window.lose)"), "the answer")
+        page.script("window.lose()")
+        assert page.text("notices") == "Paused: the camera is closed."
+        assert page.text("pause") == "Resume"
+        assert daemon.end() == 0
+
+
+@pytest.mark.parametrize("visitors", [0, 1])
+def test_how_long_the_mood_has_lasted(visitors: int, page: Page) -> None:
+    """Even if its message was sent a while ago, be it an event or an answer."""
+    port = free_port()
+    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port, streams=1)), print)
+    with contextlib.ExitStack() as stack:
+        stack.callback(output.close, 5)
+        output.start()
+        output.mood(mood_message("box", time.time() - 50, "paused", None, 3590))
+        wait_for(lambda: answers(port), "the page")
+        for _ in range(visitors):
+            assert stack.enter_context(Viewer(port)).status() == 200
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("health", "Running for")
+        page.wait("detail", "for 1 h 0 min")
+        if visitors:
+            return
+        # The box's clock has been set since, which changes nothing.
+        output.mood(mood_message("box", time.time() - 7200, "paused", None, 3000))
+        page.wait("detail", "for 50 min")
+        output.stats({"camera": "of this test", "uptime": 42.0})
+        page.wait("health", "42 s")
+        assert page.text("detail").endswith("for 50 min")
 
 
 def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None:

@@ -22,6 +22,7 @@ let health = null;
 let link = "wait"; // wait, live, gone
 let heard = 0; // when the box was last heard, by performance.now()
 let since = 0; // when the mood began, on the same clock
+let dated = true; // whether the mood's message may be a minute old, as on connecting
 let asked = null; // the state that the button asked for, and until when to wait for it
 let refused = ""; // the notice if the box did not do what the button last asked for
 let stream = null;
@@ -227,12 +228,19 @@ function hear(kind, message) {
     if (message.since !== mood?.since) historyTimer ??= setTimeout(refreshHistory, HISTORY_LAG);
     if (message.state !== mood?.state) refused = "";
     mood = message;
-    // Both times are from the box's clock: their difference is right, whatever this machine's says.
-    since = heard - Math.max(0, Date.parse(message.time) - Date.parse(message.since));
+    measureSince(message.time);
   } else {
     health = message;
+    // Only once: if the box's clock is set, the mood's times are wrong until its next message.
+    if (dated && mood) measureSince(message.time);
+    dated = false;
   }
   show();
+}
+
+// Both times are from the box's clock: their difference is right, whatever this machine's says.
+function measureSince(now) {
+  since = heard - Math.max(0, Date.parse(now) - Date.parse(mood.since));
 }
 
 async function ask(path, method = "GET") {
@@ -260,6 +268,7 @@ function connect() {
   clearTimeout(retry);
   if (stream || document.hidden) return;
   heard = performance.now();
+  dated = true;
   stream = new EventSource("/api/events");
   stream.addEventListener("open", refreshHistory);
   for (const kind of ["mood", "health"]) {
@@ -276,12 +285,16 @@ function disconnect() {
 async function lose() {
   disconnect();
   try {
-    hear("health", await ask("/api/health"));
-    hear("mood", await ask("/api/mood"));
+    const message = await ask("/api/mood");
+    const report = await ask("/api/health");
+    dated = true;
+    hear("mood", message);
+    hear("health", report);
   } catch {
     if (stream) return; // the page was hidden and shown meanwhile, and has connected again
     link = "gone";
     refused = "";
+    if (preview) endPreview("The live preview has ended because the box does not answer.");
     show();
   }
   clearTimeout(retry);
@@ -291,12 +304,14 @@ async function lose() {
 async function press() {
   if (!mood || asked || link !== "live") return;
   const pause = mood.state !== "paused";
-  asked = { paused: pause, until: performance.now() + 15000 };
+  const wish = { paused: pause, until: performance.now() + 15000 };
+  asked = wish;
   refused = "";
   show();
   try {
     await ask(pause ? "/api/pause" : "/api/resume", "POST");
   } catch (error) {
+    if (asked !== wish) return; // only the answer was lost: the box has done it
     asked = null;
     refused = `The camera was not ${pause ? "closed" : "opened"}: ${error.message}. Try again.`;
     show();

@@ -1,14 +1,25 @@
 // The live preview is one request, whose answer lasts as long as the preview is on. It ends with
-// the request, when the page is hidden, after five minutes, and when the camera is closed.
+// the request, when the page is hidden, after five minutes, when the camera is closed, and when the
+// box falls silent.
 
 const MOST = 1 << 20; // bytes of one picture and its head; the box sends no larger ones
+const SILENT = 15000; // milliseconds; even the slowest camera gives a picture every ten seconds
+
+/** Return what the box sends; throw if nothing comes. */
+function soon(coming) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("the box sends no more pictures")), SILENT);
+  });
+  return Promise.race([coming, late]).finally(() => clearTimeout(timer));
+}
 
 /** Yield the content of each part of a multipart answer, as bytes, once it is complete. */
 async function* parts(body) {
   const reader = body.getReader();
   let rest = new Uint8Array();
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await soon(reader.read());
     if (done) return;
     const joined = new Uint8Array(rest.length + value.length);
     joined.set(rest);
@@ -38,7 +49,7 @@ async function draw(canvas, jpeg) {
 export async function watchCamera(canvas, signal) {
   try {
     const headers = { "X-SerenBox-Preview": "on", Accept: "application/json" };
-    const answer = await fetch("/api/preview", { method: "POST", headers, signal, cache: "no-store" });
+    const answer = await soon(fetch("/api/preview", { method: "POST", headers, signal, cache: "no-store" }));
     if (!answer.ok) throw new Error((await answer.json()).error);
     for await (const jpeg of parts(answer.body)) {
       if (signal.aborted) break;
