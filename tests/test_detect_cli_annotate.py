@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
+from serenbox.cli.annotated import write_annotated
 from tests.detect_process import COMMAND, Run, assert_error, lines, results, runner, save
 
 if TYPE_CHECKING:
@@ -44,6 +49,33 @@ def test_annotate(run: Run, tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
     assert results(run(*arguments))[0]["annotated"] == "out/new/face-3.png", "nothing is replaced"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_pictures_written_at_the_same_time_replace_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    if not links:
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+    together = threading.Barrier(4)
+
+    def write(level: int) -> list[Path]:
+        picture = np.full((40, 40, 3), level, np.uint8)
+        together.wait(60)
+        return [write_annotated(tmp_path, "a.png", picture) for _ in range(5)]
+
+    with ThreadPoolExecutor(4) as pool:
+        written = list(pool.map(write, range(4)))
+
+    for level, paths in enumerate(written):
+        for path in paths:
+            assert np.all(cv2.imread(str(path)) == level)
+    numbered = {f"a-{number}.png" for number in range(2, 21)}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png"} | numbered
 
 
 def test_annotate_beside_a_link_to_itself(run: Run, tmp_path: Path) -> None:

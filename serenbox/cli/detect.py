@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, ClassVar, get_args
 
-from serenbox.cli.annotated import free_path, prepare_folder
+from serenbox.cli.annotated import prepare_folder, write_annotated
 from serenbox.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
@@ -174,11 +174,10 @@ class _Run:
         if self._args.annotate is None:
             return None
         from serenbox.annotate import annotate
-        from serenbox.images import write_image
 
-        path = free_path(self._args.annotate, "stdin" if name == STDIN else name)
+        picture = annotate(image, faces)
         try:
-            write_image(path, annotate(image, faces))
+            path = write_annotated(self._args.annotate, "stdin" if name == STDIN else name, picture)
         except ImageError as error:
             self._fail(str(error))
             return None
