@@ -84,6 +84,14 @@ def test_annotate_beside_a_link_to_itself(run: Run, tmp_path: Path) -> None:
     assert process.returncode == 1
     assert b"loop.jpg: " in process.stderr
     assert b"bug in SerenBox" not in process.stderr
+    (tmp_path / "out").rmdir()
+
+    process = run("--annotate", "out", "loop*")
+    assert process.returncode == 1
+    assert b"bug in SerenBox" not in process.stderr
+
+    process = run("--annotate", "loop.jpg", save(tmp_path / "a.png"))
+    assert_error(process, 2, "loop.jpg: annotated pictures cannot be written there")
 
 
 def test_annotate_into_the_folder_of_the_inputs(run: Run, tmp_path: Path) -> None:

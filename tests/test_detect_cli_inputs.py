@@ -68,6 +68,28 @@ def test_folders_patterns_and_files(tmp_path: Path) -> None:
     assert found(top + "/*.png", skip=tmp_path / "in") == ["z.png"]
 
 
+def test_links_to_folders_are_not_followed_at_any_depth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of these links leads to a folder that holds it, so following them would not end."""
+    monkeypatch.chdir(tmp_path)
+    Path("in", "b").mkdir(parents=True)
+    for name in ("in/a.jpg", "in/b/c.jpg"):
+        Path(name).touch()
+    for name in ("in/loop1", "in/loop2", "in/b/loop3"):
+        Path(name).symlink_to(tmp_path / "in")
+    Path("link").symlink_to("in")
+    Path("self").symlink_to("self")
+
+    both = ["in/a.jpg", "in/b/c.jpg"]
+    for pattern in ("in/**/*.jpg", "in/**", "in/**/", "in/**/*", "**/*.jpg", "in/**/**/*.jpg"):
+        assert sorted(find_inputs([pattern]).names) == both, pattern
+    assert find_inputs(["./**/b/**/*.jpg"]).names == ["./in/b/c.jpg"]
+    assert find_inputs([f"{tmp_path}/in/**/c.jpg"]).names == [f"{tmp_path}/in/b/c.jpg"]
+    assert find_inputs(["link/**/*.jpg"]).names == ["link/a.jpg", "link/b/c.jpg"], "named"
+    assert find_inputs(["**/*"], skip=Path("in/b")).names == ["in/a.jpg", "self"]
+
+
 def test_inputs_that_mean_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").touch()
