@@ -148,6 +148,8 @@ class Engine:
         except MemoryError as error:
             raise BusyError from error
         except cv2.error as error:
+            if error.code == cv2.Error.StsNoMem:
+                raise BusyError from error
             raise TooLargeError(
                 f"the picture cannot be processed ({error.err}): make it smaller"
             ) from error
