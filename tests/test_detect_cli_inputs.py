@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from serenbox.cli.inputs import find_inputs
+from serenbox.images import read_image
 from tests.detect_process import Run, assert_error, lines, results, runner, save
 
 
@@ -115,6 +116,28 @@ def test_photos_of_a_folder_that_cannot_be_read_are_not_left_out_silently(
     process = run("--json", "--cropped", "photos")
     assert_error(process, 1, "photos/IMG_1.HEIC: it is in the format HEIC", "convert it to JPEG")
     assert [result["image"] for result in results(process)] == ["photos/a.png"]
+
+
+def test_the_preview_in_a_raw_photo_is_not_taken_for_it(run: Run, tmp_path: Path) -> None:
+    save(tmp_path / "preview.tiff").rename(tmp_path / "a.NEF")
+    process = run("--json", ".")
+    assert_error(process, 1, "a.NEF: it is in the format NEF", "convert it to JPEG or PNG")
+    assert process.stdout == b""
+
+
+@pytest.mark.parametrize("suffix", [".hif", ".jxl", ".jp2", ".dng", ".cr3", ".raf"])
+def test_photos_in_other_formats_are_found_in_a_folder(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{suffix}").touch()
+    assert find_inputs([str(tmp_path)]).names == [str(tmp_path / f"a{suffix}")]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [(".pnm", ".ppm"), (".dib", ".bmp"), (".apng", ".png"), (".PNM", ".ppm")]
+)
+def test_rarer_suffixes_of_formats_that_are_read(suffix: str, kind: str, tmp_path: Path) -> None:
+    path = save(tmp_path / f"a{kind}").rename(tmp_path / f"a{suffix}")
+    assert find_inputs([str(tmp_path)]).names == [str(path)]
+    assert read_image(path).shape == (60, 80, 3)
 
 
 def test_bad_pictures_do_not_stop_the_good_ones(run: Run, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from serenbox.cli.common import (
     path_of,
     write_line,
 )
-from serenbox.cli.inputs import STDIN, find_inputs
+from serenbox.cli.inputs import RAW_SUFFIXES, STDIN, find_inputs
 from serenbox.cli.table import render, style_for
 from serenbox.cli.terminal import Progress, is_terminal
 from serenbox.defaults import FACE_SCORE, MAX_THREADS, PRIOR_EXPONENT
@@ -233,6 +233,12 @@ def _read_picture(name: str) -> Pixels:
     from serenbox.image_header import MAX_BYTES
     from serenbox.images import read_image
 
+    if name.lower().endswith(RAW_SUFFIXES):
+        kind = name.rpartition(".")[2].upper()
+        raise ImageError(
+            f"{name}: it is in the format {kind}, which SerenBox does not read: "
+            "convert it to JPEG or PNG"
+        )
     if name != STDIN:
         return read_image(name)
     try:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 STDIN = "-"
 """The name that stands for standard input."""
 
-_FOREIGN_SUFFIXES = (".heic", ".heif", ".avif")
+RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
+"""Raw photos of cameras. Many are TIFF files in which only a small preview could be read."""
+
+_FOREIGN_SUFFIXES = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", *RAW_SUFFIXES)
 """Photos that cannot be read; those in a folder are listed all the same, to be reported."""
 
 _ANY_DEPTH = re.compile(r"(?P<slash>^|/)(?:\*\*(?:/+|$))+")
