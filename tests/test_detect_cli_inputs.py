@@ -69,6 +69,24 @@ def test_folders_patterns_and_files(tmp_path: Path) -> None:
     assert found(top + "/*.png", skip=tmp_path / "in") == ["z.png"]
 
 
+def test_a_file_named_as_standard_input_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-").touch()
+    assert find_inputs(["-", "./-", "-"]).names == ["-", "./-"]
+
+
+def test_only_files_of_a_folder_are_pictures(tmp_path: Path) -> None:
+    """Reading a pipe would wait for a writer."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "to_pipe.jpg").symlink_to("pipe.jpg")
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").symlink_to("a.jpg")
+    (tmp_path / "c.jpg").symlink_to("missing")
+    found = find_inputs([str(tmp_path)])
+    assert [Path(name).name for name in found.names] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert found.problems == []
+
+
 def test_links_to_folders_are_not_followed_at_any_depth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,10 +47,10 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
 
     A folder stands for the pictures in it and in all folders below, in the order of their names,
     including photos in a format that cannot be read, so that none is missing silently; hidden files
-    and folders are left out, and links to folders are not followed. A pattern (`*`, `?`, `[...]`,
-    `**`) stands for what a shell would expand it to, except that no links to folders are followed
-    under `**`; it arrives here if it was quoted or the shell found nothing. Any other name stands
-    for itself, whether it exists or not.
+    and folders, pipes and devices are left out, and links to folders are not followed. A pattern
+    (`*`, `?`, `[...]`, `**`) stands for what a shell would expand it to, except that no links to
+    folders are followed under `**`; it arrives here if it was quoted or the shell found nothing.
+    Any other name stands for itself, whether it exists or not.
 
     Args:
         names: The names given.
@@ -58,14 +59,15 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
 
     """
     found = Inputs()
-    seen: set[Path] = set()
+    seen: set[str] = set()
     names = list(names)
     skip = _real(skip) if skip else None
     # A shell may have expanded `*` to that folder, too; named alone, it is meant.
     others = [name for name in names if skip is None or not _is_same(Path(name), skip)]
     for name in others or names:
         for path in _expand(name, skip, found.problems):
-            if (key := Path(path).absolute()) not in seen:
+            # A file may be named as standard input is: `./-`.
+            if (key := path if path == STDIN else str(Path(path).absolute())) not in seen:
                 seen.add(key)
                 found.names.append(path)
     return found
@@ -164,5 +166,15 @@ def _walk(folder: str, skip: Path | None, problems: list[str]) -> Iterator[str]:
             if not name.startswith(".") and _real(Path(place, name)) != skip
         )
         for name in sorted(files):
-            if not name.startswith(".") and name.lower().endswith((*SUFFIXES, *_FOREIGN_SUFFIXES)):
-                yield str(Path(place, name))
+            path = Path(place, name)
+            photo = name.lower().endswith((*SUFFIXES, *_FOREIGN_SUFFIXES))
+            if photo and not name.startswith(".") and not _is_special(path):
+                yield str(path)
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether this is a pipe, a socket or a device, whose reading might never end."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # a link to nothing, for example: reading it will show
+        return False
