@@ -13,6 +13,7 @@ import pytest
 
 from serenbox.server.engine import Engine
 from serenbox.server.errors import BusyError, NotAnImageError, TooLargeError
+from serenbox.server.metrics import Metrics
 from serenbox.server.settings import ServerSettings
 from tests.short_memory import short_memory
 
@@ -76,6 +77,25 @@ def test_refuses_what_exceeds_the_queue(content: bytes, monkeypatch: pytest.Monk
             gate.open.set()
         assert len(first.result(60)[1]) == 1
     engine.check_room()
+
+
+def test_tells_at_once_how_many_requests_are_inside(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(ServerSettings())
+    metrics = Metrics(engine)
+    figures: list[float | None] = []
+
+    def look(_: Pixels) -> list[Face]:
+        with engine._guard:  # held until the request is counted
+            figures.append(metrics._registry.get_sample_value("serenbox_waiting"))
+        return []
+
+    monkeypatch.setattr(engine._detector, "detect", look)
+    engine.detect(content)
+    look(np.zeros((1, 1, 3), np.uint8))
+
+    assert figures == [1, 0]
 
 
 def test_gives_up_waiting(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
