@@ -56,6 +56,7 @@ def test_reads_every_kind_of_setting_from_the_environment() -> None:
         ("cors_origins", "https://a b.example", "must be origins such as"),
         ("cors_origins", "https://a.example:x", "must be origins such as"),
         ("cors_origins", "https://[::1", "must be origins such as"),
+        ("cors_origins", "https://[v1.a:b]", "must be origins such as"),
         ("queue", "1001", "must be a whole number from 0 to 1000"),
         ("queue", "many", "must be a whole number from 0 to 1000, not 'many'"),
         ("total", "50", "--total must be 1 or 100, not '50'"),

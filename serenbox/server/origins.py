@@ -58,7 +58,10 @@ def _address(parts: SplitResult, host: str) -> str:
     if not host.isascii():
         raise ValueError(f"must be origins in ASCII letters: {parts.scheme}://{_in_ascii(host)}")
     if ":" in host:
-        return f"{parts.scheme}://[{IPv6Address(host)}]"
+        try:
+            return f"{parts.scheme}://[{IPv6Address(host)}]"
+        except ValueError:
+            raise ValueError(_GENERAL) from None
     if not _HOST.fullmatch(host):
         raise ValueError(_GENERAL)
     return f"{parts.scheme}://{host}"
