@@ -40,6 +40,9 @@ def scores_from_logits(logits: npt.NDArray[Any], spec: ScoreSpec) -> npt.NDArray
     Returns:
         float32, (..., n); each row sums to 1.
 
+    Raises:
+        ModelError: A logit is not finite.
+
     """
     rows = np.asarray(logits, np.float64).reshape(-1, len(spec.class_prior)).tolist()
     scores = np.array([_row_scores(row, spec) for row in rows], np.float32)
@@ -54,6 +57,10 @@ def _row_scores(logits: Sequence[float], spec: ScoreSpec) -> list[float]:
     top = max(scaled)
     powers = [math.exp(value - top) for value in scaled]
     total = sum(powers)
+    if not math.isfinite(total):  # `math.exp` of a negative number is at most 1
+        raise ModelError(
+            "the model's output is not finite, so it is damaged: fetch or convert it again"
+        )
     return [power / total for power in powers]
 
 

@@ -32,8 +32,8 @@ FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, PGM and PPM"
 """The formats that are read, for messages."""
 
 SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"),
-    *(".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp"),
+    *(".gif", ".bmp", ".dib", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"),
 )
 """Suffixes of the files in a folder that count as pictures, in lower case."""
 

@@ -50,6 +50,7 @@ def read_image(
     Raises:
         ImageError: The file cannot be read, is not a complete picture in one of these formats, or
             is too large. The message is one sentence that begins with `name`.
+        MemoryError: There is not enough memory to decode it.
 
     """
     try:
@@ -131,6 +132,8 @@ def _decode(content: bytes, max_pixels: int) -> Pixels:
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), _DECODE_FLAGS)
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(error.err) from error
         raise ImageError(_undecodable(header)) from error
     # If the decoder finds another size than the header gave, the file was crafted.
     if image is None or image.size != header.width * header.height * 3:

@@ -18,6 +18,9 @@ from serenbox.errors import ModelError
 SCHEMA = 1
 """The version of `metadata.json` this program writes and reads."""
 
+_MOST_SHIFT = 100
+"""Far beyond any use, and small enough for sums that stay finite."""
+
 Color = Literal["grey", "rgb"]
 """The colour a model wants its input in."""
 
@@ -56,8 +59,8 @@ class ScoreSpec(NamedTuple):
     thresholds: Mapping[str, float]
     """The score each label needs to be named, 0 to 1."""
     shift: tuple[float, ...] = ()
-    """Added to each logit, in the order of the labels, so that the majority vote of the annotators
-    comes first; empty for no shift."""
+    """Added to each logit, -100 to 100, in the order of the labels, so that the majority vote of
+    the annotators comes first; empty for no shift."""
 
 
 class ModelMetadata(NamedTuple):
@@ -179,9 +182,10 @@ def _scores(data: _Section, labels: tuple[str, ...]) -> ScoreSpec:
     if (
         not isinstance(shift, (list, tuple))
         or len(shift) not in (0, len(labels))
-        or not all(_is_number(each) for each in shift)
+        or not all(_is_number(each) and abs(each) <= _MOST_SHIFT for each in shift)
     ):
-        raise data.wrong("shift", shift, f"{len(labels)} numbers, one for each label")
+        wanted = f"{len(labels)} numbers from {-_MOST_SHIFT} to {_MOST_SHIFT}, one for each label"
+        raise data.wrong("shift", shift, wanted)
     return ScoreSpec(
         temperature=data.number("temperature", 1e-3, 1e3),
         class_prior=tuple(float(share) for share in prior),

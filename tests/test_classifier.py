@@ -71,6 +71,14 @@ def test_a_shift_is_added_before_the_temperature_divides() -> None:
     assert shifted != pytest.approx(scores_from_logits(logits, spec), abs=1e-3)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])
+def test_scores_that_are_no_numbers_are_an_error(value: float) -> None:
+    logits = np.array([0, value, 5, 3, 2, 1, 0])
+
+    with pytest.raises(ModelError, match="output is not finite"):
+        scores_from_logits(logits, PLAIN._replace(temperature=0.001))
+
+
 def test_temperature_makes_scores_modest_and_keeps_their_order() -> None:
     logits = np.array([0, 1, 5, 3, 2, 1, 0], np.float32)
     warm = scores_from_logits(logits, PLAIN._replace(temperature=3.0))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
+from serenbox.cli.annotated import write_annotated
 from tests.detect_process import COMMAND, Run, assert_error, lines, results, runner, save
 
 if TYPE_CHECKING:
@@ -46,12 +51,47 @@ def test_annotate(run: Run, tmp_path: Path) -> None:
     assert results(run(*arguments))[0]["annotated"] == "out/new/face-3.png", "nothing is replaced"
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_pictures_written_at_the_same_time_replace_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    if not links:
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+    together = threading.Barrier(4)
+
+    def write(level: int) -> list[Path]:
+        picture = np.full((40, 40, 3), level, np.uint8)
+        together.wait(60)
+        return [write_annotated(tmp_path, "a.png", picture) for _ in range(5)]
+
+    with ThreadPoolExecutor(4) as pool:
+        written = list(pool.map(write, range(4)))
+
+    for level, paths in enumerate(written):
+        for path in paths:
+            assert np.all(cv2.imread(str(path)) == level)
+    numbered = {f"a-{number}.png" for number in range(2, 21)}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png"} | numbered
+
+
 def test_annotate_beside_a_link_to_itself(run: Run, tmp_path: Path) -> None:
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     process = run("--annotate", "out", "loop.jpg")
     assert process.returncode == 1
     assert b"loop.jpg: " in process.stderr
     assert b"bug in SerenBox" not in process.stderr
+    (tmp_path / "out").rmdir()
+
+    process = run("--annotate", "out", "loop*")
+    assert process.returncode == 1
+    assert b"bug in SerenBox" not in process.stderr
+
+    process = run("--annotate", "loop.jpg", save(tmp_path / "a.png"))
+    assert_error(process, 2, "loop.jpg: annotated pictures cannot be written there")
 
 
 def test_annotate_into_the_folder_of_the_inputs(run: Run, tmp_path: Path) -> None:

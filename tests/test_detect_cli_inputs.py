@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from serenbox.cli.inputs import find_inputs
+from serenbox.images import read_image
 from tests.detect_process import Run, assert_error, lines, results, runner, save
 
 
@@ -68,6 +69,46 @@ def test_folders_patterns_and_files(tmp_path: Path) -> None:
     assert found(top + "/*.png", skip=tmp_path / "in") == ["z.png"]
 
 
+def test_a_file_named_as_standard_input_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-").touch()
+    assert find_inputs(["-", "./-", "-"]).names == ["-", "./-"]
+
+
+def test_only_files_of_a_folder_are_pictures(tmp_path: Path) -> None:
+    """Reading a pipe would wait for a writer."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "to_pipe.jpg").symlink_to("pipe.jpg")
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").symlink_to("a.jpg")
+    (tmp_path / "c.jpg").symlink_to("missing")
+    found = find_inputs([str(tmp_path)])
+    assert [Path(name).name for name in found.names] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert found.problems == []
+
+
+def test_links_to_folders_are_not_followed_at_any_depth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of these links leads to a folder that holds it, so following them would not end."""
+    monkeypatch.chdir(tmp_path)
+    Path("in", "b").mkdir(parents=True)
+    for name in ("in/a.jpg", "in/b/c.jpg"):
+        Path(name).touch()
+    for name in ("in/loop1", "in/loop2", "in/b/loop3"):
+        Path(name).symlink_to(tmp_path / "in")
+    Path("link").symlink_to("in")
+    Path("self").symlink_to("self")
+
+    both = ["in/a.jpg", "in/b/c.jpg"]
+    for pattern in ("in/**/*.jpg", "in/**", "in/**/", "in/**/*", "**/*.jpg", "in/**/**/*.jpg"):
+        assert sorted(find_inputs([pattern]).names) == both, pattern
+    assert find_inputs(["./**/b/**/*.jpg"]).names == ["./in/b/c.jpg"]
+    assert find_inputs([f"{tmp_path}/in/**/c.jpg"]).names == [f"{tmp_path}/in/b/c.jpg"]
+    assert find_inputs(["link/**/*.jpg"]).names == ["link/a.jpg", "link/b/c.jpg"], "named"
+    assert find_inputs(["**/*"], skip=Path("in/b")).names == ["in/a.jpg", "self"]
+
+
 def test_inputs_that_mean_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").touch()
@@ -93,6 +134,28 @@ def test_photos_of_a_folder_that_cannot_be_read_are_not_left_out_silently(
     process = run("--json", "--cropped", "photos")
     assert_error(process, 1, "photos/IMG_1.HEIC: it is in the format HEIC", "convert it to JPEG")
     assert [result["image"] for result in results(process)] == ["photos/a.png"]
+
+
+def test_the_preview_in_a_raw_photo_is_not_taken_for_it(run: Run, tmp_path: Path) -> None:
+    save(tmp_path / "preview.tiff").rename(tmp_path / "a.NEF")
+    process = run("--json", ".")
+    assert_error(process, 1, "a.NEF: it is in the format NEF", "convert it to JPEG or PNG")
+    assert process.stdout == b""
+
+
+@pytest.mark.parametrize("suffix", [".hif", ".jxl", ".jp2", ".dng", ".cr3", ".raf"])
+def test_photos_in_other_formats_are_found_in_a_folder(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{suffix}").touch()
+    assert find_inputs([str(tmp_path)]).names == [str(tmp_path / f"a{suffix}")]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [(".pnm", ".ppm"), (".dib", ".bmp"), (".apng", ".png"), (".PNM", ".ppm")]
+)
+def test_rarer_suffixes_of_formats_that_are_read(suffix: str, kind: str, tmp_path: Path) -> None:
+    path = save(tmp_path / f"a{kind}").rename(tmp_path / f"a{suffix}")
+    assert find_inputs([str(tmp_path)]).names == [str(path)]
+    assert read_image(path).shape == (60, 80, 3)
 
 
 def test_bad_pictures_do_not_stop_the_good_ones(run: Run, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.picture_files import (
     tiff,
     vp8x,
 )
+from tests.short_memory import short_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,3 +165,13 @@ def test_gaps_in_a_pnm_take_no_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff"])
+def test_a_good_picture_is_not_called_damaged_where_memory_is_short(suffix: str) -> None:
+    content = cv2.imencode(suffix, np.zeros((4000, 4000, 3), np.uint8))[1].tobytes()
+
+    with short_memory(16_000_000), pytest.raises(MemoryError):
+        read_image(content)
+
+    assert read_image(content).shape == (4000, 4000, 3)

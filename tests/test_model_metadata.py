@@ -108,6 +108,8 @@ def test_a_missing_key_is_named(path: str, data: dict[str, Any]) -> None:
         ("scores.prior_exponent", 1.1),
         ("scores.shift", [0.1]),
         ("scores.shift", ["0"] * 7),
+        ("scores.shift", [1e308] * 7),
+        ("scores.shift", [0, 0, 0, 0, 0, 0, -100.1]),
         ("scores.shift", 0),
         ("scores.thresholds", {"happy": 0.5}),
         ("scores.thresholds.happy", 2),

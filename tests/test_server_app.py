@@ -321,6 +321,8 @@ def test_other_origins_as_set(
 
     for answer in (plain, preflight):
         assert answer.headers.get("Access-Control-Allow-Origin") == answered
+        exposed = answer.headers.get("Access-Control-Expose-Headers")
+        assert exposed == ("Retry-After" if answered else None)
         assert "Origin" in answer.vary
     assert ("Access-Control-Allow-Methods" in preflight.headers) == bool(answered)
 

@@ -13,7 +13,9 @@ import pytest
 
 from serenbox.server.engine import Engine
 from serenbox.server.errors import BusyError, NotAnImageError, TooLargeError
+from serenbox.server.metrics import Metrics
 from serenbox.server.settings import ServerSettings
+from tests.short_memory import short_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +77,25 @@ def test_refuses_what_exceeds_the_queue(content: bytes, monkeypatch: pytest.Monk
             gate.open.set()
         assert len(first.result(60)[1]) == 1
     engine.check_room()
+
+
+def test_tells_at_once_how_many_requests_are_inside(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(ServerSettings())
+    metrics = Metrics(engine)
+    figures: list[float | None] = []
+
+    def look(_: Pixels) -> list[Face]:
+        with engine._guard:  # held until the request is counted
+            figures.append(metrics._registry.get_sample_value("serenbox_waiting"))
+        return []
+
+    monkeypatch.setattr(engine._detector, "detect", look)
+    engine.detect(content)
+    look(np.zeros((1, 1, 3), np.uint8))
+
+    assert figures == [1, 0]
 
 
 def test_gives_up_waiting(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +165,27 @@ def test_a_large_picture_is_refused_before_its_pixels_are_looked_at(content: byt
 def test_refuses_what_is_no_picture(damaged: bytes) -> None:
     with pytest.raises(NotAnImageError):
         Engine(ServerSettings()).detect(damaged)
+
+
+def test_short_memory_is_no_fault_of_the_picture(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(ServerSettings(queue=0))
+    large = cv2.imencode(".png", np.zeros((4000, 4000, 3), np.uint8))[1].tobytes()
+    with short_memory(16_000_000), pytest.raises(BusyError):
+        engine.detect(large)
+
+    def fill_memory(image: Pixels) -> list[Face]:
+        with short_memory(16_000_000):
+            cv2.resize(image, (8000, 8000))
+        return []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._detector, "detect", fill_memory)
+        with pytest.raises(BusyError):
+            engine.detect(content)
+
+    assert len(engine.detect(content)[1]) == 1
 
 
 def test_goes_on_after_a_damaged_picture(content: bytes) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, ClassVar, get_args
 
-from serenbox.cli.annotated import free_path, prepare_folder
+from serenbox.cli.annotated import prepare_folder, write_annotated
 from serenbox.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
@@ -19,7 +19,7 @@ from serenbox.cli.common import (
     path_of,
     write_line,
 )
-from serenbox.cli.inputs import STDIN, find_inputs
+from serenbox.cli.inputs import RAW_SUFFIXES, STDIN, find_inputs
 from serenbox.cli.table import render, style_for
 from serenbox.cli.terminal import Progress, is_terminal
 from serenbox.defaults import FACE_SCORE, MAX_THREADS, PRIOR_EXPONENT
@@ -174,11 +174,10 @@ class _Run:
         if self._args.annotate is None:
             return None
         from serenbox.annotate import annotate
-        from serenbox.images import write_image
 
-        path = free_path(self._args.annotate, "stdin" if name == STDIN else name)
+        picture = annotate(image, faces)
         try:
-            write_image(path, annotate(image, faces))
+            path = write_annotated(self._args.annotate, "stdin" if name == STDIN else name, picture)
         except ImageError as error:
             self._fail(str(error))
             return None
@@ -234,6 +233,12 @@ def _read_picture(name: str) -> Pixels:
     from serenbox.image_header import MAX_BYTES
     from serenbox.images import read_image
 
+    if name.lower().endswith(RAW_SUFFIXES):
+        kind = name.rpartition(".")[2].upper()
+        raise ImageError(
+            f"{name}: it is in the format {kind}, which SerenBox does not read: "
+            "convert it to JPEG or PNG"
+        )
     if name != STDIN:
         return read_image(name)
     try:

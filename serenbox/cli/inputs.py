@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
 STDIN = "-"
 """The name that stands for standard input."""
 
-_FOREIGN_SUFFIXES = (".heic", ".heif", ".avif")
+RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
+"""Raw photos of cameras. Many are TIFF files in which only a small preview could be read."""
+
+_FOREIGN_SUFFIXES = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", *RAW_SUFFIXES)
 """Photos that cannot be read; those in a folder are listed all the same, to be reported."""
+
+_ANY_DEPTH = re.compile(r"(?P<slash>^|/)(?:\*\*(?:/+|$))+")
+"""The part of a pattern that stands for folders at any depth."""
 
 
 @dataclass(slots=True)
@@ -40,9 +47,10 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
 
     A folder stands for the pictures in it and in all folders below, in the order of their names,
     including photos in a format that cannot be read, so that none is missing silently; hidden files
-    and folders are left out, and links to folders are not followed. A pattern (`*`, `?`, `[...]`,
-    `**`) stands for what a shell would expand it to; it arrives here if it was quoted or the shell
-    found nothing. Any other name stands for itself, whether it exists or not.
+    and folders, pipes and devices are left out, and links to folders are not followed. A pattern
+    (`*`, `?`, `[...]`, `**`) stands for what a shell would expand it to, except that no links to
+    folders are followed under `**`; it arrives here if it was quoted or the shell found nothing.
+    Any other name stands for itself, whether it exists or not.
 
     Args:
         names: The names given.
@@ -51,14 +59,15 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
 
     """
     found = Inputs()
-    seen: set[Path] = set()
+    seen: set[str] = set()
     names = list(names)
-    skip = skip.resolve() if skip else None
+    skip = _real(skip) if skip else None
     # A shell may have expanded `*` to that folder, too; named alone, it is meant.
     others = [name for name in names if skip is None or not _is_same(Path(name), skip)]
     for name in others or names:
         for path in _expand(name, skip, found.problems):
-            if (key := Path(path).absolute()) not in seen:
+            # A file may be named as standard input is: `./-`.
+            if (key := path if path == STDIN else str(Path(path).absolute())) not in seen:
                 seen.add(key)
                 found.names.append(path)
     return found
@@ -66,8 +75,8 @@ def find_inputs(names: Iterable[str], *, skip: Path | None = None) -> Inputs:
 
 def _is_same(path: Path, folder: Path) -> bool:
     try:
-        return path.resolve() == folder
-    except (OSError, RuntimeError, ValueError):  # a link to itself, or an impossible name
+        return _real(path) == folder
+    except ValueError:  # an impossible name
         return False
 
 
@@ -81,10 +90,8 @@ def _expand(name: str, skip: Path | None, problems: list[str]) -> list[str]:
         return _in_folder(name, skip, problems)
     if os.path.lexists(name) or not any(character in name for character in "*?["):
         return [name]
-    import glob
-
     paths: list[str] = []
-    for match in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - pathlib's is relative
+    for match in sorted(set(_matches(name))):
         if not _lies_in(skip, match, below=name):
             paths += _walk(match, skip, problems) if _is_folder(match) else [match]
     if not paths:
@@ -92,12 +99,39 @@ def _expand(name: str, skip: Path | None, problems: list[str]) -> list[str]:
     return paths
 
 
+def _matches(pattern: str) -> Iterator[str]:
+    """Yield what a pattern matches, some of it perhaps twice.
+
+    `glob` alone would follow links to folders under `**`, even to a folder that holds the link.
+    """
+    import glob
+
+    found = _ANY_DEPTH.search(pattern)
+    if not found:
+        yield from glob.glob(pattern)  # noqa: PTH207 - pathlib's is relative
+        return
+    head = pattern[: found.start()] + found["slash"]
+    rest = pattern[found.end() :] or ("" if found[0].endswith("/") else "*")
+    for top in _matches(head) if head else ("",):
+        for place, folders, _ in os.walk(top or os.curdir):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            folder = glob.escape(place if top else place[len("./") :])
+            for match in _matches(os.path.join(folder, rest)):  # noqa: PTH118 - keeps a slash
+                if not (Path(match).is_symlink() and _is_folder(match)):
+                    yield match
+
+
 def _lies_in(folder: Path | None, match: str, below: str) -> bool:
     """Return whether a match is the folder or in it, unless the pattern names it outright."""
     if folder is None:
         return False
-    fixed = Path(re.split(r"[*?[]", below, maxsplit=1)[0] + "_").parent.resolve()
-    return Path(match).resolve().is_relative_to(folder) and not fixed.is_relative_to(folder)
+    fixed = _real(Path(re.split(r"[*?[]", below, maxsplit=1)[0] + "_").parent)
+    return _real(Path(match)).is_relative_to(folder) and not fixed.is_relative_to(folder)
+
+
+def _real(path: Path) -> Path:
+    """Return where a path leads; `Path.resolve` raises on a link to itself before Python 3.13."""
+    return Path(os.path.realpath(path))
 
 
 def _is_folder(name: str) -> bool:
@@ -129,8 +163,18 @@ def _walk(folder: str, skip: Path | None, problems: list[str]) -> Iterator[str]:
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and Path(place, name).resolve() != skip
+            if not name.startswith(".") and _real(Path(place, name)) != skip
         )
         for name in sorted(files):
-            if not name.startswith(".") and name.lower().endswith((*SUFFIXES, *_FOREIGN_SUFFIXES)):
-                yield str(Path(place, name))
+            path = Path(place, name)
+            photo = name.lower().endswith((*SUFFIXES, *_FOREIGN_SUFFIXES))
+            if photo and not name.startswith(".") and not _is_special(path):
+                yield str(path)
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether this is a pipe, a socket or a device, whose reading might never end."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # a link to nothing, for example: reading it will show
+        return False

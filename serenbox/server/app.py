@@ -178,6 +178,8 @@ def _allow_origin(response: Response, origins: tuple[str, ...]) -> None:
     if origin is None or not ("*" in origins or origin in origins):
         return
     response.headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
+    # For other headers than a few common ones, a browser asks for permission.
+    response.headers["Access-Control-Expose-Headers"] = "Retry-After"
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = "GET, POST"
         response.headers["Access-Control-Allow-Headers"] = "Content-Type"

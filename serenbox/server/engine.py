@@ -69,6 +69,8 @@ class Engine:
         self._guard = threading.Lock()
         self._held = 0
         self._since: float | None = None
+        self.watch: Callable[[int], object] = lambda _: None
+        """Is called with `waiting` whenever that changes, from one thread at a time."""
 
     @property
     def waiting(self) -> int:
@@ -130,12 +132,16 @@ class Engine:
             self.check_room()
             seconds = self._settings.wait_seconds if self._inside else None
             work = self._thread.submit(self._read, content)
-            self._inside += 1
+            self._count(1)
         try:
             return _result(work, seconds)
         finally:
             with self._guard:
-                self._inside -= 1
+                self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._inside += change
+        self.watch(self._inside)
 
     def _read(self, content: bytes) -> tuple[Pixels, list[Face]]:
         """Decode the picture and find its faces, in the thread of the models."""
@@ -148,6 +154,8 @@ class Engine:
         except MemoryError as error:
             raise BusyError from error
         except cv2.error as error:
+            if error.code == cv2.Error.StsNoMem:
+                raise BusyError from error
             raise TooLargeError(
                 f"the picture cannot be processed ({error.err}): make it smaller"
             ) from error

@@ -32,7 +32,6 @@ class Metrics:
 
     def __init__(self, engine: Engine) -> None:
         self._registry = CollectorRegistry()
-        self._engine = engine
         self._requests = Counter(
             "serenbox_requests", "Requests answered", ("path", "code"), registry=self._registry
         )
@@ -50,6 +49,8 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        # Another worker may be asked for the figures, so this one's must be right at all times.
+        engine.watch = self._waiting.set
 
     def count(self, path: str, code: int, seconds: float, faces: int) -> None:
         """Count one answer.
@@ -64,12 +65,10 @@ class Metrics:
         self._requests.labels(path, str(code)).inc()
         self._seconds.labels(path).observe(seconds)
         self._faces.inc(faces)
-        self._waiting.set(self._engine.waiting)
 
     def render(self) -> tuple[bytes, str]:
         """Return the figures in Prometheus's text format, and its media type."""
         registry = self._registry
-        self._waiting.set(self._engine.waiting)
         if os.environ.get(SHARED_FOLDER):
             from prometheus_client.multiprocess import MultiProcessCollector
 

@@ -7,11 +7,11 @@ import math
 import re
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, get_args
-from urllib.parse import urlsplit
 
 from serenbox.defaults import PRIOR_EXPONENT
 from serenbox.errors import SettingsError
 from serenbox.runtime_names import Runtime
+from serenbox.server.origins import read_origins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,16 +62,6 @@ def _total(text: str) -> int:
     if text.strip() not in {"1", "100"}:
         raise ValueError("must be 1 or 100")
     return int(text)
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip() for part in text.split(",") if part.strip())
-    for origin in origins:
-        parts = urlsplit(origin)
-        whole = f"{parts.scheme}://{parts.netloc}"
-        if origin != "*" and not (parts.scheme and parts.netloc and origin == whole):
-            raise ValueError("must be origins such as https://example.org, separated by commas")
-    return origins
 
 
 def _setting(default: object, read: Callable[[str], Any], metavar: str, doc: str) -> Any:  # noqa: ANN401
@@ -134,7 +124,7 @@ class ServerSettings:
     )
     cors_origins: tuple[str, ...] = _setting(
         (),
-        _origins,
+        read_origins,
         "ORIGINS",
         "origins whose pages may send requests, separated by commas; * means any",
     )

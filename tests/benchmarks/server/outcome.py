@@ -27,10 +27,11 @@ it; decoders have buffers, and the allocator keeps memory."""
 
 
 def most_growth(settings: ServerSettings) -> int:
-    """Return by how many bytes a worker may grow, as docs/server.md says.
+    """Return by how many bytes a worker may grow.
 
     Its bodies, twice while a form is taken apart, and one decoded picture of three bytes a pixel,
-    twice while it is turned upright.
+    twice while it is turned upright. Pictures of other kinds, which take more (docs/server.md), are
+    not sent in this size.
     """
     return 2 * settings.max_memory + 2 * 3 * settings.max_pixels + SLACK
 
