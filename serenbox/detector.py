@@ -38,7 +38,8 @@ class EmotionDetector:
             1 as likely as among the faces the model was trained on. It is capped at the model's
             own: the part of the prior that training left in the logits must not be put back twice.
         min_face_score: The minimum score of a face, above 0 and at most 1.
-        tiles: Also look for small faces, as in a group photo; slower on large pictures.
+        tiles: Also look for small faces, as in a group photo, and for one that fills the picture
+            while a small one is visible, too; slower on large pictures.
 
     Raises:
         ModelError: The model cannot be read, is damaged, or is not a model of the seven emotions.

@@ -1,18 +1,26 @@
 """Reads the integers in a TIFF directory, the structure of TIFF files and EXIF blocks.
 
 Only the first directory and only single integers are read: they hold the size of a TIFF picture and
-the orientation of every other kind of picture. Tag numbers: TIFF 6.0, section 8.
+the orientation of every kind of picture. Tag numbers: TIFF 6.0, section 8.
 """
 
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KIND = 254
 WIDTH = 256
 HEIGHT = 257
 ORIENTATION = 274
 TILE_WIDTH = 322
 TILE_HEIGHT = 323
+
+REDUCED = 1
+"""The bit of `KIND` that says: a smaller copy of another picture in the file."""
 
 _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGER_TYPES = {3: "H", 4: "I"}  # SHORT and LONG
@@ -26,18 +34,38 @@ def read_directory(content: bytes) -> dict[int, int]:
         struct.error: The bytes are not a TIFF structure or end within the directory.
 
     """
+    tags: dict[int, int] = {}
+    for tag, place, integer in _integers(content):
+        # libtiff, too, takes the first of duplicate tags
+        tags.setdefault(tag, struct.unpack_from(integer, content, place)[0])
+    return tags
+
+
+def with_orientation(content: bytes, orientation: int) -> bytes:
+    """Return a TIFF structure whose first directory states another orientation, if it states one.
+
+    Raises:
+        struct.error: As for `read_directory`.
+
+    """
+    changed = bytearray(content)
+    for tag, place, integer in _integers(content):
+        if tag == ORIENTATION:
+            struct.pack_into(integer, changed, place, orientation)
+    return bytes(changed)
+
+
+def _integers(content: bytes) -> Iterator[tuple[int, int, str]]:
+    """Yield the tag of each single integer, its place and its format for `struct`."""
     order = _BYTE_ORDERS.get(content[:4])
     if order is None:
         raise struct.error("not a TIFF structure")
     (start,) = struct.unpack_from(order + "I", content, 4)
     (count,) = struct.unpack_from(order + "H", content, start)
-    tags: dict[int, int] = {}
     for entry in range(start + 2, start + 2 + count * _ENTRY_BYTES, _ENTRY_BYTES):
         tag, kind, length = struct.unpack_from(order + "HHI", content, entry)
         if kind in _INTEGER_TYPES and length == 1:
-            (value,) = struct.unpack_from(order + _INTEGER_TYPES[kind], content, entry + 8)
-            tags.setdefault(tag, value)  # libtiff, too, takes the first of duplicate tags
-    return tags
+            yield tag, entry + 8, order + _INTEGER_TYPES[kind]
 
 
 def read_orientation(exif: bytes) -> int:
@@ -47,7 +75,13 @@ def read_orientation(exif: bytes) -> int:
     a picture.
     """
     try:
-        orientation = read_directory(exif.removeprefix(b"Exif\0\0")).get(ORIENTATION, 1)
+        tags = read_directory(exif.removeprefix(b"Exif\0\0"))
     except struct.error:
         return 1
+    return orientation_of(tags)
+
+
+def orientation_of(tags: dict[int, int]) -> int:
+    """Return the orientation in a directory, 1 to 8; an unknown number counts as 1 (upright)."""
+    orientation = tags.get(ORIENTATION, 1)
     return orientation if 1 <= orientation <= 8 else 1

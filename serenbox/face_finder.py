@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from serenbox.blazeface import Floats
     from serenbox.pixels import Pixels
     from serenbox.views import View
 
 _WIDER = 1.6
-"""A face that fills the picture is found only with space around it: if the plain view shows no
-face, a view this many times as wide is tried."""
+"""A face that fills the picture is found only with space around it, in a view this many times as
+wide. Photos are always looked at so: a small face, such as one behind, must not hide a large one.
+In the frames of a camera this look would cost too much time, so it is tried only if the plain view
+shows no face."""
 
 _FIRST_LOOK = 0.8
 """A first look requires only this fraction of the minimum score: the second look decides."""
@@ -81,7 +85,9 @@ class FaceFinder:
         Args:
             image: uint8, (height, width, 3), BGR.
             tiles: Also look at overlapping parts of the picture, to find small faces as in a group
-                photo. This takes about thirty more looks.
+                photo, and at the picture with space around it, to find a face that fills it. This
+                takes about thirty more looks. Without it, a face that fills the picture is found
+                only if no other is found or known.
             known: Faces whose place in this picture is already known: they are left out, and no
                 time is spent on them.
 
@@ -90,8 +96,8 @@ class FaceFinder:
         picture = views.manageable(image)
         taken = _boxes(known, width, height)
         faces, scores = self._faces(image, views.whole(picture, 1), taken)
-        if not len(scores) and not known:
-            faces, scores = self._faces(image, views.whole(picture, _WIDER), taken)
+        if tiles or not (len(scores) or known):
+            faces, scores = self._add_large(image, picture, taken, faces, scores)
         if tiles:
             faces, scores = self._add_small(image, picture, taken, faces, scores)
         located = (
@@ -135,7 +141,16 @@ class FaceFinder:
     def _faces(self, image: Pixels, view: View, taken: Floats) -> tuple[Floats, Floats]:
         """Return the faces of one view that are not taken and that a second look confirms."""
         candidates, _ = self._look(view, _FIRST_LOOK * self._min_score)
-        return self._confirm(image, _others(candidates, taken), self._min_score)
+        return self._confirm(image, candidates[_new(candidates, taken)], self._min_score)
+
+    def _add_large(
+        self, image: Pixels, picture: Pixels, taken: Floats, faces: Floats, scores: Floats
+    ) -> tuple[Floats, Floats]:
+        """Return the faces found before, as they are, plus those that only a wider view shows."""
+        others = np.concatenate((faces[:, :4], taken))
+        large, strength = self._faces(image, views.whole(picture, _WIDER), others)
+        new = _new(large, others)  # the second look may have moved one onto another face
+        return np.concatenate((faces, large[new])), np.concatenate((scores, strength[new]))
 
     def _add_small(
         self, image: Pixels, picture: Pixels, taken: Floats, faces: Floats, scores: Floats
@@ -148,7 +163,7 @@ class FaceFinder:
             candidates.append(found[whole])
             strengths.append(strength[whole])
         merged, _ = blazeface.merge(np.concatenate(candidates), np.concatenate(strengths))
-        new = _others(merged, np.concatenate((faces[:, :4], taken)))
+        new = merged[_new(merged, np.concatenate((faces[:, :4], taken)))]
         min_score = self._min_score + (1 - self._min_score) * _TILE_CAUTION
         small, strength = self._confirm(image, new, min_score)
         return blazeface.merge(np.concatenate((faces, small)), np.concatenate((scores, strength)))
@@ -215,11 +230,10 @@ def _boxes(locations: Sequence[FaceLocation], width: int, height: int) -> Floats
     return np.array(boxes, np.float32).reshape(-1, 4) / sides
 
 
-def _others(candidates: Floats, taken: Floats) -> Floats:
-    """Return the candidates that show none of the faces whose boxes (n, 4) are taken."""
+def _new(candidates: Floats, taken: Floats) -> npt.NDArray[np.bool_]:
+    """Return which candidates show none of the faces whose boxes (n, 4) are taken."""
     new = [not (blazeface.overlaps(one, taken) > SAME_FACE).any() for one in candidates]
-    chosen: Floats = candidates[np.array(new, bool)]
-    return chosen
+    return np.array(new, bool)
 
 
 def _location(

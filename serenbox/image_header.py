@@ -78,8 +78,7 @@ class ImageHeader:
         format: "JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF" or "PNM".
         width: Pixels in a stored row, at least 1.
         height: Stored rows, at least 1.
-        orientation: How to turn the stored picture upright, 1 to 8 as in EXIF. 1 for TIFF, whose
-            decoder turns the picture itself.
+        orientation: How to turn the stored picture upright, 1 to 8 as in EXIF.
 
     """
 
@@ -194,13 +193,18 @@ def _read_png(content: bytes) -> ImageHeader:
 
 
 def first_picture(content: bytes, header: ImageHeader) -> bytes:
-    """Return a file without the later frames of an animated PNG: a decoder holds many at once.
+    """Return a file for the decoder, which is to see one picture and to leave it as it is stored.
+
+    The later frames of an animated PNG are left out: a decoder holds many at once. A turned TIFF is
+    made to say that it is upright: OpenCV would turn it, and then puts tiles in wrong places.
 
     Args:
         content: A whole file, as checked by `check_complete`.
         header: What `read_header` returned for it.
 
     """
+    if header.format == "TIFF" and header.orientation != 1:
+        return exif.with_orientation(content, 1)
     if header.format != "PNG" or b"acTL" not in content:
         return content
     chunks = png_chunks(content)
@@ -253,11 +257,16 @@ def _read_bmp(content: bytes) -> ImageHeader:
 def _read_tiff(content: bytes) -> ImageHeader:
     tags = exif.read_directory(content)
     width, height = tags.get(exif.WIDTH, 0), tags.get(exif.HEIGHT, 0)
+    if tags.get(exif.KIND, 0) & exif.REDUCED:  # DNG and other raw files of cameras begin with one
+        raise ImageError(
+            "its first picture is only a small preview, as in a raw file of a camera (DNG): "
+            "export it as JPEG or PNG"
+        )
     # For a small picture in one gigantic tile, the decoder would decode the whole tile.
     for tile, side in ((exif.TILE_WIDTH, width), (exif.TILE_HEIGHT, height)):
         if tags.get(tile, 0) > max(side, 4096):
             raise struct.error("a tile much larger than the picture")
-    return ImageHeader("TIFF", width, height)
+    return ImageHeader("TIFF", width, height, exif.orientation_of(tags))
 
 
 def _read_pnm(content: bytes) -> ImageHeader:

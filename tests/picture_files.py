@@ -97,7 +97,32 @@ def tiff(image: Pixels, orientation: int, order: str = "<") -> bytes:
     tags += [(262, 3, 1, 2), (273, 4, 1, 8), (274, 3, 1, orientation), (277, 3, 1, 3)]
     tags += [(278, 4, 1, height), (279, 4, 1, len(pixels))]
     content = start + struct.pack(order + "I", bits_at + 6) + pixels
-    content += struct.pack(order + "HHH", 8, 8, 8) + struct.pack(order + "H", len(tags))
+    return content + struct.pack(order + "HHH", 8, 8, 8) + tiff_directory(tags, order)
+
+
+def tiled_tiff(image: Pixels, orientation: int, order: str = "<", side: int = 32) -> bytes:
+    """Store a picture in square tiles, which reach beyond its edges where they do not fit."""
+    height, width = image.shape[:2]
+    rgb = np.pad(image[:, :, ::-1], ((0, -height % side), (0, -width % side), (0, 0)))
+    places = [(y, x) for y in range(0, height, side) for x in range(0, width, side)]
+    tiles = b"".join(rgb[y : y + side, x : x + side].tobytes() for y, x in places)
+    count, length = len(places), 3 * side**2
+    offsets = struct.pack(f"{order}{count}I", *(8 + place * length for place in range(count)))
+    arrays = offsets + struct.pack(f"{order}{count}I", *[length] * count)
+    arrays_at = 8 + len(tiles)
+    bits_at = arrays_at + len(arrays)
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits_at), (259, 3, 1, 1)]
+    tags += [(262, 3, 1, 2), (274, 3, 1, orientation), (277, 3, 1, 3)]
+    tags += [(322, 3, 1, side), (323, 3, 1, side)]
+    tags += [(324, 4, count, arrays_at), (325, 4, count, arrays_at + 4 * count)]
+    content = (b"MM\0*" if order == ">" else b"II*\0") + struct.pack(order + "I", bits_at + 6)
+    bits = struct.pack(order + "HHH", 8, 8, 8)
+    return content + tiles + arrays + bits + tiff_directory(tags, order)
+
+
+def tiff_directory(tags: list[tuple[int, int, int, int]], order: str) -> bytes:
+    """Pack entries of tag, type, count and value."""
+    content = struct.pack(order + "H", len(tags))
     for tag, kind, count, value in tags:
         packed = "HH" if kind == 3 and count == 1 else "I"
         values = (value, 0) if packed == "HH" else (value,)

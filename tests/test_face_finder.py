@@ -103,6 +103,25 @@ def test_a_face_that_fills_the_picture_is_found(finder: FaceFinder, portrait: Im
     assert box.y + box.height <= 105
 
 
+@pytest.mark.parametrize("place", [(0, 0), (0, 680), (670, 0)])
+def test_a_small_face_does_not_hide_one_that_fills_the_photo(
+    finder: FaceFinder, portrait: Image, place: tuple[int, int]
+) -> None:
+    closeup = cv2.resize(portrait[94:154, 194:254], (900, 900), interpolation=cv2.INTER_CUBIC)
+    head = cv2.resize(portrait[20:200, 134:314], (220, 230), interpolation=cv2.INTER_AREA)
+    image = np.asarray(closeup, np.uint8)
+    top, left = place
+    image[top : top + 230, left : left + 220] = head
+    (alone,) = finder.find(image)
+    assert alone.box.width < 220
+
+    large, small = finder.find(image, tiles=True)
+
+    assert small == alone
+    assert large.box.width > 600
+    assert centre(large) == pytest.approx((450, 450), abs=150)
+
+
 @pytest.mark.parametrize("name", ["coffee.png", "grass.png", "brick.png", "clock_motion.png"])
 def test_no_face_where_there_is_none(finder: FaceFinder, name: str) -> None:
     package = importlib.util.find_spec("skimage")

@@ -26,6 +26,7 @@ from tests.picture_files import (
     png,
     quarters,
     reason,
+    tiff,
 )
 
 if TYPE_CHECKING:
@@ -124,3 +125,19 @@ def test_jpeg_with_restart_markers() -> None:
     content = encode(".jpg", quarters(), cv2.IMWRITE_JPEG_RST_INTERVAL, 1)
     assert b"\xff\xd0" in content
     assert_quarters(read_image(content), tolerance=12)
+
+
+def tiff_of_kind(kind: int) -> bytes:
+    """Return a TIFF whose directory begins with the kind of its picture (tag 254)."""
+    content = tiff(quarters(), 1)
+    start = content.index(struct.pack("<HHH", 10, 256, 4))
+    entry = struct.pack("<HHII", 254, 4, 1, kind)
+    return content[:start] + struct.pack("<H", 11) + entry + content[start + 2 :]
+
+
+def test_a_tiff_that_begins_with_a_preview_is_refused() -> None:
+    assert_quarters(read_image(tiff_of_kind(0)))
+    assert_quarters(read_image(tiff_of_kind(2)))  # a page of several
+    assert "only a small preview, as in a raw file of a camera (DNG): export it as JPEG" in reason(
+        tiff_of_kind(1)
+    )

@@ -21,6 +21,7 @@ from tests.picture_files import (
     jpeg_with_exif,
     riff,
     tiff,
+    tiled_tiff,
     vp8x,
 )
 
@@ -69,7 +70,13 @@ def striped() -> Pixels:
 
 
 @pytest.mark.parametrize("orientation", SIDES)
-@pytest.mark.parametrize("kind", ["jpeg", "jpeg, little-endian", "png", "webp", "tiff"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("jpeg", "jpeg, little-endian", "png", "webp"),
+        *("tiff", "big-endian tiff", "tiled tiff", "big-endian tiled tiff"),
+    ],
+)
 def test_orientation(kind: str, orientation: int) -> None:
     block = exif(orientation)
     content = {
@@ -80,6 +87,9 @@ def test_orientation(kind: str, orientation: int) -> None:
         "png": lambda: png_with_exif(encode(".png", striped()), block),
         "webp": lambda: webp_with_exif(encode(".webp", striped()), b"Exif\0\0" + block),
         "tiff": lambda: tiff(striped(), orientation),
+        "big-endian tiff": lambda: tiff(striped(), orientation, ">"),
+        "tiled tiff": lambda: tiled_tiff(striped(), orientation),
+        "big-endian tiled tiff": lambda: tiled_tiff(striped(), orientation, ">"),
     }[kind]()
     image = read_image(content)
     row, column = SIDES[orientation]
