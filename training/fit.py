@@ -30,7 +30,7 @@ from training.network import build_network, load_backbone, with_size
 from training.origin import check_teacher, origin_of
 from training.predict import keras_logits, model_inputs
 from training.quiet import quiet
-from training.sharpness import SharpnessAware
+from training.sharpness import SharpnessAware, check_backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,10 +57,13 @@ class Run:
 
         Raises:
             DataError: a class is missing.
-            RunError: the batches cannot be divided among the machines, or a teacher was trained
-                with other labels or another balance.
+            RunError: the batches cannot be divided among the machines, a teacher was trained with
+                other labels or another balance, or sharpness is wanted on another back-end than
+                TensorFlow.
 
         """
+        if settings.sharpness:
+            check_backend()
         with quiet():  # if TensorFlow is installed, it is seeded, too, and prints messages
             keras.utils.set_random_seed(settings.seed)
         self.settings, self.folder, self.cluster = settings, folder, cluster

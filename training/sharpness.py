@@ -13,6 +13,18 @@ _LEAST = 1e-12
 """Added to the norm of the gradients, so that nothing is divided by zero."""
 
 
+def check_backend() -> None:
+    """Make sure that `SharpnessAware` can be used.
+
+    Raises:
+        RunError: Keras does not run on TensorFlow.
+
+    """
+    if keras.backend.backend() != "tensorflow":
+        msg = "--sharpness needs TensorFlow: set KERAS_BACKEND=tensorflow"
+        raise RunError(msg)
+
+
 class SharpnessAware(keras.Model):  # type: ignore[misc] # keras ships no types
     """A network whose training step follows the gradient at the worst point nearby.
 
@@ -23,15 +35,7 @@ class SharpnessAware(keras.Model):  # type: ignore[misc] # keras ships no types
     """
 
     def __init__(self, network: keras.Model, radius: float) -> None:
-        """Share the layers of a functional `network`.
-
-        Raises:
-            RunError: Keras does not run on TensorFlow.
-
-        """
-        if keras.backend.backend() != "tensorflow":
-            msg = "--sharpness needs TensorFlow: set KERAS_BACKEND=tensorflow"
-            raise RunError(msg)
+        """Share the layers of a functional `network`; Keras runs on TensorFlow."""
         super().__init__(inputs=network.inputs, outputs=network.outputs)
         self._radius = radius
 
