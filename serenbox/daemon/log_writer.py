@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
-import select
 import threading
 from collections import deque
+
+from serenbox.line_file import LineFile
 
 _MOST_LINES = 1000
 """Lines that wait for a reader; more are dropped, and counted."""
@@ -28,7 +29,7 @@ class LogWriter(logging.Handler):
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
-        self._descriptor = descriptor
+        self._file = LineFile(descriptor)
         self._changed = threading.Condition()
         self._lines: deque[bytes] = deque()
         self._dropped = 0
@@ -73,19 +74,8 @@ class LogWriter(logging.Handler):
                 if not self._lines and self._dropped:
                     self._lines.append(self._line(_loss(self._dropped)))
                     self._dropped = 0
-            self._write(line)
-
-    def _write(self, line: bytes) -> None:
-        rest = memoryview(line)
-        while rest:
-            try:
-                rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # somebody made the shared terminal non-blocking
-                writable = select.poll()
-                writable.register(self._descriptor, select.POLLOUT)
-                writable.poll()
-            except OSError:  # the disk is full, or the reader has gone: later lines may fare better
-                return
+            with contextlib.suppress(OSError):  # later lines may fare better
+                self._file.write(line)
 
 
 def _loss(lines: int) -> logging.LogRecord:

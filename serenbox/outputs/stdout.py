@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
-import select
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from serenbox.errors import reason_of
+from serenbox.line_file import LineFile
 from serenbox.outputs.queueing import Mailbox
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class StdoutOutput:
         self._mailbox = Mailbox(self._wake.set)
         self._thread = threading.Thread(target=self._run, name="stdout", daemon=True)
         self._closing = False
-        self._torn = False
+        self._file: LineFile | None = None
         self._published = 0
         self._problem: str | None = None
 
@@ -56,6 +55,7 @@ class StdoutOutput:
             except (AttributeError, OSError, ValueError):  # none, replaced, or closed
                 self._report("standard output is closed: no events are printed there")
                 return
+        self._file = LineFile(self._descriptor)
         self._mailbox.open()
         self._thread.start()
 
@@ -108,8 +108,9 @@ class StdoutOutput:
 
     def _print(self, kind: str, message: Mapping[str, Any]) -> bool:
         """Write one line; return whether later ones are worth trying."""
+        assert self._file is not None  # noqa: S101 - for the type checker
         try:
-            self._write(
+            self._file.write(
                 json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
             )
         except (TypeError, ValueError) as error:
@@ -131,21 +132,6 @@ class StdoutOutput:
             return True
         self._mailbox.count_dropped(kind == "event")
         return True
-
-    def _write(self, line: bytes) -> None:
-        assert self._descriptor is not None  # noqa: S101 - for the type checker
-        # A line that was cut short must not run into this one.
-        rest = memoryview(b"\n" + line if self._torn else line)
-        while rest:
-            try:
-                written = os.write(self._descriptor, rest)
-            except BlockingIOError:  # somebody made the shared terminal non-blocking
-                writable = select.poll()
-                writable.register(self._descriptor, select.POLLOUT)
-                writable.poll()
-                continue
-            rest = rest[written:]
-            self._torn = bool(rest)
 
     def _report(self, problem: str) -> None:
         if problem != self._problem:
