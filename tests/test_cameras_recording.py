@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -18,8 +21,6 @@ from serenbox.errors import CameraError, DamagedPictureError
 from serenbox.settings.schema import CameraSettings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from serenbox.cameras.base import Frame
 
 FAST = CameraSettings(real_time=False, fps=10)
@@ -171,6 +172,16 @@ def test_a_film_that_may_not_be_read_is_not_called_damaged(
     monkeypatch.setattr(os, "access", lambda path, _: str(path) != str(film))
     with pytest.raises(CameraError, match=r"film\.mp4: it cannot be read \(Permission denied\)"):
         open_recording(film, FAST)
+
+
+def test_a_film_whose_name_is_not_utf8_is_refused(video: Path, tmp_path: Path) -> None:
+    """In a process of its own: OpenCV crashes on such a name."""
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mkv"))
+    video.rename(named)
+    tool = [sys.executable, "-m", "serenbox", "replay", named]
+    done = subprocess.run(tool, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "caf\\udce9.mkv: there is something in this name that is not UTF-8" in done.stderr
 
 
 def test_a_film_that_was_cut_off_says_so_once(tmp_path: Path) -> None:

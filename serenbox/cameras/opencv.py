@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from serenbox.addresses import site
+from serenbox.errors import CameraError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,7 +25,11 @@ def open_capture(
         options: Properties to open it with: name, value, name, value…
         wait: Seconds that a device may take for a frame.
 
+    Raises:
+        CameraError: The target is not UTF-8.
+
     """
+    _check_encoding(target)
     # OpenCV and FFmpeg would write to standard error what SerenBox reports in its own words.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # In whole seconds, read when OpenCV first waits for a V4L2 device; no property sets it.
@@ -35,6 +42,18 @@ def open_capture(
         return capture
     capture.release()
     return None
+
+
+def _check_encoding(target: str) -> None:
+    """Refuse what is not UTF-8, on which OpenCV crashes."""
+    try:
+        target.encode()
+    except UnicodeEncodeError:
+        shown = site(target) if "://" in target else target
+        raise CameraError(
+            f"{shown}: there is something in this name that is not UTF-8, and OpenCV cannot open "
+            "it: rename it"
+        ) from None
 
 
 def _silence() -> None:
