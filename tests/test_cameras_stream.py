@@ -184,6 +184,12 @@ def test_the_name_holds_no_secrets(server: MjpegServer) -> None:
     camera.close()
 
 
+def test_a_scheme_may_have_capital_letters(server: MjpegServer) -> None:
+    camera = open_stream(server.address.replace("http:", "Http:"), SETTINGS)
+    assert camera.read(PATIENCE) is not None
+    camera.close()
+
+
 @pytest.mark.parametrize("address", ["ftp://box/video", "file:///etc/passwd"])
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(CameraError, match="addresses of this kind"):

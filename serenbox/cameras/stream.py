@@ -31,8 +31,10 @@ def open_stream(address: str, settings: CameraSettings) -> StreamCamera:
         CameraError: The address is wrong, nobody answers, or the answer is not a video.
 
     """
+    scheme, colon, rest = address.partition("://")
+    address = f"{scheme.lower()}{colon}{rest}"  # FFmpeg knows small letters only
     shown = site(address)
-    if shown.partition("://")[0] not in STREAM_SCHEMES:
+    if scheme.lower() not in STREAM_SCHEMES:
         raise CameraError(
             f"{shown}: addresses of this kind are not supported: "
             f"use one that begins with {', '.join(f'{scheme}://' for scheme in STREAM_SCHEMES)}"
