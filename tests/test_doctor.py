@@ -90,7 +90,7 @@ def test_command_exits_with_1_only_if_something_failed(
     clip = tmp_path / "clip.mkv"
     if not broken:
         clip.touch()
-    config = tmp_path / "serenbox.toml"
+    config = tmp_path / "größe.toml"
     config.write_text(f'[camera]\nsource = "{clip}"\n')
     code = CheckTool().main(["--config", str(config)])
     lines = capfd.readouterr()
@@ -100,7 +100,10 @@ def test_command_exits_with_1_only_if_something_failed(
         name for name in NAMES if name != "camera access"
     ]
     assert CheckTool().main(["--config", str(config), "--json"]) == int(broken)
-    answer = json.loads(capfd.readouterr().out)
+    printed = capfd.readouterr().out
+    assert printed.isascii()  # JSON in every locale
+    answer = json.loads(printed)
+    assert answer["checks"][1]["seen"] == str(config)
     assert answer["ok"] is not broken
     failed = [check["name"] for check in answer["checks"] if check["state"] == "fail"]
     assert failed == ["camera"] * broken

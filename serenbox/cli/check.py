@@ -67,7 +67,8 @@ class CheckTool(Tool):
         well = all(result.state != "fail" for result in results)
         if args.json:
             checks = list(map(asdict, results))
-            write_line(json.dumps({"ok": well, "checks": checks}, ensure_ascii=False))
+            # Escaped, so that it stays JSON where the terminal knows no UTF-8.
+            write_line(json.dumps({"ok": well, "checks": checks}))
         return EXIT_OK if well else EXIT_FAILED
 
 
