@@ -178,7 +178,7 @@ def test_a_film_whose_name_is_not_utf8_is_refused(video: Path, tmp_path: Path) -
     """In a process of its own: OpenCV crashes on such a name."""
     named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mkv"))
     video.rename(named)
-    tool = [sys.executable, "-m", "serenbox", "replay", named]
+    tool = [sys.executable, "-m", "serenbox", "replay", str(named)]
     done = subprocess.run(tool, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "caf\\udce9.mkv: there is something in this name that is not UTF-8" in done.stderr
