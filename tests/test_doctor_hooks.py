@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from serenbox.doctor import hooks
+from serenbox.doctor import files, hooks
 from serenbox.doctor.roots import Person
 from serenbox.settings.schema import HookSettings
 
@@ -15,7 +15,7 @@ from serenbox.settings.schema import HookSettings
 def test_hooks_must_be_there_and_executable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hooks, "HIDDEN", (f"{tmp_path}/home/",))
+    monkeypatch.setattr(files, "HIDDEN", (f"{tmp_path}/home/",))
     plain, hidden = tmp_path / "my plain", tmp_path / "home" / "hidden"
     hidden.parent.mkdir()
     for path in (plain, hidden):
@@ -45,6 +45,22 @@ def test_hooks_must_be_there_and_executable(
     assert "~ does not stand for a folder" in tilde.seen
 
 
+def test_a_home_folder_is_not_opened_for_a_hook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service would not see into it all the same."""
+    monkeypatch.setattr(files, "HIDDEN", (f"{tmp_path}/home/",))
+    home = tmp_path / "home" / "pi"
+    home.mkdir(0o700, parents=True)
+    hook = home / "hook"
+    hook.write_text("#!/bin/sh\n")
+    service = Person("serenbox", 54321, frozenset({54321}))
+    for mode in (0o644, 0o700):
+        hook.chmod(mode)
+        (found,) = hooks.check_hooks([HookSettings(("mood",), (str(hook),))], service)
+        assert found.mend == f"sudo install -D -m 755 -t /etc/serenbox/hooks {hook}"
+
+
 @pytest.mark.parametrize(
     ("line", "array"),
     [
@@ -69,7 +85,7 @@ def test_a_missing_program_whose_name_has_a_blank_is_only_missing(tmp_path: Path
 
 
 def test_hooks_must_be_open_to_the_user_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "HIDDEN", ())
+    monkeypatch.setattr(files, "HIDDEN", ())
     nobody = Person("nobody", 65534, frozenset({65534}))
     with TemporaryDirectory(dir="/dev/shm") as name:  # open to other users
         script = Path(name, "folder", "script")

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenbox.doctor.files import is_hidden
 from serenbox.doctor.result import Result
-from serenbox.doctor.roots import SERVICE_USER
 from serenbox.settings.values import as_toml
 
 if TYPE_CHECKING:
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
     from serenbox.doctor.roots import Person
     from serenbox.settings.schema import HookSettings
-
-HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - to warn of them
-"""Folders that are hidden from the service, or replaced by others for it (`ProtectHome=`,
-`PrivateTmp=`)."""
 
 _FOLDER = "/etc/serenbox/hooks"
 
@@ -50,6 +46,12 @@ def _check(program: str, person: Person) -> Result:
     if path is None:
         seen = f"{program}: there is no such program"
         return Result("hook", "warn", seen, f"ls -l {shlex.quote(str(Path(program).parent))}")
+    # First, because nothing that opens a hidden folder helps.
+    if is_hidden(Path(path), person):
+        seen = f"{path} is in a folder that the service cannot see"
+        mend = f"sudo install -D -m 755 -t {_FOLDER} {shlex.quote(path)}"
+        new = f"{_FOLDER}/{Path(path).name}"
+        return Result("hook", "warn", f"{seen}: copy it, and name {new} in the settings", mend)
     if shutil.which(program) is None:
         seen = f"{path} is not executable"
         return Result("hook", "warn", seen, f"sudo chmod +x {shlex.quote(path)}")
@@ -58,12 +60,6 @@ def _check(program: str, person: Person) -> Result:
     if closed is not None:
         seen = f"{person.name} may not run {path}: {closed} is closed to that user"
         return Result("hook", "warn", seen, f"sudo chmod a+rx {shlex.quote(str(closed))}")
-    hidden = path.startswith(HIDDEN) or os.path.realpath(path).startswith(HIDDEN)
-    if hidden and person.name == SERVICE_USER:
-        seen = f"{path} is in a folder that the service cannot see"
-        mend = f"sudo install -D -m 755 -t {_FOLDER} {shlex.quote(path)}"
-        new = f"{_FOLDER}/{Path(path).name}"
-        return Result("hook", "warn", f"{seen}: copy it, and name {new} in the settings", mend)
     return Result("hook", "ok", path)
 
 
