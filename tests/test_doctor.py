@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
 
 from serenbox.cli.check import CheckTool, table_line
-from serenbox.doctor import Result, Roots, camera, examine
+from serenbox.doctor import Result, Roots, camera, examine, files
+from serenbox.doctor.roots import Person
+from serenbox.models import EMOTION_MODEL
 from tests.machines import MEMBER, add_pi, bare_machine
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
+SERVICE = Person("serenbox", 54321, frozenset({54321}))
 NAMES = [
     *("python", "settings", "emotion model", "face model", "runtime", "camera", "camera access"),
     *("broker", "page", "service", "temperature", "throttling", "disk", "history"),
@@ -48,6 +54,54 @@ def test_recordings_need_no_camera_checks(roots: Roots, tmp_path: Path) -> None:
         name for name in NAMES if name != "camera access"
     ]
     assert [result.name for result in results if result.state == "fail"] == []
+
+
+@pytest.fixture
+def config_and_files() -> Iterator[tuple[Path, Path, Path]]:
+    """A configuration, and the model and the recording that it names, open to all users."""
+    with TemporaryDirectory(dir="/dev/shm") as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        folder.chmod(0o755)
+        model, film, config = (folder / name for name in ("my model.tflite", "film.mkv", "c.toml"))
+        shutil.copy(EMOTION_MODEL, model)
+        film.touch()
+        config.write_text(f'[camera]\nsource = "{film}"\n[sensing]\nmodel = "{model}"\n')
+        for path in (model, film):
+            path.chmod(0o644)
+        yield config, model, film
+
+
+def failures(config: Path, roots: Roots) -> dict[str, Result]:
+    results = examine(config, roots=roots, person=SERVICE)
+    return {result.name: result for result in results if result.state == "fail"}
+
+
+def test_files_that_are_hidden_from_the_service_fail(
+    roots: Roots, config_and_files: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, model, film = config_and_files
+    assert failures(config, roots) == {}
+    monkeypatch.setattr(files, "HIDDEN", (f"{config.parent}/",))
+    found = failures(config, roots)
+    assert found.keys() == {"emotion model", "camera"}
+    assert found["emotion model"].seen == (
+        f"{model} is in a folder that the service cannot see: copy it, and name "
+        "/etc/serenbox/my model.tflite in the settings"
+    )
+    assert found["emotion model"].mend == f"sudo install -m 644 '{model}' /etc/serenbox/"
+    assert found["camera"].mend == f"sudo install -m 644 {film} /etc/serenbox/"
+
+
+def test_files_that_are_closed_to_the_service_fail(
+    roots: Roots, config_and_files: tuple[Path, Path, Path]
+) -> None:
+    config, model, film = config_and_files
+    for path in (model, film):
+        path.chmod(0o600)
+    found = failures(config, roots)
+    assert found.keys() == {"emotion model", "camera"}
+    assert found["emotion model"].mend == f"sudo chmod a+r '{model}'"
+    assert found["camera"].seen == f"serenbox may not read {film}: {film} is closed to that user"
 
 
 @pytest.mark.parametrize("name", ["gone.mkv", "x" * 300, "gone\0.mkv"])

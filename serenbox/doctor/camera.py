@@ -36,6 +36,10 @@ _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 """Default port of each kind of stream, as in FFmpeg."""
 
 
+_IN_MEMORY = "/dev/shm"  # noqa: S108 - nothing is written there
+"""The folder of files in `/dev`."""
+
+
 @dataclass(frozen=True, slots=True)
 class CameraNode:
     """A video node that is a camera."""
@@ -80,7 +84,7 @@ def check_camera(
     name = "camera"
     if "://" in source:
         return _check_stream(source, reach or Reach(), edit)
-    if source.startswith("/dev/"):
+    if _is_node(source):
         node = roots.dev / source.removeprefix("/dev/")
         if node.exists():
             return Result(name, "ok", f"{source} is there")
@@ -105,7 +109,7 @@ def check_access(
     source: str, cameras: Iterable[CameraNode], person: Person, roots: Roots
 ) -> Result:
     """Check whether a person may open the nodes of the camera, and of the Pi's media devices."""
-    if source.startswith("/dev/"):
+    if _is_node(source):
         named = roots.dev / source.removeprefix("/dev/")
         nodes = [named] if named.exists() else []
     else:
@@ -149,13 +153,28 @@ def check_cma(meminfo: str) -> Result:
 
 def is_device(source: str) -> bool:
     """Return whether a source is a camera of this machine."""
-    return source.partition(":")[0] in ("auto", "pi", "usb") or source.startswith("/dev/")
+    return source.partition(":")[0] in ("auto", "pi", "usb") or _is_node(source)
+
+
+def recording_of(source: str) -> Path | None:
+    """Return the file or folder that a source names; None if it names a camera, or no user."""
+    if is_device(source) or "://" in source:
+        return None
+    try:
+        return Path(source.removeprefix("scripted:")).expanduser()
+    except RuntimeError:  # ~ of an unknown user
+        return None
 
 
 def needs_pi(source: str, cameras: Iterable[CameraNode]) -> bool:
     """Return whether the Raspberry Pi camera is, or may be, the one to use."""
     kind = source.partition(":")[0]
     return kind == "pi" or (kind == "auto" and any(camera.kind == "pi" for camera in cameras))
+
+
+def _is_node(source: str) -> bool:
+    """Return whether a source is a node in `/dev`."""
+    return source.startswith("/dev/") and not source.startswith(f"{_IN_MEMORY}/")
 
 
 def _check_stream(address: str, reach: Reach, edit: str) -> Result:

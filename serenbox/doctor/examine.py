@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from serenbox.daemon.paths import SYSTEM_STATE, Paths, service_paths
 from serenbox.doctor import camera, history, hooks, machine, service, software
+from serenbox.doctor.files import as_readable
 from serenbox.doctor.firewall import unit_firewall
 from serenbox.doctor.mending import edit_settings
 from serenbox.doctor.page import check_page
@@ -56,7 +57,7 @@ def examine(
         yield Result("the rest", "warn", "not looked at: the settings cannot be read")
     else:
         edit = edit_settings(config, person)
-        yield from _models(settings, edit)
+        yield from _models(settings, person, edit)
         reach = Reach(unit_firewall(roots), roots.etc)
         found = _camera(settings.camera.source, roots, person, reach, edit)
         yield as_told(next(found), camera_problem(told))
@@ -78,16 +79,20 @@ def examine(
         yield as_told(kept, output_problem(told, "history") if settings.history.enabled else "")
 
 
-def _models(settings: Settings, edit: str) -> Iterator[Result]:
+def _models(settings: Settings, person: Person, edit: str) -> Iterator[Result]:
     model = Path(settings.sensing.model) if settings.sensing.model else EMOTION_MODEL
-    yield software.check_emotion_model(model, edit)
+    found = software.check_emotion_model(model, edit)
+    # The service has a shipped model of its own.
+    yield found if model == EMOTION_MODEL else as_readable(found, model, person)
     yield software.check_face_model()
     yield software.check_runtime(model, settings, edit)
 
 
 def _camera(source: str, roots: Roots, person: Person, reach: Reach, edit: str) -> Iterator[Result]:
     cameras = camera.find_cameras(roots)
-    yield camera.check_camera(source, cameras, roots, reach, edit)
+    found = camera.check_camera(source, cameras, roots, reach, edit)
+    recording = camera.recording_of(source)
+    yield as_readable(found, recording, person) if recording else found
     if camera.is_device(source):
         yield camera.check_access(source, cameras, person, roots)
     if camera.needs_pi(source, cameras):
