@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import itertools
 import os
 import pwd
 import struct
@@ -58,6 +59,16 @@ def test_missing_camera_fails(roots: Roots, source: str, mend: str) -> None:
 def test_only_what_the_service_would_open_is_there(roots: Roots, source: str, state: str) -> None:
     add_pi(roots)
     assert camera.check_camera(source, camera.find_cameras(roots), roots).state == state
+
+
+@pytest.mark.parametrize(("source", "node"), [("pi:0", "video1"), ("pi:1", "video2"), ("pi:2", "")])
+def test_cameras_are_counted_and_not_their_nodes(roots: Roots, source: str, node: str) -> None:
+    names = ("unicam-image", "unicam-embedded")
+    for number, (bus, name) in enumerate(itertools.product(("a.csi", "b.csi"), names)):
+        add_node(roots, f"video{number}", name, f"platform/soc/{bus}")
+    result = camera.check_camera(source, camera.find_cameras(roots), roots)
+    assert result.state == ("ok" if node else "fail")
+    assert node in result.seen
 
 
 def test_a_recording_in_the_home_folder(

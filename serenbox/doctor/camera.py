@@ -47,6 +47,8 @@ class CameraNode:
     path: Path
     name: str
     kind: Literal["pi", "usb"]
+    device: str = ""
+    """Where the kernel has the device that the node belongs to; a camera may have several nodes."""
 
 
 def find_cameras(roots: Roots) -> list[CameraNode]:
@@ -54,7 +56,7 @@ def find_cameras(roots: Roots) -> list[CameraNode]:
     folder = roots.sys / "class" / "video4linux"
     names = {path.parent.name: text_of(path) for path in sorted(folder.glob("video*/name"))}
     found = [
-        CameraNode(roots.dev / node, name, "pi")
+        CameraNode(roots.dev / node, name, "pi", _device(folder / node))
         for node, name in names.items()
         if name.startswith(_PI_CAMERAS)
     ]
@@ -62,6 +64,11 @@ def find_cameras(roots: Roots) -> list[CameraNode]:
         CameraNode(roots.dev / Path(camera.source).name, camera.name, "usb")
         for camera in usb_cameras(folder)
     ]
+
+
+def _device(node: Path) -> str:
+    """Return the device of a node: its folder holds the folder `video4linux`, which holds that."""
+    return os.path.dirname(os.path.dirname(os.path.realpath(node)))  # noqa: PTH120 - plain text
 
 
 def check_camera(
@@ -95,7 +102,8 @@ def check_camera(
     wanted = [camera for camera in cameras if kind in ("auto", camera.kind)]
     number = source.partition(":")[2]
     if number:  # of a Raspberry Pi camera
-        wanted = wanted[int(number) :][:1]
+        devices = list(dict.fromkeys(camera.device for camera in wanted))[int(number) :][:1]
+        wanted = [camera for camera in wanted if camera.device in devices]
     if not wanted:
         pi = "rpicam-hello --list-cameras"
         mend = {"pi": pi, "usb": "lsusb"}.get(kind, f"lsusb; {pi}")
