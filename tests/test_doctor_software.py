@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from serenbox.doctor import software
+from serenbox.installed import install_command
 from serenbox.model_file import append_metadata, load_model_file
 from serenbox.models import EMOTION_MODEL, FACE_MODEL
 from serenbox.settings import Settings
@@ -80,14 +81,18 @@ def test_damaged_face_model_is_told_by_its_checksum(face_model: Path, tmp_path: 
     assert "damaged" in result.seen
 
 
-def test_missing_runtime_fails_with_the_command_that_installs_one(
+def test_missing_runtime_fails_with_the_command_that_mends_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
     settings = Settings(sensing=SensingSettings(runtime="tflite-runtime"))
-    result = software.check_runtime(EMOTION_MODEL, settings)
-    assert result.state == "fail"
-    assert "pip install" in result.mend
+    named = software.check_runtime(EMOTION_MODEL, settings, "editor my.toml")
+    assert (named.state, named.mend) == ("fail", "editor my.toml")
+    assert 'set sensing.runtime = "auto"' in named.seen
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    none = software.check_runtime(EMOTION_MODEL, Settings(), "editor my.toml")
+    # Not a package by its name: 32-bit ARM has another one.
+    assert (none.state, none.mend) == ("fail", f"{install_command()}  # in SerenBox's checkout")
 
 
 def test_checksum_of_an_installed_file_is_found_in_its_record(

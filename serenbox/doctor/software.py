@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from serenbox.doctor.mending import edit_settings
 from serenbox.doctor.result import Result
 from serenbox.errors import ModelError, RuntimeUnavailableError, SettingsError, reason_of
-from serenbox.installed import INSTALL_AGAIN, pip_install
+from serenbox.installed import INSTALL_AGAIN, install_command
 from serenbox.models import EMOTION_MODEL, FACE_MODEL, FACE_MODEL_SHA256
 from serenbox.settings import Settings, find_settings_file, load_settings
 
@@ -106,7 +106,12 @@ def check_runtime(path: Path, settings: Settings, edit: str = "") -> Result:
     try:
         model = EmotionClassifier(path, threads=sensing.threads, runtime=sensing.runtime)
     except RuntimeUnavailableError as error:
-        return Result("runtime", "fail", str(error), pip_install("ai-edge-litert"))
+        if sensing.runtime != "auto":
+            seen = f'{error}; or set sensing.runtime = "auto", to take what is installed'
+            return Result("runtime", "fail", seen, edit)
+        # The package says which runtime there is for this machine.
+        mend = f"{install_command()}  # in SerenBox's checkout"
+        return Result("runtime", "fail", str(error), mend)
     except ModelError as error:
         mend = INSTALL_AGAIN if path == EMOTION_MODEL else edit
         return Result("runtime", "fail", str(error), mend)
