@@ -94,7 +94,22 @@ def test_settings_in_a_folder_that_is_closed(tmp_path: Path) -> None:
         (result,), settings = software.check_settings(tmp_path / "my.toml", asking)
     assert (result.state, settings) == ("fail", None)
     assert "it cannot be read (Permission denied)" in result.seen
-    assert result.mend == f"sudoedit {tmp_path}/my.toml"
+    assert result.mend == f"sudo serenbox check --config {tmp_path}/my.toml"
+
+
+def test_settings_that_only_the_service_and_root_may_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "SYSTEM_FILE", tmp_path / "serenbox.toml")
+    (tmp_path / "serenbox.toml").touch()
+    with closed(tmp_path):
+        (result,), _ = software.check_settings(None, person_in_question())
+    assert (result.state, result.mend) == ("fail", "sudo serenbox check")
+
+
+def test_a_folder_is_not_edited(tmp_path: Path) -> None:
+    (result,), _ = software.check_settings(tmp_path, person_in_question())
+    assert (result.state, result.mend) == ("fail", f"ls -l {tmp_path}")
 
 
 def test_with_wrong_settings_nothing_is_said_of_what_they_decide(

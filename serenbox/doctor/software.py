@@ -48,7 +48,7 @@ def check_settings(explicit: Path | None, person: Person) -> tuple[list[Result],
     try:
         settings = load_settings(path)
     except SettingsError as error:
-        mend = edit_settings(explicit, person)
+        mend = _mend(error, path, explicit) or edit_settings(explicit, person)
         return [Result("settings", "fail", each, mend) for each in error.problems], None
     closed = None if explicit or person.is_asking() else _closed(path, person)
     return [closed or Result("settings", "ok", os.fspath(path))], settings
@@ -132,6 +132,16 @@ def recorded_sha256(path: Path) -> str | None:
         if file.name == path.name and Path(str(file.locate())) == path and file.hash:
             return base64.urlsafe_b64decode(f"{file.hash.value}=").hex()
     return None
+
+
+def _mend(error: SettingsError, path: Path, explicit: Path | None) -> str:
+    """Return the command to use on a configuration that no editor would open; else nothing."""
+    name = shlex.quote(os.fspath(path))
+    if isinstance(error.__cause__, IsADirectoryError):
+        return f"ls -l {name}"
+    if isinstance(error.__cause__, PermissionError):
+        return f"sudo serenbox check --config {name}" if explicit else "sudo serenbox check"
+    return ""
 
 
 def _closed(path: Path, person: Person) -> Result | None:
