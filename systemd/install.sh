@@ -10,6 +10,8 @@ readonly PREFIX=/opt/serenbox
 readonly CONFIG=/etc/serenbox/serenbox.toml
 readonly UNIT=/etc/systemd/system/serenbox.service
 readonly OLD_USB=$UNIT.d/usb-camera.conf NEW_USB=$UNIT.d/00-usb-camera.conf
+readonly STATE=/var/lib/serenbox
+readonly RULES=/etc/udev/rules.d # `serenbox check` may have advised to put some there
 readonly PASSWORD=/etc/credstore/serenbox.mqtt-password
 readonly COMMANDS=(serenbox serenbox-detect)
 # In the output of pip and apt: what names a cause, ...
@@ -262,19 +264,29 @@ files_of_the_owner() {
       find "$folder" ! -type d ! -path "$CONFIG" ! -path "$CONFIG.new" | sort
     fi
   done
+  if [ -d "$RULES" ]; then find "$RULES" -name '99-serenbox-*.rules' | sort; fi
   if [ -e "$PASSWORD" ]; then echo "$PASSWORD"; fi
 }
 
 # Overwrites the history before removing it, so that no moods are left in free blocks of the disk.
 remove_history() {
-  local folder=/var/lib/serenbox
-  STATE_DIRECTORY=$folder "$PREFIX/bin/serenbox" history --delete >"$log" 2>&1 && return
+  STATE_DIRECTORY=$STATE "$PREFIX/bin/serenbox" history --delete >"$log" 2>&1 && return
   # There is none, or the program is broken. Nobody else may put a link in the place of a file.
-  [ -d "$folder" ] || return 0
-  { chown root: "$folder" && chmod 700 "$folder" \
-    && find "$folder/" -maxdepth 1 -type f -links 1 -exec shred -n 1 -u {} +; } >>"$log" 2>&1 \
+  [ -d "$STATE" ] || return 0
+  { chown root: "$STATE" && chmod 700 "$STATE" \
+    && find "$STATE/" -maxdepth 1 -type f -links 1 -exec shred -n 1 -u {} +; } >>"$log" 2>&1 \
     || say "The history is removed without overwriting it: moods may be left in free blocks of" \
       "the disk ($(last_words))"
+}
+
+# The state may be on a partition of its own, whose mount point stays.
+remove_state() {
+  if ! mountpoint -q "$STATE"; then
+    rm -rf "$STATE"
+    return
+  fi
+  find "$STATE/" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {} +
+  say "The partition at $STATE is empty now, and stays mounted: take it out of /etc/fstab."
 }
 
 uninstall_all() {
@@ -289,7 +301,8 @@ uninstall_all() {
   remove_history
   empty_environment || true
   rm -rf "$UNIT" "$UNIT.d" /etc/systemd/system/*.wants/serenbox.service \
-    "$PASSWORD" "$PREFIX" "$(dirname "$CONFIG")" /var/lib/serenbox /run/serenbox
+    "$PASSWORD" "$PREFIX" "$(dirname "$CONFIG")" "$RULES"/99-serenbox-*.rules /run/serenbox
+  remove_state
   local command
   for command in "${COMMANDS[@]}"; do
     if [ "$(readlink "/usr/local/bin/$command" || true)" = "$PREFIX/bin/$command" ]; then
@@ -313,7 +326,7 @@ action=install_all
 while [ $# -gt 0 ]; do
   case $1 in
     --wheel)
-      [ $# -gt 1 ] || fail "--wheel needs a FILE"
+      [ -n "${2:-}" ] || fail "--wheel needs a FILE"
       wheel=$2
       shift
       ;;

@@ -174,6 +174,7 @@ def test_installer_shows_its_help_to_anybody() -> None:
     [
         (["--bogus"], "there is no option --bogus"),
         (["--wheel"], "--wheel needs a FILE"),
+        (["--wheel", ""], "--wheel needs a FILE"),
     ],
 )
 def test_installer_refuses_wrong_words_in_a_sentence(words: list[str], sentence: str) -> None:
@@ -267,10 +268,21 @@ class Machine:
         folder: Path | None = None,
         script: Path | None = None,
         variables: dict[str, str] | None = None,
+        mounted: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a function of the script, or any command after its definitions."""
+        """Run a function of the script, or any command after its definitions.
+
+        If something is to be mounted meanwhile, its files that are left are counted at the end.
+        """
+        command = [shutil.which("bash") or "bash", str(script or self._script), *words]
+        if mounted is not None:
+            steps = (
+                f"mount -t tmpfs none {mounted} && touch {mounted}/paused || exit 9; "
+                f'"$@"; code=$?; echo "left: $(ls {mounted} | wc -l)"; exit $code'
+            )
+            command = ["unshare", "--map-root-user", "--mount", "sh", "-c", steps, "sh", *command]
         return subprocess.run(
-            [shutil.which("bash") or "bash", str(script or self._script), *words],
+            command,
             capture_output=True,
             text=True,
             check=False,
@@ -358,20 +370,44 @@ def test_uninstalling_names_what_is_lost_and_what_stays(machine: Machine) -> Non
         machine.etc / "hooks" / "on-mood",
         machine.etc / "web-token",
         machine.drop_ins / "lan-broker.conf",
+        machine.root / "etc/udev/rules.d/99-serenbox-media.rules",
         machine.root / "etc/credstore/serenbox.mqtt-password",
     ]
     made = [machine.etc / "serenbox.toml", machine.etc / "serenbox.toml.new"]
     for path in (*own, *made):
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    foreign = own[3].with_name("99-other.rules")
+    foreign.touch()
     result = machine.run("uninstall_all")
     assert result.returncode == 0, result.stderr
     first, last = result.stdout.splitlines()
     assert first.endswith(f" these files of yours: {' '.join(map(str, own))} ...")
     assert "docs/mqtt.md" in last
-    assert not [path for path in machine.root.rglob("*") if not path.is_dir()]
+    assert [path for path in machine.root.rglob("*") if not path.is_dir()] == [foreign]
     first, _ = machine.run("uninstall_all").stdout.splitlines()
     assert "yours" not in first
+
+
+def may_mount() -> bool:
+    """Return whether a process may mount something for itself alone."""
+    tool = shutil.which("unshare")
+    words = ("--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt")
+    return tool is not None and not subprocess.run([tool, *words], check=False).returncode
+
+
+@pytest.mark.skipif(not may_mount(), reason="nothing can be mounted here")
+def test_a_state_on_a_partition_of_its_own_is_emptied(machine: Machine) -> None:
+    machine.write_program("")
+    state, command = machine.root / "var/lib/serenbox", machine.root / "usr/local/bin/serenbox"
+    for folder in (state, command.parent):
+        folder.mkdir(parents=True)
+    command.symlink_to(machine.prefix / "bin" / "serenbox")
+    result = machine.run("uninstall_all", mounted=state)
+    assert result.returncode == 0, result.stderr
+    assert f"The partition at {state} is empty now" in result.stdout
+    assert result.stdout.endswith("left: 0\n")
+    assert not command.is_symlink()
 
 
 @pytest.mark.parametrize("step", ["install_all", "uninstall_all"])
