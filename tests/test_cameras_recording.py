@@ -118,6 +118,19 @@ def test_a_folder_plays_in_natural_order(tmp_path: Path) -> None:
     camera.close()
 
 
+def test_pipes_and_folders_in_a_folder_are_left_out(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), pictures(1)[0])
+    os.mkfifo(tmp_path / "b.png")
+    (tmp_path / "c.png").mkdir()
+    (tmp_path / "d.png").symlink_to("nothing")
+    camera = open_recording(tmp_path, FAST)
+    assert camera.read(1) is not None
+    with pytest.raises(DamagedPictureError, match=r"d\.png"):
+        camera.read(1)
+    assert camera.read(1) is None
+    camera.close()
+
+
 def test_natural_order() -> None:
     names = ["img10", "Img2", "img1", "1", "b", "img2b"]
     assert sorted(names, key=natural_key) == ["1", "b", "img1", "Img2", "img2b", "img10"]

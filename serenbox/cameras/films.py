@@ -191,7 +191,9 @@ class PictureFolder:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+    """Return whether a name is that of a picture, and not of a folder, or a pipe: that may hang."""
+    named = path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+    return named and (path.is_file() or not path.exists())  # a link to nothing is told of
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
