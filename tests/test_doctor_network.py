@@ -193,8 +193,9 @@ def test_the_page_is_open_to_nobody_or_has_a_token(
         text=True,
         check=True,
     )
-    (additions / "web-token.conf").write_text(printed.stdout)
-    assert look(enabled=True, host="0.0.0.0").state == "ok"  # noqa: S104
+    for text in (printed.stdout.replace("=", " = "), printed.stdout):  # systemd takes both
+        (additions / "web-token.conf").write_text(text)
+        assert look(enabled=True, host="0.0.0.0").state == "ok"  # noqa: S104
     shut = look(open_to(), enabled=True, host="0.0.0.0")  # noqa: S104
     assert shut.state == "warn"
     assert "IPAddressAllow=192.168.1.0/24" in shut.mend

@@ -29,7 +29,8 @@ _MAKE_TOKEN = (
     + command_that_adds(f"LoadCredential={CREDENTIAL}:{_TOKEN_FILE}", CREDENTIAL)
 )
 _NAMES_TOKEN = re.compile(
-    rf"\s*(?:(?:Load|Set)Credential(?:Encrypted)?={CREDENTIAL}(?::|\s*$)|Environment=.*{VARIABLE}=)"
+    rf"\s*(?:(?:Load|Set)Credential(?:Encrypted)?\s*=\s*{CREDENTIAL}(?::|\s*$)"
+    rf"|Environment\s*=.*{VARIABLE}=)"
 )
 
 
