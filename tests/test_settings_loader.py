@@ -413,6 +413,8 @@ def test_files_that_cannot_be_read(tmp_path: Path, config: Path) -> None:
         load_settings(tmp_path)
     with pytest.raises(SettingsError, match="there is no such file: make one with `serenbox conf"):
         load_settings(config)
+    with pytest.raises(SettingsError, match=r"one with `serenbox config > 'my settings\.toml'`"):
+        load_settings(Path("my settings.toml"))
     with pytest.raises(SettingsError, match="it cannot be read"):
         load_settings(Path("a\0b"))
     with pytest.raises(SettingsError, match="it cannot be read"):

@@ -147,8 +147,11 @@ def _read_text(path: Path) -> str:
     except IsADirectoryError as error:
         raise SettingsError(f"{path}: it is a folder: name a file in it") from error
     except FileNotFoundError as error:
+        import shlex  # seldom needed
+
         raise SettingsError(
-            f"{path}: there is no such file: make one with `serenbox config > {path}`"
+            f"{path}: there is no such file: make one with "
+            f"`serenbox config > {shlex.quote(str(path))}`"
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a name that holds a null character
         reason = reason_of(error)
