@@ -6,6 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from serenbox.installed import install_command
 from serenbox.settings.loader import SYSTEM_FILE, find_settings_file
 
 if TYPE_CHECKING:
@@ -32,6 +33,16 @@ def edit_settings(explicit: Path | None, person: Person) -> str:
 def delete_history(folder: Path) -> str:
     """Return the command that removes the history kept in a folder."""
     return f"{'' if _mine(folder) else 'sudo '}serenbox history --delete"
+
+
+def install_again(extra: str = "") -> str:
+    """Return the command that installs the program that is running, whole and with all it needs.
+
+    Args:
+        extra: As of `install_command`.
+
+    """
+    return f"{install_command(extra)}  # in SerenBox's checkout"
 
 
 def _is_missing(path: Path) -> bool:

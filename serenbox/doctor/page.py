@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from serenbox.addresses import is_loopback
+from serenbox.doctor.mending import install_again
 from serenbox.doctor.result import Result
 from serenbox.doctor.systemd import DROP_INS, UNIT, command_that_adds
 from serenbox.errors import SettingsError
-from serenbox.installed import install_command
 from serenbox.system_text import text_of
 from serenbox.web.access import CREDENTIAL, VARIABLE, read_token
 from serenbox.web.output import PACKAGES
@@ -48,7 +48,7 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         seen = f"not installed: {', '.join(missing)}"
-        return Result(_NAME, "fail", seen, f"{install_command('web')}  # in SerenBox's checkout")
+        return Result(_NAME, "fail", seen, install_again("web"))
     place = f"{settings.host}, port {settings.port}"
     if is_loopback(settings.host):
         return Result(_NAME, "ok", f"for this machine only: {place}")

@@ -12,10 +12,9 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.doctor.mending import edit_settings
+from serenbox.doctor.mending import edit_settings, install_again
 from serenbox.doctor.result import Result
 from serenbox.errors import ModelError, RuntimeUnavailableError, SettingsError, reason_of
-from serenbox.installed import INSTALL_AGAIN, install_command
 from serenbox.models import EMOTION_MODEL, FACE_MODEL, FACE_MODEL_SHA256
 from serenbox.settings import Settings, find_settings_file, load_settings
 
@@ -68,13 +67,13 @@ def check_emotion_model(path: Path, edit: str = "") -> Result:
     try:
         content, metadata = load_model_file(path)
     except ModelError as error:
-        mend = INSTALL_AGAIN if path == EMOTION_MODEL else edit
+        mend = install_again() if path == EMOTION_MODEL else edit
         return Result(name, "fail", str(error), mend)
     digest = hashlib.sha256(content).hexdigest()
     seen = f"{metadata.name} {metadata.version}, {len(metadata.labels)} labels, sha256 {digest}"
     wanted = recorded_sha256(path)
     if wanted is not None and wanted != digest:
-        return Result(name, "warn", f"{seen}, but {wanted} was installed", INSTALL_AGAIN)
+        return Result(name, "warn", f"{seen}, but {wanted} was installed", install_again())
     return Result(name, "ok", seen)
 
 
@@ -84,10 +83,10 @@ def check_face_model(path: Path = FACE_MODEL) -> Result:
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        return Result(name, "fail", f"{path}: {reason_of(error)}", INSTALL_AGAIN)
+        return Result(name, "fail", f"{path}: {reason_of(error)}", install_again())
     if digest != FACE_MODEL_SHA256:
         seen = f"{path} is damaged: its sha256 is {digest}"
-        return Result(name, "fail", seen, f"sudo rm {shlex.quote(str(path))} && {INSTALL_AGAIN}")
+        return Result(name, "fail", seen, f"sudo rm {shlex.quote(str(path))} && {install_again()}")
     return Result(name, "ok", f"{path.name}, sha256 {digest}")
 
 
@@ -110,10 +109,9 @@ def check_runtime(path: Path, settings: Settings, edit: str = "") -> Result:
             seen = f'{error}; or set sensing.runtime = "auto", to take what is installed'
             return Result("runtime", "fail", seen, edit)
         # The package says which runtime there is for this machine.
-        mend = f"{install_command()}  # in SerenBox's checkout"
-        return Result("runtime", "fail", str(error), mend)
+        return Result("runtime", "fail", str(error), install_again())
     except ModelError as error:
-        mend = INSTALL_AGAIN if path == EMOTION_MODEL else edit
+        mend = install_again() if path == EMOTION_MODEL else edit
         return Result("runtime", "fail", str(error), mend)
     return Result("runtime", "ok", f"{model.runtime} {_version(model.runtime)} opens the model")
 
