@@ -88,8 +88,11 @@ def test_files_that_are_hidden_from_the_service_fail(
         f"{model} is in a folder that the service cannot see: copy it, and name "
         "/etc/serenbox/my model.tflite in the settings"
     )
-    assert found["emotion model"].mend == f"sudo install -m 644 '{model}' /etc/serenbox/"
-    assert found["camera"].mend == f"sudo install -m 644 {film} /etc/serenbox/"
+    assert found["emotion model"].mend == f"sudo install -m 644 -t /etc/serenbox '{model}'"
+    assert found["camera"].mend == f"sudo install -m 644 -t /etc/serenbox {film}"
+    real = film.rename(film.with_name("real.mkv"))
+    film.symlink_to(real)  # `install` would remove a link that it is to put in its own place
+    assert failures(config, roots)["camera"].mend == f"sudo install -m 644 -t /etc/serenbox {real}"
 
 
 def test_files_that_are_closed_to_the_service_fail(

@@ -27,6 +27,23 @@ def is_hidden(path: Path, person: Person) -> bool:
     return person.name == SERVICE_USER and any(place.startswith(HIDDEN) for place in places)
 
 
+def copied(path: Path, folder: str, copy: str) -> tuple[str, str]:
+    """Return what is wrong with a hidden file, and the command that copies it to where it is seen.
+
+    Args:
+        path: The file.
+        folder: Where the copy goes.
+        copy: The command, without `sudo` and the file.
+
+    """
+    real = os.path.realpath(path)  # the copy may take the place of a link to the file
+    seen = (
+        f"{path} is in a folder that the service cannot see: copy it, and name "
+        f"{folder}/{os.path.basename(real)} in the settings"  # noqa: PTH119 - plain text
+    )
+    return seen, f"sudo {copy} {shlex.quote(real)}"
+
+
 def as_readable(found: Result, path: Path, person: Person) -> Result:
     """Return the result of a check of a file, or a failure if a person cannot read that file.
 
@@ -38,14 +55,9 @@ def as_readable(found: Result, path: Path, person: Person) -> Result:
     """
     if found.state == "fail" or person.is_asking():
         return found
-    name = shlex.quote(str(path))
     if is_hidden(path, person):
-        seen = (
-            f"{path} is in a folder that the service cannot see: copy it, and name "
-            f"{_FOLDER}/{path.name} in the settings"
-        )
         copy = "cp -r" if path.is_dir() else "install -m 644"
-        return Result(found.name, "fail", seen, f"sudo {copy} {name} {_FOLDER}/")
+        return Result(found.name, "fail", *copied(path, _FOLDER, f"{copy} -t {_FOLDER}"))
     closed = person.closed(path, 5 if path.is_dir() else 4)
     if closed is None:
         return found

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.doctor.files import is_hidden
+from serenbox.doctor.files import copied, is_hidden
 from serenbox.doctor.result import Result
 from serenbox.settings.values import as_toml
 
@@ -48,10 +48,8 @@ def _check(program: str, person: Person) -> Result:
         return Result("hook", "warn", seen, f"ls -l {shlex.quote(str(Path(program).parent))}")
     # First, because nothing that opens a hidden folder helps.
     if is_hidden(Path(path), person):
-        seen = f"{path} is in a folder that the service cannot see"
-        mend = f"sudo install -D -m 755 -t {_FOLDER} {shlex.quote(path)}"
-        new = f"{_FOLDER}/{Path(path).name}"
-        return Result("hook", "warn", f"{seen}: copy it, and name {new} in the settings", mend)
+        copy = f"install -D -m 755 -t {_FOLDER}"
+        return Result("hook", "warn", *copied(Path(path), _FOLDER, copy))
     if shutil.which(program) is None:
         seen = f"{path} is not executable"
         return Result("hook", "warn", seen, f"sudo chmod +x {shlex.quote(path)}")
