@@ -258,8 +258,11 @@ def test_an_unexpected_failure_tells_nothing_to_the_client(
 
 def test_other_addresses_and_methods(client: FlaskClient) -> None:
     wrong = client.put("/predict")
+    nowhere = client.get("/nowhere")
 
-    assert refusal(client.get("/nowhere")) == (404, "not_found")
+    assert refusal(nowhere) == (404, "not_found")
+    assert "/openapi.json lists" in nowhere.json["message"]  # type: ignore[index]
+    assert "takes only OPTIONS, POST" in wrong.json["message"]  # type: ignore[index]
     assert refusal(wrong) == (405, "method_not_allowed")
     assert set(wrong.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
     assert refusal(client.get("/static/../app.py"))[0] == 404
