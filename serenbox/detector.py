@@ -146,6 +146,12 @@ def _pixels(image: ImageSource) -> Pixels:
         from serenbox.images import read_image
 
         return read_image(image)
+    if image is not None and not isinstance(image, np.ndarray):
+        raise ImageError(
+            f"the picture is of the type {type(image).__name__}, and must be a path, the bytes of "
+            "a file, or an array of pixels (of a picture from Pillow: "
+            "np.asarray(picture.convert('RGB'))[:, :, ::-1])"
+        )
     pixels = _checked(image)
     if pixels.ndim == 2:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8)
@@ -160,7 +166,9 @@ def _checked(image: object) -> Pixels:
             "name or the camera"
         )
     if not isinstance(image, np.ndarray):
-        raise ImageError(f"the picture is a {type(image).__name__}, and must be an array of pixels")
+        raise ImageError(
+            f"the picture is of the type {type(image).__name__}, and must be an array of pixels"
+        )
     grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
     if image.dtype != np.uint8 or not image.size or not (grey or image.shape[2:] == (3,)):
         raise ImageError(

@@ -145,8 +145,8 @@ def _check_size(header: ImageHeader, max_pixels: int) -> None:
     width, height = header.width, header.height
     if width * height > max_pixels:
         raise ImageError(
-            f"{width} x {height} pixels are {width * height / 1e6:,.1f} megapixels, more than the "
-            f"{max_pixels / 1e6:,.1f} that are decoded: make it smaller"
+            f"{width} x {height} are {width * height:,} pixels, more than the {max_pixels:,} that "
+            "are decoded: make it smaller"
         )
     if max(width, height) > MAX_SIDE:
         raise ImageError(

@@ -203,8 +203,16 @@ def test_what_is_no_picture_is_refused(detector: EmotionDetector) -> None:
     for way_in in ways_in(detector):
         with pytest.raises(ImageError, match="the picture is None, which OpenCV gives"):
             way_in(None)
-        with pytest.raises(ImageError, match="the picture is a list, and must be an array"):
+        with pytest.raises(ImageError, match=r"of the type list, and must be .*an array of pixels"):
             way_in([[0]])
+
+
+def test_what_holds_a_picture_in_another_way_is_told_how_to_give_it(
+    detector: EmotionDetector,
+) -> None:
+    for way_in in (detector.detect, detector.classify_cropped):
+        with pytest.raises(ImageError, match="bytearray, and must be a path, the bytes of a file"):
+            way_in(bytearray(b"GIF89a"))  # type: ignore[arg-type]
 
 
 def test_every_way_in_takes_the_same_shapes_of_grey(

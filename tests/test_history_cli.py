@@ -393,7 +393,10 @@ def test_root_reads_and_removes_what_is_another_s(
         (("--delete", "--days", "3"), "--delete removes all of it"),
         (("--csv", "--delete"), "not allowed with argument"),
         (("--plot", "x.jpg"), "ends in .png"),
-        (("--file", "gone.db"), "gone.db: the history cannot be read (No such file or directory)"),
+        (
+            ("--file", "gone.db"),
+            "gone.db: the history cannot be read (No such file or directory): check",
+        ),
         (("--delete", "--file", "gone.db"), "gone.db: there is no such history"),
         (("--file", "/"), "/: it is a folder: name a file in it"),
         (("--delete", "--file", "/"), "/: it is a folder: name a file in it"),

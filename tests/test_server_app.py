@@ -148,6 +148,7 @@ def test_no_file(client: FlaskClient, path: str, faceless: bytes) -> None:
     assert refusal(upload(client, path, faceless, field="picture")) == (400, "no_file")
     assert refusal(client.post(path, data={"file": "text"}, content_type=FORM)) == (400, "no_file")
     assert refusal(boundless) == (400, "no_file")
+    assert "no boundary" in boundless.get_json()["message"]
 
 
 @pytest.mark.parametrize("path", ALL_PICTURE_PATHS)
@@ -258,8 +259,11 @@ def test_an_unexpected_failure_tells_nothing_to_the_client(
 
 def test_other_addresses_and_methods(client: FlaskClient) -> None:
     wrong = client.put("/predict")
+    nowhere = client.get("/nowhere")
 
-    assert refusal(client.get("/nowhere")) == (404, "not_found")
+    assert refusal(nowhere) == (404, "not_found")
+    assert "/openapi.json lists" in nowhere.get_json()["message"]
+    assert "takes only OPTIONS, POST" in wrong.get_json()["message"]
     assert refusal(wrong) == (405, "method_not_allowed")
     assert set(wrong.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
     assert refusal(client.get("/static/../app.py"))[0] == 404

@@ -100,7 +100,10 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         # the locks that this process has on it (https://sqlite.org/howtocorrupt.html).
         found = path.stat()
     except OSError as error:
-        raise HistoryError(f"{path}: the history cannot be read ({reason_of(error)})") from error
+        raise HistoryError(
+            f"{path}: the history cannot be read ({reason_of(error)}): check the name and its "
+            "permissions"
+        ) from error
     if stat.S_ISDIR(found.st_mode):  # SQLite would blame the disk
         raise HistoryError(f"{path}: it is a folder: name a file in it")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import ClassVar
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 
 class RequestError(HTTPException):
@@ -79,4 +79,14 @@ def error_body(error: HTTPException) -> dict[str, object]:
         message = "the body is too large: make the picture smaller"
         return {"status": status, "error": TooLargeError.name_in_json, "message": message}
     name = status.phrase.lower().replace(" ", "_").replace("-", "_")
-    return {"status": status, "error": name, "message": error.description or status.description}
+    return {"status": status, "error": name, "message": _message(error) or status.description}
+
+
+def _message(error: HTTPException) -> str | None:
+    """Return what to do instead, where the texts that come with Flask say only what was wrong."""
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        taken = ", ".join(sorted(error.valid_methods))
+        return f"this address takes only {taken}: the page at /docs shows how to use it"
+    if isinstance(error, NotFound):
+        return "there is no such address: GET /openapi.json lists all of them"
+    return error.description

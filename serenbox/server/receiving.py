@@ -196,6 +196,11 @@ def read_picture(request: Request, told: Callable[[int], None]) -> tuple[str, by
 
 
 def _from_form(request: Any) -> tuple[str, bytes]:  # noqa: ANN401 - typed too loosely upstream
+    if not request.mimetype_params.get("boundary"):  # as where a program sets this header by hand
+        raise NoFileError(
+            "the Content-Type of the form has no boundary: let your program set that header by "
+            "itself, or send the picture as the body, with any other one"
+        )
     try:
         upload = request.files.get(FIELD)
     except RequestEntityTooLarge as error:
