@@ -75,15 +75,37 @@ def test_a_slow_reader_holds_up_nobody(pipe: tuple[int, int]) -> None:
         output.event({"number": number, "padding": "x" * 500})
     assert output.health()["dropped"] > 0
     assert len(output._mailbox._waiting) <= EVENT_LIMIT
-    output.close(0.05)  # gives up on the reader
     numbers: list[int] = []
     with os.fdopen(os.dup(pipe[0])) as reader:
         while len(numbers) + output.health()["dropped"] < 20 * EVENT_LIMIT:
             numbers.append(json.loads(reader.readline())["number"])
-        output._thread.join(PATIENCE)
+    output.close(PATIENCE)
     assert not output._thread.is_alive()
     assert numbers == sorted(set(numbers))
     assert numbers[-1] == 20 * EVENT_LIMIT - 1
+
+
+def test_what_a_slow_reader_leaves_does_not_come_after_what_the_next_output_prints(
+    pipe: tuple[int, int],
+) -> None:
+    before, after = StdoutOutput(descriptor=pipe[1]), StdoutOutput(descriptor=pipe[1])
+    before.start()
+    for number in range(EVENT_LIMIT):
+        before.event({"number": number, "padding": "x" * 500})
+    before.close(0.05)  # gives up on the reader
+    after.start()
+    for number in range(EVENT_LIMIT, 2 * EVENT_LIMIT):
+        after.event({"number": number, "padding": "x" * 500})
+    numbers: list[int] = []
+    with os.fdopen(os.dup(pipe[0])) as reader:
+        while not numbers or numbers[-1] != 2 * EVENT_LIMIT - 1:
+            numbers.append(json.loads(reader.readline())["number"])
+    before._thread.join(PATIENCE)
+    after.close(PATIENCE)
+    assert numbers == sorted(numbers)
+    dropped = before.health()["dropped"]
+    assert dropped > 0
+    assert len(numbers) + dropped == 2 * EVENT_LIMIT
 
 
 def test_a_closed_pipe_ends_it_and_is_told_once(
