@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from serenbox.line_file import LineFile
 from serenbox.outputs.messages import event_message, mood_message
 from serenbox.outputs.queueing import EVENT_LIMIT
 from serenbox.outputs.stdout import StdoutOutput
@@ -173,6 +175,21 @@ def test_a_torn_line_does_not_spoil_the_next(
     lines = os.read(pipe[0], 100_000).decode().splitlines()
     assert lines[0] == json.dumps(EVENT, separators=(",", ":"))[:5]
     assert [json.loads(line) for line in lines[1:]] == [EVENT]
+
+
+def test_where_only_the_end_of_a_torn_line_finds_room_no_line_is_empty(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with (tmp_path / "out").open("wb", buffering=0) as file:
+        lines = LineFile(file.fileno())
+        try:
+            for room in (5, 6):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+                with pytest.raises(OSError, match="File too large"):
+                    lines.write(b"0123456789\n")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        lines.write(b"whole\n")
+    assert (tmp_path / "out").read_bytes() == b"01234\nwhole\n"
 
 
 def test_a_descriptor_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None:
