@@ -37,4 +37,4 @@ class LineFile:
                 writable.poll()
                 continue
             rest = rest[written:]
-            self._torn = bool(rest)
+            self._torn = 0 < len(rest) < len(line)

@@ -128,6 +128,17 @@ def test_a_runtime_folder_that_somebody_removed_is_made_anew(tmp_path: Path, cam
     assert len(daemon.warnings()) == 1
 
 
+def test_a_pause_outlasts_the_state_folder(tmp_path: Path, camera: str) -> None:
+    often = ("--set", "service.stats_interval=1")
+    with Daemon(tmp_path, camera, arguments=often) as daemon:
+        daemon.wait_mood("happy")
+        assert daemon.command("pause").returncode == 0
+        shutil.rmtree(tmp_path / "state")
+        daemon.wait_until((tmp_path / "state" / "paused").exists, "the flag")
+        assert daemon.end() == 0
+    assert daemon.warnings() == []
+
+
 def test_a_service_whose_place_another_has_taken_ends(tmp_path: Path, camera: str) -> None:
     often = ("--set", "service.stats_interval=1")
     with Daemon(tmp_path, camera, arguments=often) as daemon:

@@ -281,6 +281,34 @@ assert not selector.get_map()
 """
 
 
+WITHOUT_A_FILE = """
+import resource, selectors, sys
+from pathlib import Path
+from serenbox.daemon.control import ControlServer
+
+path = Path(sys.argv[1])
+selector = selectors.DefaultSelector()
+server = ControlServer(path, selector, lambda request: {"state": "sensing"})
+server.open()
+path.unlink()
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+server.renew()
+assert not selector.get_map()
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+server.renew()
+assert path.is_socket()
+assert len(selector.get_map()) == 1
+server.close()
+"""
+
+
+def test_while_files_run_out_the_socket_cannot_be_renewed_and_the_service_goes_on(
+    path: Path,
+) -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_A_FILE, str(path)], check=True, timeout=60)
+
+
 @pytest.mark.parametrize("then", ["finish", "close"])
 def test_while_files_run_out_it_rests_and_then_serves_who_waited(path: Path, then: str) -> None:
     """In a process of its own, where nothing else needs a file."""

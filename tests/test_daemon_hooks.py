@@ -6,11 +6,12 @@ import json
 import re
 import shutil
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.daemon_process import QUICK, Daemon, wait_for, write_script
+from tests.daemon_process import PROGRAM, QUICK, Daemon, wait_for, write_script
 from tests.mosquitto import running_mosquitto
 from tests.test_hooks_output import lives, pid_in, script
 
@@ -145,6 +146,29 @@ def test_a_reload_and_the_end_leave_no_child(tmp_path: Path, face: Path) -> None
         second = pid_in(pids[1])
         assert daemon.end() == 0
     assert not lives(second)
+
+
+IGNORING = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def test_hooks_run_where_whoever_started_the_service_ignores_the_end_of_children(
+    tmp_path: Path, face: Path
+) -> None:
+    seen = tmp_path / "seen"
+    settings = QUICK + table(script(tmp_path / "hook", f"cat >> {seen}"))
+    program = (sys.executable, "-c", IGNORING, *PROGRAM[1:])
+    with Daemon(
+        tmp_path, write_script(face, [FACE]), configuration=settings, program=program
+    ) as daemon:
+        daemon.wait_mood("happy")
+        assert daemon.command("pause").returncode == 0
+        daemon.wait_until(lambda: ("mood", "paused") in heard(seen), "the hook of pausing")
+        assert daemon.end() == 0
+    assert daemon.warnings() == []
 
 
 def test_a_hook_has_no_file_of_the_service(tmp_path: Path, face: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -9,6 +10,7 @@ from serenbox.daemon import volatile
 from serenbox.daemon.state import PausedFlag
 from serenbox.daemon.volatile import why_lost
 from tests.machines import OVERLAY_ROOT, mount
+from tests.rights import NOBODY, acting_as
 
 
 def test_it_is_remembered(tmp_path: Path) -> None:
@@ -71,6 +73,18 @@ def test_a_pause_that_cannot_be_written_is_told_once_however_often_it_is_tried(
     (tmp_path / "file").touch()
     assert not flag.write(paused=True)
     assert len(caplog.records) == 2, "another failure is told again"
+
+
+def test_a_pause_that_is_remembered_already_is_where_nothing_can_be_written() -> None:
+    with TemporaryDirectory() as folder:  # all folders above it are open to everybody
+        path = Path(folder, "paused")
+        path.touch()
+        path.parent.chmod(0o755)
+        flag = PausedFlag(path)
+        with acting_as(os.geteuid() or NOBODY):
+            assert flag.read()
+            assert flag.write(paused=True)
+        assert flag.problem is None
 
 
 def test_where_nobody_knows_it_is_paused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

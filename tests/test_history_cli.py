@@ -238,7 +238,7 @@ def test_what_another_process_uses_is_not_removed_beneath_it(
         assert status == 1
         assert "another process is using this history" in err
         assert kept.exists()
-    assert run(capsys, "--delete")[0] == 0
+    assert run(capsys, "--delete") == (0, "the history was removed\n", "")
 
 
 def test_what_is_no_history_is_never_removed_by_its_name(
@@ -287,7 +287,7 @@ def test_a_damaged_one_can_be_removed(state: Path, capsys: pytest.CaptureFixture
     state.mkdir()
     (state / "history.db").write_bytes(b"\xa5" * 9999)
     assert run(capsys)[0] == 2
-    assert run(capsys, "--delete")[0] == 0
+    assert run(capsys, "--delete") == (0, "the history was removed\n", "")
     assert list(state.iterdir()) == []
 
 
@@ -319,6 +319,18 @@ def of_another(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def give_away(folder: Path) -> None:
     for path in (*folder.iterdir(), folder):
         os.chown(path, NOBODY, NOBODY)
+
+
+@AS_ROOT
+def test_what_root_put_into_the_folder_of_another_is_removed_as_well(
+    capsys: pytest.CaptureFixture[str], of_another: Path
+) -> None:
+    give_away(of_another)
+    for name in ("history.db", "history.db.damaged-20010909T014640Z"):
+        (of_another / name).write_bytes(b"a copy that was put back")
+        (of_another / name).chmod(0o644)
+    assert run(capsys, "--delete") == (0, "the history was removed\n", "")
+    assert list(of_another.iterdir()) == []
 
 
 def plant_journal(folder: Path, named: Path) -> None:

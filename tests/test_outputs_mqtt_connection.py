@@ -149,6 +149,17 @@ def test_a_silent_broker_is_noticed_when_connecting(caplog: pytest.LogCaptureFix
     assert len(caplog.records) == 1
 
 
+def test_a_silent_broker_is_not_said_to_have_hung_up_because_of_a_short_keepalive() -> None:
+    patience = replace(HURRIED, connect=2.0)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        publishing(
+            server.getsockname()[1], patience=patience, connected=False, keepalive=1
+        ) as output,
+    ):
+        assert "accepts connections but does not answer" in problem(output)
+
+
 def test_a_broker_that_goes_silent_is_noticed_and_costs_no_memory(broker: Mosquitto) -> None:
     with publishing(broker.port, keepalive=1) as output:
         broker.freeze()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from serenbox.line_file import LineFile
 from serenbox.outputs.messages import event_message, mood_message
 from serenbox.outputs.queueing import EVENT_LIMIT
 from serenbox.outputs.stdout import StdoutOutput
@@ -75,15 +77,37 @@ def test_a_slow_reader_holds_up_nobody(pipe: tuple[int, int]) -> None:
         output.event({"number": number, "padding": "x" * 500})
     assert output.health()["dropped"] > 0
     assert len(output._mailbox._waiting) <= EVENT_LIMIT
-    output.close(0.05)  # gives up on the reader
     numbers: list[int] = []
     with os.fdopen(os.dup(pipe[0])) as reader:
         while len(numbers) + output.health()["dropped"] < 20 * EVENT_LIMIT:
             numbers.append(json.loads(reader.readline())["number"])
-        output._thread.join(PATIENCE)
+    output.close(PATIENCE)
     assert not output._thread.is_alive()
     assert numbers == sorted(set(numbers))
     assert numbers[-1] == 20 * EVENT_LIMIT - 1
+
+
+def test_what_a_slow_reader_leaves_does_not_come_after_what_the_next_output_prints(
+    pipe: tuple[int, int],
+) -> None:
+    before, after = StdoutOutput(descriptor=pipe[1]), StdoutOutput(descriptor=pipe[1])
+    before.start()
+    for number in range(EVENT_LIMIT):
+        before.event({"number": number, "padding": "x" * 500})
+    before.close(0.05)  # gives up on the reader
+    after.start()
+    for number in range(EVENT_LIMIT, 2 * EVENT_LIMIT):
+        after.event({"number": number, "padding": "x" * 500})
+    numbers: list[int] = []
+    with os.fdopen(os.dup(pipe[0])) as reader:
+        while not numbers or numbers[-1] != 2 * EVENT_LIMIT - 1:
+            numbers.append(json.loads(reader.readline())["number"])
+    before._thread.join(PATIENCE)
+    after.close(PATIENCE)
+    assert numbers == sorted(numbers)
+    dropped = before.health()["dropped"]
+    assert dropped > 0
+    assert len(numbers) + dropped == 2 * EVENT_LIMIT
 
 
 def test_a_closed_pipe_ends_it_and_is_told_once(
@@ -151,6 +175,21 @@ def test_a_torn_line_does_not_spoil_the_next(
     lines = os.read(pipe[0], 100_000).decode().splitlines()
     assert lines[0] == json.dumps(EVENT, separators=(",", ":"))[:5]
     assert [json.loads(line) for line in lines[1:]] == [EVENT]
+
+
+def test_where_only_the_end_of_a_torn_line_finds_room_no_line_is_empty(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with (tmp_path / "out").open("wb", buffering=0) as file:
+        lines = LineFile(file.fileno())
+        try:
+            for room in (5, 6):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+                with pytest.raises(OSError, match="File too large"):
+                    lines.write(b"0123456789\n")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        lines.write(b"whole\n")
+    assert (tmp_path / "out").read_bytes() == b"01234\nwhole\n"
 
 
 def test_a_descriptor_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None:

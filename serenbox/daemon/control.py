@@ -70,19 +70,12 @@ class ControlServer:
 
     def open(self) -> None:
         """Start listening; if that is impossible, log a warning and go on without."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
-            self._path.unlink(missing_ok=True)
-            listener.bind(str(self._path))
-            self._path.chmod(0o660)
-            self._file = self._path.lstat()
-            listener.listen(_CLIENTS)
+            self._listener = self._bound()
         except OSError as error:
-            listener.close()
             self._report(reason_of(error))
             return
         self._problem = None
-        self._listener = listener
         self._listen()
 
     def renew(self) -> None:
@@ -106,6 +99,20 @@ class ControlServer:
             with contextlib.suppress(OSError):
                 if is_at(self._file, self._path):
                     self._path.unlink()
+
+    def _bound(self) -> socket.socket:
+        """Return a socket that listens at the path; raise OSError if there cannot be one."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        try:
+            self._path.unlink(missing_ok=True)
+            listener.bind(str(self._path))
+            self._path.chmod(0o660)
+            self._file = self._path.lstat()
+            listener.listen(_CLIENTS)
+        except OSError:
+            listener.close()
+            raise
+        return listener
 
     def _report(self, problem: str) -> None:
         """Log once why it cannot be opened, however often that is tried."""

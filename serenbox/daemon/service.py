@@ -237,7 +237,7 @@ class Service:
             self._stats_at = now + self._settings.service.stats_interval
             self._announcer.tell(self._stats())
             self._place.keep()
-            if self._flag.problem:
+            if self._flag.problem or self._paused:  # somebody may have removed the flag
                 self._flag.write(paused=self._paused)
         if now >= self._sign_at and self._notifier.watchdog_interval:
             self._sign_at = now + self._notifier.watchdog_interval

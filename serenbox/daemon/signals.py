@@ -37,6 +37,8 @@ class Signals:
         signal.set_wakeup_fd(waker.writer, warn_on_full_buffer=False)
         for number in numbers:
             signal.signal(number, self._take)
+        # Whoever started this may have had it ignored; then nobody could learn how a hook ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def came(self, *numbers: signal.Signals) -> bool:
         """Return whether any of these came, and forget them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from serenbox.daemon.volatile import why_lost
@@ -76,8 +77,9 @@ class PausedFlag:
 
     def _write(self, *, paused: bool) -> None:
         if paused:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._path.touch()
+            if not os.path.lexists(self._path):  # it also counts where nothing can be written
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._path.touch()
         else:
             try:
                 self._path.unlink()

@@ -24,6 +24,10 @@ _ASIDE = ".damaged-"
 _MOMENT = "[0-9]" * 8 + "T" + "[0-9]" * 6 + "Z"
 _CHUNK = 1 << 20
 
+_NOT_OVERWRITTEN = {errno.ELOOP, errno.EISDIR, errno.EACCES, errno.ENOSPC, errno.EFBIG}
+"""Of a link, a folder, a file of another user, and on a full copy-on-write disk: these are removed
+all the same."""
+
 
 def database_files(path: Path) -> list[Path]:
     """Return the files of the database that exist, the database itself first."""
@@ -93,8 +97,7 @@ def erase(file: Path) -> None:
         try:
             _overwrite(file)
         except OSError as error:
-            # A link, a folder, or a full copy-on-write disk: remove it all the same.
-            if error.errno not in {errno.ELOOP, errno.EISDIR, errno.ENOSPC, errno.EFBIG}:
+            if error.errno not in _NOT_OVERWRITTEN:
                 raise
         file.unlink()
 

@@ -167,7 +167,8 @@ class Session:
             self._look_at_incoming()
         if events & select.POLLOUT:
             client.loop_write()
-        client.loop_misc()
+        if self._established:  # before, a short keepalive would end the wait for the answer
+            client.loop_misc()
         if self._failure is not None:
             raise self._failure
         if not came:

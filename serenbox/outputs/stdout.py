@@ -21,6 +21,10 @@ _log = logging.getLogger("serenbox.outputs")
 _GONE = {errno.EPIPE, errno.EBADF, errno.EIO}
 """Errors after which nobody will ever read: a closed pipe, a closed file, a lost terminal."""
 
+_printing = threading.Lock()
+"""Held while a line is written: an output that was closed may still wait for the reader of its last
+one when the next output begins."""
+
 
 class StdoutOutput:
     """Prints one line per event, and per mood if asked to.
@@ -83,6 +87,8 @@ class StdoutOutput:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
+            # Otherwise they would be printed after what comes from an output that replaces this.
+            self._mailbox.shut()
 
     def health(self) -> dict[str, Any]:
         """Return whether printing goes on, and how many lines were printed and dropped."""
@@ -110,9 +116,9 @@ class StdoutOutput:
         """Write one line; return whether later ones are worth trying."""
         assert self._file is not None  # noqa: S101 - for the type checker
         try:
-            self._file.write(
-                json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-            )
+            text = json.dumps(message, separators=(",", ":"), allow_nan=False)
+            with _printing:
+                self._file.write(text.encode() + b"\n")
         except (TypeError, ValueError) as error:
             self._report(f"a message cannot be written as JSON ({error}): a bug in SerenBox")
         except OSError as error:
