@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -11,13 +13,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import training.fit
 from tests import fer2013
@@ -68,22 +72,38 @@ def fit(data: Path, out: Path, *options: str, **changes: str) -> subprocess.Comp
     )
 
 
+def fit_here(data: Path, out: Path, *options: str) -> int:
+    """Call `fit` in this process, where TensorFlow is loaded already; return the exit code."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(data / "cache"))
+            return main(command(data, out, *options)[3:])
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """Compute every step at once: for a handful of them, TensorFlow's tracing takes longer."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not apply to tf.data functions")
+            yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 Refuse = Callable[..., str]
 
 
 @pytest.fixture
-def refuse(
-    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Refuse:
-    """Call `fit` in this process, where Keras is loaded already, and return its complaint."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(data / "cache"))
+def refuse(data: Path, capsys: pytest.CaptureFixture[str]) -> Refuse:
+    """Call `fit` and return its complaint."""
 
     def refused(out: Path, *options: str) -> str:
-        handler = signal.getsignal(signal.SIGTERM)
-        try:
-            assert main(command(data, out, *options)[3:]) == 1
-        finally:
-            signal.signal(signal.SIGTERM, handler)
+        assert fit_here(data, out, *options) == 1
         complaint = capsys.readouterr().err
         assert len(complaint.splitlines()) == 1
         return complaint
@@ -94,10 +114,50 @@ def refuse(
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "finished"
-    done = fit(data, out, "--epochs", "3")
-    assert done.returncode == 0, done.stderr
-    assert "PublicTest" in done.stdout
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert fit_here(data, out, "--epochs", "3") == 0
+    assert "PublicTest" in said.getvalue()
     return out
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that got SIGTERM in its second epoch."""
+
+    killed: Path
+    """A copy of its folder from just before: what a sudden death would have left."""
+    folder: Path
+    code: int
+    complaint: str
+
+
+@pytest.fixture(scope="module")
+def ended(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    folders = tmp_path_factory.mktemp("ended")
+    folder, killed = folders / "model", folders / "killed"
+    # As Vertex AI calls it: AIP_MODEL_DIR gives the folder.
+    line = command(data, folder, "--epochs", "3", "--resume=auto")
+    out = line.index("--out")
+    process = subprocess.Popen(
+        [*line[:out], *line[out + 2 :]],
+        cwd=ROOT,
+        env=environment(data, AIP_MODEL_DIR=str(folder)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for text in process.stdout:
+        if text.startswith("epoch 1/"):
+            break
+    time.sleep(0.02)  # into the second epoch
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    shutil.copytree(folder, killed)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    _, complaint = process.communicate(timeout=60)
+    return Ended(killed, folder, process.returncode, complaint)
 
 
 def test_help_tells_the_default_of_every_setting() -> None:
@@ -157,7 +217,8 @@ def trained(faces: Faces, tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
     run = Run(faces, settings, tmp_path_factory.mktemp("runs"))
     run.start()
-    run.train(lambda _: None)
+    with untraced():
+        run.train(lambda _: None)
     return run
 
 
@@ -346,10 +407,8 @@ def test_a_finished_run_is_not_taken_for_one_with_other_faces(
 
 
 def test_finished_runs_are_tabulated_once_each(
-    data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path, faces: Faces, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(data / "cache"))
-    faces = load_faces(data / "fer2013.csv", data / "ferplus.csv")
     table = tmp_path / "results.csv"
 
     for _ in range(2):
@@ -382,35 +441,16 @@ def test_finished_runs_are_tabulated_once_each(
 
 
 def test_killed_run_resumes_with_every_epoch_once(
-    data: Path, finished: Path, tmp_path: Path, refuse: Refuse
+    data: Path, finished: Path, ended: Ended, tmp_path: Path, refuse: Refuse
 ) -> None:
-    out = tmp_path / "killed"
-    process = subprocess.Popen(
-        command(data, out, "--epochs", "3"),
-        cwd=ROOT,
-        env=environment(data),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch 1/"):
-            break
-    time.sleep(0.02)  # into the second epoch
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    out = shutil.copytree(ended.killed, tmp_path / "killed")
     assert not (out / "model.keras").exists()
     (out / "run.json").write_text("{}")  # left over from an earlier run, it finishes nothing
 
     assert "--resume" in refuse(out, "--epochs", "3")
     assert "epochs was 3, not 4" in refuse(out, "--epochs", "4", "--resume")
 
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        assert main(command(data, out, "--epochs", "3", "--resume=auto")[3:]) == 0
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    assert fit_here(data, out, "--epochs", "3", "--resume=auto") == 0
     assert json.loads((out / "run.json").read_text())["settings"]["epochs"] == 3
 
     with (out / "history.csv").open() as file:
@@ -424,29 +464,11 @@ def test_killed_run_resumes_with_every_epoch_once(
     np.testing.assert_allclose(mine, its, rtol=0.05)
 
 
-def test_a_run_that_is_told_to_end_does_so_at_once(data: Path, tmp_path: Path) -> None:
-    # As Vertex AI calls it: AIP_MODEL_DIR gives the folder.
-    line = command(data, tmp_path, "--epochs", "60", "--resume=auto")
-    out = line.index("--out")
-    process = subprocess.Popen(
-        [*line[:out], *line[out + 2 :]],
-        cwd=ROOT,
-        env=environment(data, AIP_MODEL_DIR=str(tmp_path / "model")),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for text in process.stdout:
-        if text.startswith("epoch 1/"):
-            break
-    process.send_signal(signal.SIGTERM)
-    _, complaint = process.communicate(timeout=60)
-
-    assert process.returncode == 143
-    assert "told to stop; --resume goes on after the last whole epoch" in complaint
-    assert "Traceback" not in complaint
-    assert [path.name for path in (tmp_path / "model").iterdir()] == ["checkpoint.npz"]
+def test_a_run_that_is_told_to_end_does_so_at_once(ended: Ended) -> None:
+    assert ended.code == 143
+    assert "told to stop; --resume goes on after the last whole epoch" in ended.complaint
+    assert "Traceback" not in ended.complaint
+    assert [path.name for path in ended.folder.iterdir()] == ["checkpoint.npz"]
 
 
 # JAX trains in tests/test_training_cluster.py.
@@ -498,11 +520,18 @@ def test_an_older_backbone_teaches_the_one_that_ships(
     trained: Run, faces: Faces, finished: Path, tmp_path: Path
 ) -> None:
     teacher = finished / "model.keras"
-    ships = replace(trained.settings, backbone="mobilenet_v2", alpha=0.35, teacher=(str(teacher),))
+    ships = replace(
+        trained.settings,
+        backbone="mobilenet_v2",
+        alpha=0.35,
+        batch_size=35,
+        teacher=(str(teacher),),
+    )
 
     run = Run(faces, ships, tmp_path)
     run.start()
-    run.train(lambda _: None)
+    with untraced():
+        run.train(lambda _: None)
 
     assert "conv_pw_13" in {layer.name for layer in keras.saving.load_model(teacher).layers}
     assert "block_16_project" in {layer.name for layer in run.finished_network().layers}

@@ -141,6 +141,12 @@ def test_a_dry_run_needs_no_gcloud_and_a_submission_says_that_it_does(tools: Pat
         (["--dry-run", *NEEDED, "--machines", "0"], "--machines is '0', not a whole number"),
         (["--dry-run", *NEEDED, "--accelerator", "L4:"], "--accelerator is 'L4:', not like"),
         (["--dry-run", *NEEDED, "--env", "=1"], "--env is '=1', not like NAME=VALUE"),
+        # As an unset variable of a shell leaves them.
+        (["--dry-run", *NEEDED, "--machines", ""], "--machines is '', not a whole number"),
+        (["--dry-run", *NEEDED, "--max-hours", ""], "--max-hours is '', not a whole number"),
+        (["--dry-run", *NEEDED, "--machine", ""], "--machine is '', not one word"),
+        (["--dry-run", *NEEDED, "--image", ""], "--image is '', not one word"),
+        (["--dry-run", *NEEDED, "--env", ""], "--env is '', not like NAME=VALUE"),
         (["--dry-run", *NEEDED, "--nowhere"], "nowhere"),
     ],
 )

@@ -151,10 +151,14 @@ _NUMBER = ("[1-9][0-9]{0,3}", "a whole number from 1 to 9999")
 _PATTERNS = (
     *((name, *_ADDRESS) for name in ("package", "data", "ferplus", "output")),
     *((name, *_NUMBER) for name in ("machines", "max-hours")),
+    *((name, "[^ ]+", "one word") for name in ("image", "machine")),
     ("accelerator", r"[A-Z0-9_]+(:[1-9]\d?)?", "like NVIDIA_L4 or NVIDIA_L4:2"),
     ("env", r"[A-Za-z_]\w*=.*", "like NAME=VALUE"),
 )
 """Name of an option, the pattern of its value, and that pattern in words."""
+
+_MAY_BE_EMPTY = ("ferplus", "accelerator")
+"""The options with a pattern that stand for nothing if they are empty."""
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -195,7 +199,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     for name, pattern, wanted in _PATTERNS:
         value = values[name.replace("-", "_")]
         for one in value if isinstance(value, list) else [value]:
-            if one and not re.fullmatch(pattern, one, re.DOTALL):
+            unused = not one and name in _MAY_BE_EMPTY
+            if not unused and not re.fullmatch(pattern, one, re.DOTALL):
                 parser.error(f"--{name} is {one!r}, not {wanted}")
     options.machines, options.max_hours = int(options.machines), int(options.max_hours)
 
