@@ -116,6 +116,26 @@ def test_the_version_on_a_full_disk(unbuffered: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "status", "printed", "told"),
+    [
+        ("--version >&-", EXIT_FAILED, "", "serenbox: error: standard output is closed"),
+        ("config --check missing.toml 2>&-", EXIT_USAGE, "", ""),
+    ],
+)
+def test_a_closed_output(words: str, status: int, printed: str, told: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -m serenbox {words}', sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+
+    assert (done.returncode, done.stdout) == (status, printed)
+    assert done.stderr.startswith(told)
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["run", "--config"],

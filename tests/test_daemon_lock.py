@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from serenbox.daemon.lock import ServiceLock
+from serenbox.daemon.lock import ServiceLock, TakenError
 from serenbox.daemon.paths import Paths
 from serenbox.daemon.place import Place
 from serenbox.errors import ServiceError
@@ -25,6 +27,18 @@ def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
         ):
             ServiceLock(path)
     ServiceLock(path).release()
+
+
+def test_a_file_system_without_locks_is_no_other_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(ServiceError, match="cannot be taken") as caught:
+        ServiceLock(tmp_path / "lock")
+    assert not isinstance(caught.value, TakenError)
 
 
 def test_releasing_twice_is_harmless(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ def test_the_service_reads_the_settings_of_nobody_else(
     ("folder", "file", "mend"),
     [
         (0o755, 0o644, ""),
-        (0o755, 0o600, "sudo chmod 644 {}/etc/serenbox.toml"),
-        (0o700, 0o644, "sudo chmod a+rx {}/etc"),
+        (0o755, 0o600, "sudo chgrp serenbox {0} && sudo chmod g+r {0}"),
+        (0o700, 0o644, "sudo chmod a+rx {1}"),
     ],
 )
 def test_settings_must_be_open_to_the_user_of_the_service(
@@ -73,9 +73,10 @@ def test_settings_must_be_open_to_the_user_of_the_service(
         path.parent.chmod(folder)
         (result,), settings = software.check_settings(None, SERVICE)
         (named,), _ = software.check_settings(path, SERVICE)
-    assert (result.state, result.mend) == ("fail" if mend else "ok", mend.format(name))
+    mend = mend.format(path, path.parent)
+    assert (result.state, result.mend) == ("fail" if mend else "ok", mend)
     if mend:
-        closed = mend.format(name).split()[-1]
+        closed = mend.split()[-1]
         assert result.seen == f"serenbox may not read {path}: {closed} is closed to that user"
     assert settings is not None
     assert settings.camera.width == 320

@@ -98,6 +98,8 @@ class Tool(ABC):
             import traceback
 
             traceback.print_exc()
+        if sys.stderr is None:  # closed: print() would take standard output
+            return
         with contextlib.suppress(OSError):  # the reader of standard error has gone
             for message in messages:
                 print(f"{self.prog}: error: {printable(message)}", file=sys.stderr, flush=True)
@@ -206,6 +208,8 @@ def write_line(text: str) -> None:
         OutputError: The text cannot be written, for example because the disk is full.
 
     """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed: leave it open, or send it to a file")
     with _output_errors():
         print(text, flush=True)
 

@@ -27,7 +27,7 @@ class ServiceLock:
 
     Raises:
         TakenError: Another service holds it.
-        ServiceError: The file cannot be opened.
+        ServiceError: The file cannot be opened or locked.
 
     """
 
@@ -44,6 +44,11 @@ class ServiceLock:
         except OSError as error:
             holder = _holder(self._file)
             os.close(self._file)
+            if not isinstance(error, BlockingIOError):
+                raise ServiceError(
+                    f"the lock {path} cannot be taken ({reason_of(error)}): put the runtime folder "
+                    "on a file system that has locks"
+                ) from error
             raise TakenError(
                 f"another serenbox{holder} is already running: stop it first; for the installed "
                 "service, run `sudo systemctl stop serenbox`"
@@ -58,7 +63,7 @@ class ServiceLock:
 
         Raises:
             TakenError: Another service holds it.
-            ServiceError: The file cannot be opened.
+            ServiceError: The file cannot be opened or locked.
 
         """
         if not is_at(os.fstat(self._file), self._path):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from serenbox.doctor.mending import edit_settings, install_again
 from serenbox.doctor.result import Result
+from serenbox.doctor.roots import SERVICE_USER
 from serenbox.errors import ModelError, RuntimeUnavailableError, SettingsError, reason_of
 from serenbox.models import EMOTION_MODEL, FACE_MODEL, FACE_MODEL_SHA256
 from serenbox.settings import Settings, find_settings_file, load_settings
@@ -148,8 +149,12 @@ def _closed(path: Path, person: Person) -> Result | None:
     if closed is None:
         return None
     seen = f"{person.name} may not read {path}: {closed} is closed to that user"
-    what = "a+rx" if closed.is_dir() else "644"
-    return Result("settings", "fail", seen, f"sudo chmod {what} {shlex.quote(str(closed))}")
+    name = shlex.quote(str(closed))
+    if closed.is_dir():
+        return Result("settings", "fail", seen, f"sudo chmod a+rx {name}")
+    # Not to everybody: the file may hold the login of a camera.
+    mend = f"sudo chgrp {SERVICE_USER} {name} && sudo chmod g+r {name}"
+    return Result("settings", "fail", seen, mend)
 
 
 def _version(package: str) -> str:
