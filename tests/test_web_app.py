@@ -115,6 +115,17 @@ def test_mood_and_health(box: Box) -> None:
     assert (health["fps"], health["state"], health["camera"]) == (9.5, "sensing", "usb")
 
 
+def test_a_closed_camera_gives_no_frames(box: Box) -> None:
+    """Even before the next statistics: while paused, a minute may pass until they come."""
+    box.board.take("mood", HAPPY)
+    box.board.take("stats", STATS)
+    box.board.take("mood", mood_message("box", 0.0, "paused", None, 0.0))
+    health = got(box.client.get("/api/health"))
+    assert (health["fps"], health["camera"], health["frames"]) == (0.0, "", 7)
+    box.board.take("mood", HAPPY)
+    assert got(box.client.get("/api/health"))["fps"] == 9.5
+
+
 def test_the_reason_of_a_lost_camera_stays_until_it_is_back(box: Box) -> None:
     box.board.take("stats", {**STATS, "problem": "unplugged"})
     box.board.take("stats", STATS)

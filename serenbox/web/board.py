@@ -114,7 +114,7 @@ class Board:
         stats = {key: self._stats[key] for key in _UNKNOWN}
         stats["problem"] = self._problem if state != "sensing" else None
         if state != "sensing":
-            stats["camera"] = ""
+            stats |= {"camera": "", "fps": 0.0}  # the last report may be from before
         return {
             "schema": SCHEMA,
             "device": self._device,
