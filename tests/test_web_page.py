@@ -404,6 +404,33 @@ def test_how_long_the_mood_has_lasted(visitors: int, page: Page) -> None:
         assert page.text("detail").endswith("for 50 min")
 
 
+def test_durations_in_words(page: Page) -> None:
+    port = free_port()
+    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port)), print)
+    with contextlib.ExitStack() as stack:
+        stack.callback(output.close, 5)
+        output.start()
+        output.mood(mood_message("box", time.time(), "paused", None, 60))
+        wait_for(lambda: answers(port), "the page")
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("mood", "Paused")
+        seconds = {"happy": 59.7, "sad": 59.4, "fear": 119.8, "no_face": 3599.6, "uncertain": 0.3}
+        steps = [
+            {"time": f"2026-11-30T{hour}:00:00.000Z", "seconds": each}
+            for hour, each in ((12, seconds), (13, {}))
+        ]
+        history = {"period": "hour", "step_minutes": 60, "kept_days": 1, "steps": steps}
+        page.script(
+            "const ask = window.fetch; window.fetch = async (path, ...rest) =>"
+            "  path.startsWith('/api/history') ? new Response(arguments[0]) : ask(path, ...rest)",
+            json.dumps(history),
+        )
+        output.mood(mood_message("box", time.time(), "paused", None, 30))  # asks for the history
+        page.wait("kept", "is kept on the box for 1 day.")
+        told = "Fear 2 min, Happy 1 min, Sad 59 s, Uncertain 0 s, Nobody in view 1 h 0 min"
+        page.wait("hour-rows", told)
+
+
 def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.expected_conditions import (

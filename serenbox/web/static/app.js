@@ -43,8 +43,9 @@ function make(tag, properties = {}, ...children) {
 }
 
 function duration(seconds) {
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 1) return `${Math.max(0, Math.round(seconds))} s`;
+  const whole = Math.max(0, Math.round(seconds)); // rounded first: 59.7 seconds are a minute, not 60 s
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 1) return `${whole} s`;
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
@@ -207,7 +208,7 @@ function showHistory(history) {
   ));
   put(element("kept"), history.kept_days === null
     ? "Kept in memory only."
-    : `A summary per minute is kept on the box for ${history.kept_days} days.`);
+    : `A summary per minute is kept on the box for ${history.kept_days === 1 ? "1 day" : `${history.kept_days} days`}.`);
   element(`${history.period}-list`).replaceChildren(...(items.length ? items : [make("li", {}, "Nothing known yet")]));
 }
 
