@@ -16,6 +16,8 @@ from serenbox.results import EMOTIONS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from matplotlib.figure import Figure
+
 WALL = 60.0 * 29_000_000
 SCORES = dict.fromkeys(EMOTIONS, 0.0)
 
@@ -155,3 +157,31 @@ def test_parts_are_added_up_in_their_step() -> None:
     assert [(step.begin, step.end, step.known) for step in steps] == [(600, 900, 2), (900, 1200, 1)]
     assert present_labels(steps) == ["happy", "sad"]
     assert present_labels(steps[1:]) == ["happy"]
+
+
+@pytest.mark.parametrize("zone", [BERLIN], indirect=True)
+@pytest.mark.parametrize("days", [1, 2, 3])
+def test_the_times_below_a_plot_are_apart(
+    zone: str, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even on the day without an hour from two to three; of two days each has its name."""
+    del zone
+    pytest.importorskip("matplotlib")
+    from serenbox.history import plot
+
+    drawn: list[Figure] = []
+
+    def keep(figure: Figure) -> bytes:
+        drawn.append(figure)
+        return b""
+
+    monkeypatch.setattr(plot, "as_png", keep)
+    plot.draw_history([("", gather([], boundaries(SPRING + 18 * 3600, days * 24, 60)))])
+    (axes,) = drawn[0].axes
+    ticks = axes.get_xticks()
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert len(labels) <= 13
+    assert min(b - a for a, b in itertools.pairwise(ticks)) >= 2 * 3600
+    assert "03:00" not in labels
+    named = [label for label in labels if ":" not in label]
+    assert named == {1: [], 2: ["Sat 28 Mar", "Sun 29 Mar"]}.get(days, labels)

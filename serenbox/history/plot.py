@@ -25,8 +25,7 @@ _STATES = {"paused": "#5f6b67", "no_camera": "#2b2f2e"}
 _UNKNOWN: dict[str, Any] = {"facecolor": "white", "edgecolor": "#c0c0c0", "hatch": "////"}
 """Not to be mistaken for an empty room, which is nearly white."""
 
-_HOUR = 3600.0
-_DAY = 24 * _HOUR
+_DAY = 24 * 3600.0
 _LABELS = 13
 """Maximum time labels below a panel."""
 
@@ -78,19 +77,31 @@ def _draw_panel(axes: Axes, steps: Sequence[Step], labels: Sequence[str]) -> Non
 
 
 def _write_times(axes: Axes, begin: float, end: float) -> None:
-    """Label every other hour, or the beginning of days, with local time."""
-    first = time.localtime(begin)
-    if end - begin > 2 * _DAY:
-        form, days = "%a %d %b", round((end - begin) / _DAY)
+    """Label every few hours, or the beginning of days, with local time."""
+    days = round((end - begin) / _DAY)
+    if days > 2:
         every = -(-days // _LABELS)
-        fields = [(first.tm_mday + number, 0) for number in range(0, days + 2, every)]
+        ticks = [_local(begin, day=number) for number in range(0, days + 2, every)]
     else:
-        form, hours = "%H:%M", round((end - begin) / _HOUR)
-        even = first.tm_hour - first.tm_hour % 2
-        fields = [(first.tm_mday, even + number) for number in range(0, hours + 3, 2)]
-    ticks = [
-        time.mktime((first.tm_year, first.tm_mon, day, hour, 0, 0, 0, 0, -1))
-        for day, hour in fields
-    ]
+        every = 2 * days
+        hours = range(-time.localtime(begin).tm_hour % every, 24 * days + 2, every)
+        ticks = [_local(begin, hour=number) for number in hours]
+        # In spring, the clocks skip an hour: its label would be that of another one.
+        ticks = [tick for tick in ticks if time.localtime(tick).tm_hour % every == 0]
     shown = [tick for tick in ticks if begin <= tick <= end]
-    axes.set_xticks(shown, [time.strftime(form, time.localtime(tick)) for tick in shown])
+    axes.set_xticks(shown, [_label(tick, days) for tick in shown])
+
+
+def _local(begin: float, *, day: int = 0, hour: int | None = None) -> float:
+    """Return when, by local time, a later day than that of `begin` starts, or a later hour."""
+    first = time.localtime(begin)
+    of_day = 0 if hour is None else first.tm_hour + hour
+    fields = (first.tm_year, first.tm_mon, first.tm_mday + day, of_day, 0, 0, 0, 0, -1)
+    return time.mktime(fields)
+
+
+def _label(tick: float, days: int) -> str:
+    """Return a label: the hour; the day where several are shown and one of them begins."""
+    moment = time.localtime(tick)
+    by_day = days > 2 or (days == 2 and moment.tm_hour == 0)
+    return time.strftime("%a %d %b" if by_day else "%H:%M", moment)
