@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+import zlib
 from typing import TYPE_CHECKING
 
 import cv2
@@ -14,6 +15,7 @@ from serenbox.images import read_image
 from tests.picture_files import (
     SIGNED,
     assert_quarters,
+    chunk,
     gif,
     jpeg_header,
     png,
@@ -148,6 +150,40 @@ def test_jpeg_of_endless_scans_is_refused() -> None:
     assert read_image(content).shape == picture.shape
     scan = content[content.rindex(b"\xff\xda") : -2]
     assert "more than 100 steps" in reason(content[:-2] + 100 * scan + content[-2:])
+
+
+def test_scans_behind_a_marker_that_the_decoder_skips_are_counted() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 1]
+    content = cv2.imencode(".jpg", picture, options)[1].tobytes()
+    last = content.rindex(b"\xff\xda")
+    restart = content.index(b"\xff\xd0", last)
+    # Where a restart is due, libjpeg looks for one behind any reserved marker, however long a
+    # segment of that marker would be.
+    scan = content[last : content.index(b"\xff\xd1", restart)]
+    hidden = b"\xff\x02\xff\xff" + (101 * scan).ljust(0xFFFF - 2, b"\0")
+    assert "more than 100 steps" in reason(content[:restart] + hidden + b"\xff\xd9")
+
+
+@pytest.mark.parametrize(
+    "start", [b"iCCPk\0\0", b"zTXtk\0\0", b"iTXtk\0\1\0\0\0"], ids=["iCCP", "zTXt", "iTXt"]
+)
+def test_what_else_a_png_compresses_is_not_unpacked(
+    start: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, sizes = cv2.imdecode, []
+
+    def recorded(content: np.ndarray, flags: int) -> object:
+        sizes.append(content.size)
+        return decode(content, flags)
+
+    monkeypatch.setattr(cv2, "imdecode", recorded)
+    packed = start[4:] + zlib.compress(bytes(1_000_000))
+    rows = bytes(64 * 48 * 3 + 48)
+    content = png(64, 48, 8, 2, rows, *(100 * [chunk(start[:4], packed)]))
+    plain = png(64, 48, 8, 2, rows)
+    assert np.array_equal(read_image(content), read_image(plain))
+    assert sizes == [len(plain), len(plain)]
 
 
 def test_padding_before_a_marker_takes_no_longer_than_reading_it() -> None:
