@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -14,10 +15,12 @@ from serenbox.history.database import Database, is_open_elsewhere
 from serenbox.history.files import database_files, delete_files, files_set_aside, set_aside
 from serenbox.history.minutes import Summary
 from serenbox.history.reading import read_extent, read_summaries
+from serenbox.history.removal import remove
 from serenbox.outputs.messages import MOOD_LABELS
 from serenbox.results import EMOTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -243,6 +246,35 @@ def test_what_is_deleted_is_overwritten_first(path: Path, tmp_path: Path) -> Non
     sizes = [link.stat().st_size for link in links]
     assert delete_files(path) == sum(sizes)
     assert [link.read_bytes() for link in links] == [bytes(size) for size in sizes]
+
+
+@pytest.mark.parametrize("use", [lambda path: Database(path).close(), read_extent, remove])
+def test_the_log_of_a_killed_service_is_overwritten(
+    path: Path, tmp_path: Path, use: Callable[[Path], object]
+) -> None:
+    left = tmp_path / "left" / path.name
+    left.parent.mkdir()
+    with Database(path) as database:
+        database.add([summary(5)])
+        for file in database_files(path):
+            shutil.copy(file, left.parent)
+    with left.with_name("history.db-wal").open("rb") as log:  # still leads to its blocks
+        assert any(log.read())
+        log.seek(0)
+        use(left)
+        assert not left.with_name("history.db-wal").exists()
+        assert not any(log.read())
+    assert use is remove or read_extent(left) == (5, 5, 1)
+
+
+def test_a_log_that_is_still_in_use_is_not_overwritten(path: Path) -> None:
+    with Database(path) as database:
+        database.add([summary(5)])
+        read_extent(path)
+        assert is_open_elsewhere(path)
+        database.add([summary(6)])
+        assert read_extent(path) == (5, 6, 2)
+    assert read_extent(path) == (5, 6, 2)
 
 
 def test_where_a_link_leads_nothing_is_deleted(path: Path, tmp_path: Path) -> None:
