@@ -122,13 +122,13 @@ def check_complete(content: bytes, header: ImageHeader) -> None:
     """Refuse a truncated JPEG or PNG, whose missing part a decoder would fill with grey.
 
     A JPEG of more than `MAX_SCANS` scans is refused, too: each is another pass over the whole
-    picture, and a small file may hold thousands.
+    picture, and a small file may hold thousands. So is a TIFF whose tiles share their bytes.
 
     Bytes after the end of the picture are fine: phones put videos and depth maps there. The other
     formats need no such check, because their decoders refuse truncated files.
 
     Raises:
-        ImageError: The end of the picture is missing, or a JPEG has too many scans.
+        ImageError: The end of the picture is missing, or a small file would take long to decode.
 
     """
     complete = True
@@ -136,6 +136,11 @@ def check_complete(content: bytes, header: ImageHeader) -> None:
         complete = _jpeg_ends(content)
     elif header.format == "PNG":
         complete = any(kind == b"IEND" for kind, _, _ in png_chunks(content))
+    elif header.format == "TIFF" and exif.shares_bytes(content):
+        raise ImageError(
+            "the TIFF uses the same bytes again and again, which would take long: save it as an "
+            "ordinary TIFF or PNG"
+        )
     if not complete:
         raise ImageError(
             f"the {header.format} is cut off after {len(content):,} bytes, so part of the picture "

@@ -23,6 +23,7 @@ from tests.picture_files import (
     reason,
     riff,
     tiff,
+    tiled_tiff,
     vp8x,
 )
 from tests.short_memory import short_memory
@@ -91,6 +92,21 @@ def test_gigantic_tile_of_a_small_tiff_is_refused() -> None:
     tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sizes)
     content = b"II*\0" + struct.pack("<IH", 8, len(sizes)) + tags + bytes(4)
     assert "its size is unknown" in reason(content)
+
+
+@pytest.mark.parametrize("count", [192, 1 << 30])
+@pytest.mark.parametrize("order", "<>")
+def test_tiles_that_share_their_bytes_are_refused(order: str, count: int) -> None:
+    """The decoder may go through all of them for each tile."""
+    picture = np.zeros((384, 512, 3), np.uint8)
+    content = tiled_tiff(picture, 1, order, side=32)
+    assert np.array_equal(read_image(content), picture)
+    own, shared = (struct.pack(f"{order}I", size) * 192 for size in (3 * 32**2, 100_000))
+    entry = struct.pack(f"{order}HH", 325, 4)
+    stated, other = (entry + struct.pack(f"{order}I", number) for number in (192, count))
+    assert content.count(own) == content.count(stated) == 1
+    content = content.replace(own, shared).replace(stated, other)
+    assert "the same bytes again and again" in reason(content)
 
 
 @pytest.mark.parametrize("second", [10, 100_000])
