@@ -16,6 +16,7 @@ from serenbox.history.files import database_files, delete_files, files_set_aside
 from serenbox.history.minutes import Summary
 from serenbox.history.reading import read_extent, read_summaries
 from serenbox.history.removal import remove
+from serenbox.history.schema import VALUES
 from serenbox.outputs.messages import MOOD_LABELS
 from serenbox.results import EMOTIONS
 
@@ -161,6 +162,21 @@ def test_another_program_s_database_is_no_history(path: Path) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE minutes (a)")
+    with pytest.raises(HistoryDamagedError, match="not a SerenBox history"):
+        Database(path)
+    with pytest.raises(HistoryDamagedError, match="not a SerenBox history"):
+        read_extent(path)
+
+
+def test_a_view_that_never_ends_is_no_history(path: Path) -> None:
+    Database(path).close()
+    values = ", ".join(f"0 AS {column}" for column in VALUES)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE minutes")
+        connection.execute(
+            f"CREATE VIEW minutes AS WITH RECURSIVE row (minute) AS "  # noqa: S608
+            f"(VALUES (1) UNION ALL SELECT minute + 1 FROM row) SELECT minute, {values} FROM row"
+        )
     with pytest.raises(HistoryDamagedError, match="not a SerenBox history"):
         Database(path)
     with pytest.raises(HistoryDamagedError, match="not a SerenBox history"):
