@@ -1,13 +1,16 @@
 """Reads the integers in a TIFF directory, the structure of TIFF files and EXIF blocks.
 
-Only the first directory and only single integers are read: they hold the size of a TIFF picture and
-the orientation of every kind of picture. Tag numbers: TIFF 6.0, section 8.
+Only the first directory is read. Single integers in it hold the size of a TIFF picture and the
+orientation of every kind of picture; lists of them say where its strips or tiles are. Tag numbers:
+TIFF 6.0, section 8.
 """
 
 from __future__ import annotations
 
 import struct
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +22,19 @@ ORIENTATION = 274
 TILE_WIDTH = 322
 TILE_HEIGHT = 323
 
+_LENGTHS = (279, 325)
+"""How many bytes each strip, and each tile, has in the file."""
+
 REDUCED = 1
 """The bit of `KIND` that says: a smaller copy of another picture in the file."""
 
 _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGER_TYPES = {3: "H", 4: "I"}  # SHORT and LONG
+_LISTED_TYPES = {3: "u2", 4: "u4", 8: "u2", 9: "u4", 16: "u8", 17: "u8"}
+"""What libtiff reads lengths from; single bytes, too, but these cannot be large. Negative numbers,
+which it refuses, are large here."""
+_MOST_SHARED = 8
+"""Writers that store equal tiles only once, such as blank ones, share few bytes among them."""
 _ENTRY_BYTES = 12
 
 
@@ -55,17 +66,50 @@ def with_orientation(content: bytes, orientation: int) -> bytes:
     return bytes(changed)
 
 
+def shares_bytes(content: bytes) -> bool:
+    """Return whether the strips or tiles of a TIFF are far larger together than the whole file.
+
+    There may be a million tiles, and all the bytes of each may be decoded, even if its pixels are
+    complete before.
+
+    Raises:
+        struct.error: As for `read_directory`.
+
+    """
+    seen: set[int] = set()
+    for order, tag, kind, count, entry in _entries(content):
+        if tag not in _LENGTHS or tag in seen or kind not in _LISTED_TYPES:
+            continue
+        seen.add(tag)
+        listed = np.dtype(order + _LISTED_TYPES[kind])
+        place = entry + 8
+        if count * listed.itemsize > 4:
+            (place,) = struct.unpack_from(order + "I", content, place)
+        # Of a list that goes beyond the end of the file, libtiff may use the beginning.
+        there = min(count, (len(content) - place) // listed.itemsize)
+        if there > 1:
+            lengths = np.frombuffer(content, listed, there, place)
+            if lengths.sum(dtype=np.float64) > _MOST_SHARED * len(content):
+                return True
+    return False
+
+
 def _integers(content: bytes) -> Iterator[tuple[int, int, str]]:
     """Yield the tag of each single integer, its place and its format for `struct`."""
+    for order, tag, kind, count, entry in _entries(content):
+        if kind in _INTEGER_TYPES and count == 1:
+            yield tag, entry + 8, order + _INTEGER_TYPES[kind]
+
+
+def _entries(content: bytes) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield the byte order, and the tag, the type, the count and the place of each entry."""
     order = _BYTE_ORDERS.get(content[:4])
     if order is None:
         raise struct.error("not a TIFF structure")
     (start,) = struct.unpack_from(order + "I", content, 4)
     (count,) = struct.unpack_from(order + "H", content, start)
     for entry in range(start + 2, start + 2 + count * _ENTRY_BYTES, _ENTRY_BYTES):
-        tag, kind, length = struct.unpack_from(order + "HHI", content, entry)
-        if kind in _INTEGER_TYPES and length == 1:
-            yield tag, entry + 8, order + _INTEGER_TYPES[kind]
+        yield order, *struct.unpack_from(order + "HHI", content, entry), entry
 
 
 def read_orientation(exif: bytes) -> int:

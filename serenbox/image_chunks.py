@@ -17,8 +17,10 @@ START_OF_SCAN = 0xDA
 # Any number of FF bytes may precede a marker. Matching the last one is enough: matching them all
 # would take quadratic time.
 _MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
-# Within a scan, FF00 is a data byte and FFD0 to FFD7 are restart markers: neither ends it.
-_MARKER_AFTER_SCAN = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
+# Within a scan, FF00 is a data byte and FFD0 to FFD7 are restart markers: neither ends it. Nor does
+# a reserved one, FF01 to FFBF, which a decoder skips in search of a restart: if such a marker had a
+# body here, whole scans could hide in it.
+_MARKER_AFTER_SCAN = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])", re.DOTALL)
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -54,8 +54,10 @@ _FOREIGN = {
     b"avif": "AVIF",
     b"avis": "AVIF",
 }
-_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
-"""Chunks of an animated PNG (PNG, third edition, section 11.3.6)."""
+_LEFT_OUT = frozenset({b"acTL", b"fcTL", b"fdAT", b"iCCP", b"iTXt", b"zTXt"})
+"""Chunks of a PNG that the decoder does not see: those of an animation, of which it would hold many
+frames at once, and those that are compressed without being pixels, of which a small file may hold
+thousands (PNG, third edition, sections 11.3.2, 11.3.3 and 11.3.6)."""
 _WEBP_SIGNATURE = re.compile(rb"RIFF....WEBP", re.DOTALL)
 _PNM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _PNM_HEADER = 4096
@@ -120,13 +122,13 @@ def check_complete(content: bytes, header: ImageHeader) -> None:
     """Refuse a truncated JPEG or PNG, whose missing part a decoder would fill with grey.
 
     A JPEG of more than `MAX_SCANS` scans is refused, too: each is another pass over the whole
-    picture, and a small file may hold thousands.
+    picture, and a small file may hold thousands. So is a TIFF whose tiles share their bytes.
 
     Bytes after the end of the picture are fine: phones put videos and depth maps there. The other
     formats need no such check, because their decoders refuse truncated files.
 
     Raises:
-        ImageError: The end of the picture is missing, or a JPEG has too many scans.
+        ImageError: The end of the picture is missing, or a small file would take long to decode.
 
     """
     complete = True
@@ -134,6 +136,11 @@ def check_complete(content: bytes, header: ImageHeader) -> None:
         complete = _jpeg_ends(content)
     elif header.format == "PNG":
         complete = any(kind == b"IEND" for kind, _, _ in png_chunks(content))
+    elif header.format == "TIFF" and exif.shares_bytes(content):
+        raise ImageError(
+            "the TIFF uses the same bytes again and again, which would take long: save it as an "
+            "ordinary TIFF or PNG"
+        )
     if not complete:
         raise ImageError(
             f"the {header.format} is cut off after {len(content):,} bytes, so part of the picture "
@@ -195,8 +202,9 @@ def _read_png(content: bytes) -> ImageHeader:
 def first_picture(content: bytes, header: ImageHeader) -> bytes:
     """Return a file for the decoder, which is to see one picture and to leave it as it is stored.
 
-    The later frames of an animated PNG are left out: a decoder holds many at once. A turned TIFF is
-    made to say that it is upright: OpenCV would turn it, and then puts tiles in wrong places.
+    The later frames of an animated PNG, its compressed texts and its colour profile are left out. A
+    turned TIFF is made to say that it is upright: OpenCV would turn it, and then puts tiles in
+    wrong places.
 
     Args:
         content: A whole file, as checked by `check_complete`.
@@ -205,10 +213,10 @@ def first_picture(content: bytes, header: ImageHeader) -> bytes:
     """
     if header.format == "TIFF" and header.orientation != 1:
         return exif.with_orientation(content, 1)
-    if header.format != "PNG" or b"acTL" not in content:
+    if header.format != "PNG" or not any(kind in content for kind in _LEFT_OUT):
         return content
     chunks = png_chunks(content)
-    kept = (content[start:end] for kind, start, end in chunks if kind not in _ANIMATION)
+    kept = (content[start:end] for kind, start, end in chunks if kind not in _LEFT_OUT)
     return b"".join((PNG_SIGNATURE, *kept))
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from pathlib import Path
+
+_SHARED = stat.S_ISVTX | stat.S_IWOTH
+"""The mode of folders where everybody makes files, and only their owners remove them."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole, or leave an existing one as it is.
 
-    An existing file keeps its mode and, if possible, its owner; a symbolic link is followed.
+    An existing file keeps its mode and, if possible, its owner; a symbolic link is followed, unless
+    another user has put it into a folder such as `/tmp`.
 
     Raises:
         OSError: It cannot be written.
 
     """
-    path = Path(os.path.realpath(path))
+    path = _resolved(path)
     hidden = path.with_name(f".serenbox-{os.urandom(8).hex()}.tmp")
     try:
         with hidden.open("xb") as file:
@@ -30,6 +36,24 @@ def write_whole(path: Path, content: bytes) -> None:
         hidden.replace(path)
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def _resolved(path: Path) -> Path:
+    """Return where a path leads; what is no link yet may become one without changing that.
+
+    Raises:
+        PermissionError: It is a link that must not be followed. Linux would not follow it either
+            (protected_symlinks in proc(5)), but is not asked to.
+
+    """
+    folder = Path(os.path.realpath(path.parent))
+    if not path.is_symlink():
+        return folder / path.name
+    shared = folder.stat()
+    owners = {os.geteuid(), shared.st_uid}
+    if shared.st_mode & _SHARED == _SHARED and path.lstat().st_uid not in owners:
+        raise PermissionError(errno.EACCES, "another user's link", str(path))
+    return Path(os.path.realpath(path))
 
 
 def sync_folder(folder: Path) -> None:

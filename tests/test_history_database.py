@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -14,10 +15,13 @@ from serenbox.history.database import Database, is_open_elsewhere
 from serenbox.history.files import database_files, delete_files, files_set_aside, set_aside
 from serenbox.history.minutes import Summary
 from serenbox.history.reading import read_extent, read_summaries
+from serenbox.history.removal import remove
+from serenbox.history.schema import VALUES
 from serenbox.outputs.messages import MOOD_LABELS
 from serenbox.results import EMOTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -164,6 +168,21 @@ def test_another_program_s_database_is_no_history(path: Path) -> None:
         read_extent(path)
 
 
+def test_a_view_that_never_ends_is_no_history(path: Path) -> None:
+    Database(path).close()
+    values = ", ".join(f"0 AS {column}" for column in VALUES)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE minutes")
+        connection.execute(
+            f"CREATE VIEW minutes AS WITH RECURSIVE row (minute) AS "  # noqa: S608
+            f"(VALUES (1) UNION ALL SELECT minute + 1 FROM row) SELECT minute, {values} FROM row"
+        )
+    with pytest.raises(HistoryDamagedError, match="not a SerenBox history"):
+        Database(path)
+    with pytest.raises(HistoryDamagedError, match="not a SerenBox history"):
+        read_extent(path)
+
+
 def test_a_newer_history_is_left_alone(path: Path) -> None:
     Database(path).close()
     with closing(sqlite3.connect(path)) as connection:
@@ -243,6 +262,35 @@ def test_what_is_deleted_is_overwritten_first(path: Path, tmp_path: Path) -> Non
     sizes = [link.stat().st_size for link in links]
     assert delete_files(path) == sum(sizes)
     assert [link.read_bytes() for link in links] == [bytes(size) for size in sizes]
+
+
+@pytest.mark.parametrize("use", [lambda path: Database(path).close(), read_extent, remove])
+def test_the_log_of_a_killed_service_is_overwritten(
+    path: Path, tmp_path: Path, use: Callable[[Path], object]
+) -> None:
+    left = tmp_path / "left" / path.name
+    left.parent.mkdir()
+    with Database(path) as database:
+        database.add([summary(5)])
+        for file in database_files(path):
+            shutil.copy(file, left.parent)
+    with left.with_name("history.db-wal").open("rb") as log:  # still leads to its blocks
+        assert any(log.read())
+        log.seek(0)
+        use(left)
+        assert not left.with_name("history.db-wal").exists()
+        assert not any(log.read())
+    assert use is remove or read_extent(left) == (5, 5, 1)
+
+
+def test_a_log_that_is_still_in_use_is_not_overwritten(path: Path) -> None:
+    with Database(path) as database:
+        database.add([summary(5)])
+        read_extent(path)
+        assert is_open_elsewhere(path)
+        database.add([summary(6)])
+        assert read_extent(path) == (5, 6, 2)
+    assert read_extent(path) == (5, 6, 2)
 
 
 def test_where_a_link_leads_nothing_is_deleted(path: Path, tmp_path: Path) -> None:

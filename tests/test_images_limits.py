@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+import zlib
 from typing import TYPE_CHECKING
 
 import cv2
@@ -14,6 +15,7 @@ from serenbox.images import read_image
 from tests.picture_files import (
     SIGNED,
     assert_quarters,
+    chunk,
     gif,
     jpeg_header,
     png,
@@ -21,6 +23,7 @@ from tests.picture_files import (
     reason,
     riff,
     tiff,
+    tiled_tiff,
     vp8x,
 )
 from tests.short_memory import short_memory
@@ -91,6 +94,21 @@ def test_gigantic_tile_of_a_small_tiff_is_refused() -> None:
     assert "its size is unknown" in reason(content)
 
 
+@pytest.mark.parametrize("count", [192, 1 << 30])
+@pytest.mark.parametrize("order", "<>")
+def test_tiles_that_share_their_bytes_are_refused(order: str, count: int) -> None:
+    """The decoder may go through all of them for each tile."""
+    picture = np.zeros((384, 512, 3), np.uint8)
+    content = tiled_tiff(picture, 1, order, side=32)
+    assert np.array_equal(read_image(content), picture)
+    own, shared = (struct.pack(f"{order}I", size) * 192 for size in (3 * 32**2, 100_000))
+    entry = struct.pack(f"{order}HH", 325, 4)
+    stated, other = (entry + struct.pack(f"{order}I", number) for number in (192, count))
+    assert content.count(own) == content.count(stated) == 1
+    content = content.replace(own, shared).replace(stated, other)
+    assert "the same bytes again and again" in reason(content)
+
+
 @pytest.mark.parametrize("second", [10, 100_000])
 def test_width_given_twice_is_the_first_for_us_as_for_the_decoder(second: int) -> None:
     content = tiff(quarters(), 1)
@@ -148,6 +166,40 @@ def test_jpeg_of_endless_scans_is_refused() -> None:
     assert read_image(content).shape == picture.shape
     scan = content[content.rindex(b"\xff\xda") : -2]
     assert "more than 100 steps" in reason(content[:-2] + 100 * scan + content[-2:])
+
+
+def test_scans_behind_a_marker_that_the_decoder_skips_are_counted() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 1]
+    content = cv2.imencode(".jpg", picture, options)[1].tobytes()
+    last = content.rindex(b"\xff\xda")
+    restart = content.index(b"\xff\xd0", last)
+    # Where a restart is due, libjpeg looks for one behind any reserved marker, however long a
+    # segment of that marker would be.
+    scan = content[last : content.index(b"\xff\xd1", restart)]
+    hidden = b"\xff\x02\xff\xff" + (101 * scan).ljust(0xFFFF - 2, b"\0")
+    assert "more than 100 steps" in reason(content[:restart] + hidden + b"\xff\xd9")
+
+
+@pytest.mark.parametrize(
+    "start", [b"iCCPk\0\0", b"zTXtk\0\0", b"iTXtk\0\1\0\0\0"], ids=["iCCP", "zTXt", "iTXt"]
+)
+def test_what_else_a_png_compresses_is_not_unpacked(
+    start: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, sizes = cv2.imdecode, []
+
+    def recorded(content: np.ndarray, flags: int) -> object:
+        sizes.append(content.size)
+        return decode(content, flags)
+
+    monkeypatch.setattr(cv2, "imdecode", recorded)
+    packed = start[4:] + zlib.compress(bytes(1_000_000))
+    rows = bytes(64 * 48 * 3 + 48)
+    content = png(64, 48, 8, 2, rows, *(100 * [chunk(start[:4], packed)]))
+    plain = png(64, 48, 8, 2, rows)
+    assert np.array_equal(read_image(content), read_image(plain))
+    assert sizes == [len(plain), len(plain)]
 
 
 def test_padding_before_a_marker_takes_no_longer_than_reading_it() -> None:

@@ -13,6 +13,7 @@ from serenbox import image_header, images
 from serenbox.errors import ImageError
 from serenbox.images import read_image, write_image
 from tests.picture_files import quarters
+from tests.rights import NOBODY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,3 +95,22 @@ def test_write_where_no_file_can_be(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="Is a directory"):
         write_image(tmp_path / "folder.png", quarters())
     assert names(tmp_path) == ["file", "folder.png"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of another user")
+def test_another_user_s_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
+    shared, precious = tmp_path / "shared", tmp_path / "precious.png"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    precious.write_bytes(b"keep me")
+    for target in (precious, tmp_path / "missing.png"):
+        link = shared / target.name
+        link.symlink_to(target)
+        os.lchown(link, NOBODY, NOBODY)
+        with pytest.raises(ImageError, match="cannot be written"):
+            write_image(link, quarters())
+    assert precious.read_bytes() == b"keep me"
+    assert names(tmp_path) == ["precious.png", "shared"]
+    os.lchown(shared / "precious.png", 0, 0)
+    write_image(shared / "precious.png", quarters())
+    assert np.array_equal(read_image(precious), quarters())

@@ -12,7 +12,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Self
 
 from serenbox.errors import HistoryDamagedError
-from serenbox.history.files import PRIVATE
+from serenbox.history.files import PRIVATE, log_erased
 from serenbox.history.schema import (
     COLUMNS,
     PATIENCE,
@@ -148,8 +148,8 @@ class Database:
         return removed >= limit or _PAGES < left < free
 
     def close(self) -> None:
-        """Close the database, which checkpoints the write-ahead log."""
-        with contextlib.suppress(sqlite3.Error):
+        """Close the database, which checkpoints the write-ahead log and removes it."""
+        with log_erased(self._path), contextlib.suppress(sqlite3.Error):
             self._connection.close()
 
     def __enter__(self) -> Self:
@@ -211,12 +211,11 @@ def is_open_elsewhere(path: Path) -> bool:
     to; the database then stays out of that mode. A damaged file counts as not open.
     """
     connection = sqlite3.connect(path, timeout=0.0, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
-    except sqlite3.Error as error:
-        return primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-    finally:
-        connection.close()
+    with log_erased(path), contextlib.closing(connection):
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        except sqlite3.Error as error:
+            return primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
     return False
 
 

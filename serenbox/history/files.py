@@ -7,17 +7,19 @@ import errno
 import glob
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serenbox.whole_file import sync_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 PRIVATE = 0o600
 """Only the service's user reads and writes them."""
 
-_COMPANIONS = ("-wal", "-shm", "-journal")
+_LOG = "-wal"
+_COMPANIONS = (_LOG, "-shm", "-journal")
 """Suffixes of what SQLite puts beside a database; see https://sqlite.org/tempfiles.html."""
 
 _ASIDE = ".damaged-"
@@ -102,12 +104,44 @@ def erase(file: Path) -> None:
         file.unlink()
 
 
+@contextlib.contextmanager
+def log_erased(path: Path) -> Iterator[None]:
+    """Overwrite the write-ahead log of a database if SQLite removes it meanwhile.
+
+    SQLite does so when the last connection is closed, and leaves what the log held in free blocks.
+
+    Args:
+        path: The database, or a link to it.
+
+    """
+    log = Path(f"{os.path.realpath(path)}{_LOG}")
+    try:
+        # Not blocking: somebody may have put a pipe there.
+        handle = os.open(log, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # there is none, or it may not be written to, so that SQLite will not remove it
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if os.fstat(handle).st_nlink == 0:
+                # First: else, after a loss of power, half a log could come back and be believed.
+                sync_folder(log.parent)
+                _overwrite_open(handle)
+        os.close(handle)
+
+
 def _overwrite(file: Path) -> None:
     handle = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        left = os.fstat(handle).st_size
-        while left > 0:
-            left -= os.write(handle, bytes(min(left, _CHUNK)))
-        os.fsync(handle)
+        _overwrite_open(handle)
     finally:
         os.close(handle)
+
+
+def _overwrite_open(handle: int) -> None:
+    left = os.fstat(handle).st_size
+    while left > 0:
+        left -= os.write(handle, bytes(min(left, _CHUNK)))
+    os.fsync(handle)

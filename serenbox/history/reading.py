@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from serenbox.errors import HistoryDamagedError, HistoryError, reason_of
+from serenbox.history.files import log_erased
 from serenbox.history.minutes import Summary
 from serenbox.history.schema import (
     MOOD_COLUMNS,
@@ -107,7 +108,8 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     if stat.S_ISDIR(found.st_mode):  # SQLite would blame the disk
         raise HistoryError(f"{path}: it is a folder: name a file in it")
     try:
-        with damage_told(path), closing(_open_for_reading(path)) as connection:
+        # After a service was killed, this may be the connection whose end removes the log.
+        with damage_told(path), log_erased(path), closing(_open_for_reading(path)) as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] > SCHEMA:
                 raise newer(path)
             if not is_blank(connection):

@@ -34,9 +34,13 @@ def is_blank(connection: sqlite3.Connection) -> bool:
 
 
 def check_table(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise HistoryDamagedError if the table of minutes is missing or has other columns."""
+    """Raise HistoryDamagedError if the table of minutes is missing or has other columns.
+
+    A view of that name is refused, too: a small file could yield rows without end.
+    """
+    kind = connection.execute("SELECT type FROM sqlite_master WHERE name = 'minutes'").fetchone()
     found = connection.execute("SELECT name FROM pragma_table_info('minutes')").fetchall()
-    if tuple(name for (name,) in found) != COLUMNS:
+    if kind != ("table",) or tuple(name for (name,) in found) != COLUMNS:
         raise HistoryDamagedError(f"{path}: it is not a SerenBox history")
 
 
