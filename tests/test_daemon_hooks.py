@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.daemon_process import PROGRAM, QUICK, Daemon, wait_for, write_script
+from tests.hook_output import lives, pid_in, script
 from tests.mosquitto import running_mosquitto
-from tests.test_hooks_output import lives, pid_in, script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from serenbox.outputs.messages import MOOD_LABELS, event_message, mood_message
 from serenbox.settings import load_settings
 from serenbox.settings.check import MAX_ENTRIES
 from serenbox.settings.schema import DiffuserSettings, HookEvent
-from tests.test_hooks_output import script
+from tests.hook_output import script
 
 if TYPE_CHECKING:
     from typing import Any
