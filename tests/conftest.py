@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import os
 import signal
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from serenbox.model_file import (
 from serenbox.models import FACE_MODEL
 from serenbox.results import EMOTIONS
 from tests.browser import DESKTOP, Page, chromium, fetch_axe, shape
+from tests.capture import Device, capturing
 from tests.history_output import History
 from tests.missing import missing
 from tests.server_process import PATIENT, QUICK, Server, serving
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from selenium.webdriver import Chrome
+
+    from serenbox.daemon.capture import Capture
 
 ROOT = Path(__file__).parent.parent
 
@@ -191,6 +195,25 @@ def patient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
     """`serenbox serve`, which waits a minute for what a client sends."""
     with serving(tmp_path_factory.mktemp("patient_server") / "log", *PATIENT) as running:
         yield running
+
+
+@pytest.fixture
+def device() -> Device:
+    """A camera that gives what a test puts into it."""
+    return Device()
+
+
+@pytest.fixture
+def woken() -> threading.Event:
+    """Is set when the capture thread has something new."""
+    return threading.Event()
+
+
+@pytest.fixture
+def capture(device: Device, woken: threading.Event) -> Iterator[Capture]:
+    """What captures from this camera once a test starts it."""
+    with capturing(device, woken) as made:
+        yield made
 
 
 @pytest.fixture
