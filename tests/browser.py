@@ -50,6 +50,11 @@ RECORDER = """
 """
 """Records each text that the page shows, however briefly, and when, in seconds after opening."""
 
+A_MINUTE_LATER = (
+    "const now = performance.now.bind(performance); performance.now = () => now() + 60000"
+)
+"""Sets the page's clock a minute ahead, so that the box seems to have been silent."""
+
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Chrome]:

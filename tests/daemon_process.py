@@ -42,6 +42,11 @@ moods = true
 """A configuration so quick that a test takes a second or two."""
 
 
+def with_page(port: int) -> str:
+    """Return such a configuration with the web page on."""
+    return f"{QUICK}\n[web]\nenabled = true\nport = {port}\n"
+
+
 def wait_for(condition: Callable[[], object], what: str) -> None:
     """Return as soon as the condition holds; fail if that takes longer than `PATIENCE`."""
     deadline = time.monotonic() + PATIENCE

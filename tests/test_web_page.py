@@ -1,30 +1,24 @@
-"""The page in a real browser, over the real service."""
+"""The page in a real browser, over the real service: whole visits."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from serenbox.model_file import append_metadata, load_model_file
-from serenbox.outputs.messages import mood_message
-from serenbox.settings.schema import Settings, WebSettings
-from serenbox.web.output import WebOutput
-from tests.daemon_process import QUICK, Daemon, wait_for, write_script
+from tests.browser import A_MINUTE_LATER
+from tests.daemon_process import Daemon, wait_for, with_page, write_script
 from tests.demo_clip import a_camera_works, make_clip
 from tests.missing import missing
-from tests.mosquitto import running_mosquitto
 from tests.ports import free_port
-from tests.web_client import Viewer, answers
+from tests.web_client import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +28,6 @@ if TYPE_CHECKING:
 SOON = 5.0
 """Seconds from opening the page to the mood, while the demonstration shows a face."""
 
-A_MINUTE_LATER = (
-    "const now = performance.now.bind(performance); performance.now = () => now() + 60000"
-)
-
 
 @pytest.fixture
 def camera(tmp_path: Path, portrait_file: Path) -> str:
@@ -45,10 +35,6 @@ def camera(tmp_path: Path, portrait_file: Path) -> str:
     return write_script(
         tmp_path / "script.json", [{"frames": "face.png", "count": 1_000_000}], fps=5
     )
-
-
-def with_page(port: int) -> str:
-    return f"{QUICK}\n[web]\nenabled = true\nport = {port}\n"
 
 
 def test_a_visit_during_the_demonstration(tmp_path: Path, page: Page) -> None:
@@ -175,188 +161,6 @@ def is_open(film: Path) -> bool:
         return False
 
 
-def test_every_state_is_told(tmp_path: Path, camera: str, page: Page) -> None:
-    port = free_port()
-    (tmp_path / "broker").mkdir()
-    never_sure(tmp_path / "unsure.tflite")
-    nobody = write_script(tmp_path / "nobody.json", [{"black": 1_000_000}])
-    reason = "somebody pulled the plug"
-    lost = write_script(tmp_path / "lost.json", [{"open_error": reason, "count": 1_000_000}])
-    quick = (
-        with_page(port)
-        .replace("reopens = 3", "reopens = 1000")
-        .replace("[mood]", "[mood]\nuncertain_after = 0.2")
-    )
-    with running_mosquitto(tmp_path / "broker") as broker:
-        quick += f"[device]\nname = '{'long_name_' * 6}'\n"
-        quick += f"[mqtt]\nenabled = true\nhost = '127.0.0.1'\nport = {broker.port}\n"
-
-        def settings(source: str, model: str = "") -> str:
-            return (
-                quick.replace("[camera]", f"[camera]\nsource = {json.dumps(source)}")
-                + f"[sensing]\nmodel = '{model}'\n"
-            )
-
-        def change(source: str, model: str = "") -> None:
-            daemon.configuration.write_text(settings(source, model))
-            daemon.send(signal.SIGHUP)
-
-        first = settings(camera, str(tmp_path / "unsure.tflite"))
-        with Daemon(tmp_path, camera, configuration=first, name_camera=False) as daemon:
-            daemon.wait_logged("the web page is at")
-            page.open(f"http://127.0.0.1:{port}/")
-            page.wait("mood", "Uncertain")
-            page.wait("detail", "no expression is clear")
-            page.wait("health", "MQTT brokerconnected")
-            assert page.text("notices") == ""
-            page.check()
-
-            change(nobody)
-            page.wait("mood", "Nobody in view")
-            assert page.text("score-happy").endswith("y0 %")
-
-            change(lost)
-            page.wait("mood", "No camera")
-            page.wait("notices", reason)
-            broker.stop()
-            page.wait("notices", "The MQTT broker is not connected")
-            page.wait("notices", reason)
-            page.wait("health", "MQTT brokernot connected")
-            page.check_everywhere()
-
-            broker.start()
-            change(camera)
-            page.wait("mood", "Happy")
-            page.wait("health", "MQTT brokerconnected")
-            wait_for(lambda: page.text("notices") == "", "no complaint on the page")
-            assert daemon.end() == 0
-
-
-def never_sure(path: Path) -> None:
-    """Write the shipped model with thresholds that no score reaches."""
-    import serenbox.models
-
-    shipped, metadata = load_model_file(Path(serenbox.models.__file__).parent / "emotion.tflite")
-    thresholds = dict.fromkeys(metadata.scores.thresholds, 1.0)
-    unsure = metadata._replace(scores=metadata.scores._replace(thresholds=thresholds))
-    path.write_bytes(append_metadata(shipped, unsure))
-
-
-def test_the_live_preview(tmp_path: Path, camera: str, page: Page) -> None:
-    from selenium.webdriver.common.keys import Keys
-
-    port = free_port()
-    address = f"http://127.0.0.1:{port}/"
-    with contextlib.ExitStack() as stack:
-        daemon = stack.enter_context(Daemon(tmp_path, camera, configuration=with_page(port)))
-        daemon.wait_until(lambda: answers(port), "the page")
-        other = stack.enter_context(Viewer(port))
-        page.open(address)
-        page.wait("mood", "Happy")
-        assert page.text("preview") == "Show the live preview"
-        assert not page.script("return document.getElementById('picture').checkVisibility()")
-        page.tab_to("preview")
-        page.press(Keys.ENTER, "preview")
-        page.wait("notices", "The live preview is on: this page shows what the camera sees.")
-        wait_for(lambda: colours(page) > 100, "the picture")
-        assert other.status() == 200
-        other.wait("health", previews=1)
-        page.check_everywhere()
-
-        page.press(Keys.ENTER, "preview")
-        other.wait("health", previews=0)
-        wait_for(lambda: page.text("notices") == "", "no notice on the page")
-        assert colours(page) == 0
-
-        # It ends when another page is looked at,
-        page.press(Keys.ENTER, "preview")
-        other.wait("health", previews=1)
-        watching = page.browser.current_window_handle
-        page.browser.switch_to.new_window("tab")
-        other.wait("health", previews=0)
-        page.browser.close()
-        page.browser.switch_to.window(watching)
-        page.wait("preview-hint", "because the page was hidden")
-
-        # when the camera is closed,
-        page.tab_to("preview")
-        page.press(Keys.ENTER, "preview")
-        other.wait("health", previews=1)
-        page.tab_to("pause")
-        page.press(Keys.ENTER, "pause")
-        other.wait("health", previews=0)
-        page.wait("mood", "Paused")
-        page.wait("preview-hint", "The live preview has ended.")
-        assert page.unusable("preview")
-        page.press(Keys.ENTER, "pause")
-        page.wait("mood", "Happy")
-
-        # and with the visit.
-        page.tab_to("preview")
-        page.press(Keys.ENTER, "preview")
-        other.wait("health", previews=1)
-        assert page.complaints(address) == ([], set())
-        page.browser.refresh()
-        other.wait("health", previews=0)
-        page.wait("mood", "Happy")
-        assert page.text("notices") == ""
-        assert daemon.end() == 0
-        assert daemon.warnings() == []
-
-
-def test_the_live_preview_ends_if_the_box_falls_silent(
-    tmp_path: Path, camera: str, page: Page
-) -> None:
-    """The last picture must not pass for a live one, nor may the next come unasked."""
-    port = free_port()
-    with contextlib.ExitStack() as stack:
-        daemon = stack.enter_context(Daemon(tmp_path, camera, configuration=with_page(port)))
-        daemon.wait_until(lambda: answers(port), "the page")
-        other = stack.enter_context(Viewer(port))
-        assert other.status() == 200
-
-        def watch() -> None:
-            page.browser.find_element("id", "preview").click()
-            other.wait("health", previews=1)
-            wait_for(lambda: colours(page) > 100, "the picture")
-            daemon.send(signal.SIGSTOP)
-
-        def ended(hint: str) -> None:
-            page.wait("preview-hint", hint)
-            assert colours(page) == 0
-            daemon.send(signal.SIGCONT)
-            other.wait("health", previews=0)
-            page.wait("link", "Live")
-            wait_for(lambda: page.text("notices") == "", "no notice on the page")
-            assert page.text("preview") == "Show the live preview"
-
-        page.open(f"http://127.0.0.1:{port}/")
-        page.wait("mood", "Happy")
-        watch()
-        page.script("window.fetch = () => Promise.reject(new Error())")
-        page.script(A_MINUTE_LATER)
-        ended("The live preview has ended because the box does not answer.")
-
-        # The pictures may stop before the page knows that the box does not answer.
-        page.browser.refresh()
-        page.wait("mood", "Happy")
-        watch()
-        page.script("const now = performance.now(); performance.now = () => now")
-        ended("The live preview has ended: the box sends no more pictures")
-        assert daemon.end() == 0
-
-
-def colours(page: Page) -> int:
-    """Return how many grey levels the live picture has; 0 if there is none."""
-    return int(
-        page.script(
-            "const c = document.getElementById('picture'); if (c.hidden || !c.width) return 0;"
-            "const { data } = c.getContext('2d').getImageData(0, 0, c.width, c.height);"
-            "return new Set(data.filter((_, i) => i % 4 === 1)).size"
-        )
-    )
-
-
 def test_a_lost_answer_is_no_refusal(tmp_path: Path, camera: str, page: Page) -> None:
     port = free_port()
     with Daemon(tmp_path, camera, configuration=with_page(port)) as daemon:
@@ -377,58 +181,6 @@ def test_a_lost_answer_is_no_refusal(tmp_path: Path, camera: str, page: Page) ->
         assert page.text("notices") == "Paused: the camera is closed."
         assert page.text("pause") == "Resume"
         assert daemon.end() == 0
-
-
-@pytest.mark.parametrize("visitors", [0, 1])
-def test_how_long_the_mood_has_lasted(visitors: int, page: Page) -> None:
-    """Even if its message was sent a while ago, be it an event or an answer."""
-    port = free_port()
-    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port, streams=1)), print)
-    with contextlib.ExitStack() as stack:
-        stack.callback(output.close, 5)
-        output.start()
-        output.mood(mood_message("box", time.time() - 50, "paused", None, 3590))
-        wait_for(lambda: answers(port), "the page")
-        for _ in range(visitors):
-            assert stack.enter_context(Viewer(port)).status() == 200
-        page.open(f"http://127.0.0.1:{port}/")
-        page.wait("health", "Running for")
-        page.wait("detail", "for 1 h 0 min")
-        if visitors:
-            return
-        # The box's clock has been set since, which changes nothing.
-        output.mood(mood_message("box", time.time() - 7200, "paused", None, 3000))
-        page.wait("detail", "for 50 min")
-        output.stats({"camera": "of this test", "uptime": 42.0})
-        page.wait("health", "42 s")
-        assert page.text("detail").endswith("for 50 min")
-
-
-def test_durations_in_words(page: Page) -> None:
-    port = free_port()
-    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port)), print)
-    with contextlib.ExitStack() as stack:
-        stack.callback(output.close, 5)
-        output.start()
-        output.mood(mood_message("box", time.time(), "paused", None, 60))
-        wait_for(lambda: answers(port), "the page")
-        page.open(f"http://127.0.0.1:{port}/")
-        page.wait("mood", "Paused")
-        seconds = {"happy": 59.7, "sad": 59.4, "fear": 119.8, "no_face": 3599.6, "uncertain": 0.3}
-        steps = [
-            {"time": f"2026-11-30T{hour}:00:00.000Z", "seconds": each}
-            for hour, each in ((12, seconds), (13, {}))
-        ]
-        history = {"period": "hour", "step_minutes": 60, "kept_days": 1, "steps": steps}
-        page.script(
-            "const ask = window.fetch; window.fetch = async (path, ...rest) =>"
-            "  path.startsWith('/api/history') ? new Response(arguments[0]) : ask(path, ...rest)",
-            json.dumps(history),
-        )
-        output.mood(mood_message("box", time.time(), "paused", None, 30))  # asks for the history
-        page.wait("kept", "is kept on the box for 1 day.")
-        told = "Fear 2 min, Happy 1 min, Sad 59 s, Uncertain 0 s, Nobody in view 1 h 0 min"
-        page.wait("hour-rows", told)
 
 
 def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None:
