@@ -47,7 +47,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LONG = ("training_fit", "training_cluster", "notebooks", "training_vertex", "wheel")
+LONG = ("training_fit", "training_cluster", "notebooks", "training_run", "training_vertex", "wheel")
 """The slowest test files: started last, one would keep a single worker busy at the end."""
 
 
