@@ -10,8 +10,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -76,6 +74,8 @@ def shares_bytes(content: bytes) -> bool:
         struct.error: As for `read_directory`.
 
     """
+    import numpy as np  # here, so that commands start fast
+
     seen: set[int] = set()
     for order, tag, kind, count, entry in _entries(content):
         if tag not in _LENGTHS or tag in seen or kind not in _LISTED_TYPES:
