@@ -28,7 +28,9 @@ from serenbox.models import FACE_MODEL
 from serenbox.results import EMOTIONS
 from tests.browser import DESKTOP, Page, chromium, fetch_axe, shape
 from tests.capture import Device, capturing
+from tests.daemon_process import write_script
 from tests.history_output import History
+from tests.history_tool import keep_minutes, known_state
 from tests.missing import missing
 from tests.server_process import PATIENT, QUICK, Server, serving
 
@@ -223,6 +225,28 @@ def history(tmp_path: Path) -> Iterator[History]:
     yield made
     made.output.close(30)
     assert not made.output._thread.is_alive()
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The state folder, at a known moment in a known place, without a service."""
+    with known_state(tmp_path, monkeypatch) as folder:
+        yield folder
+
+
+@pytest.fixture
+def kept(state: Path) -> Path:
+    """Today an hour happy, an hour half known and 3 s sad; three days ago a pause of two hours."""
+    return keep_minutes(state)
+
+
+@pytest.fixture
+def camera(tmp_path: Path, portrait_file: Path) -> str:
+    """A scripted camera that shows the portrait for as long as a test needs."""
+    (tmp_path / "face.png").write_bytes(portrait_file.read_bytes())
+    return write_script(
+        tmp_path / "script.json", [{"frames": "face.png", "count": 1_000_000}], fps=5
+    )
 
 
 @pytest.fixture(scope="session")

@@ -16,24 +16,13 @@ import pytest
 
 from serenbox.history.database import Database
 from serenbox.outputs.messages import MOOD_LABELS
-from tests.history_tool import MINUTE, keep_minutes, known_state, run, summary
+from tests.history_tool import MINUTE, run, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The state folder, at a known moment in a known place, without a service."""
-    with known_state(tmp_path, monkeypatch) as folder:
-        yield folder
-
-
-@pytest.fixture
-def kept(state: Path) -> Path:
-    """Today an hour happy, an hour half known and 3 s sad; three days ago a pause of two hours."""
-    return keep_minutes(state)
+pytestmark = pytest.mark.usefixtures("state")
 
 
 @pytest.mark.usefixtures("kept")

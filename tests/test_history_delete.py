@@ -16,7 +16,7 @@ from serenbox.doctor.history import check_history
 from serenbox.history.database import Database
 from serenbox.history.files import set_aside
 from serenbox.settings.schema import HistorySettings
-from tests.history_tool import MINUTE, NOW, keep_minutes, known_state, run, summary
+from tests.history_tool import MINUTE, NOW, run, summary
 from tests.rights import NOBODY
 
 if TYPE_CHECKING:
@@ -25,17 +25,7 @@ if TYPE_CHECKING:
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another")
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The state folder, at a known moment in a known place, without a service."""
-    with known_state(tmp_path, monkeypatch) as folder:
-        yield folder
-
-
-@pytest.fixture
-def kept(state: Path) -> Path:
-    """Today an hour happy, an hour half known and 3 s sad; three days ago a pause of two hours."""
-    return keep_minutes(state)
+pytestmark = pytest.mark.usefixtures("state")
 
 
 def test_delete_removes_everything(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser import A_MINUTE_LATER
-from tests.daemon_process import Daemon, wait_for, with_page, write_script
+from tests.daemon_process import Daemon, wait_for, with_page
 from tests.demo_clip import a_camera_works, make_clip
 from tests.missing import missing
 from tests.ports import free_port
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
 
 SOON = 5.0
 """Seconds from opening the page to the mood, while the demonstration shows a face."""
-
-
-@pytest.fixture
-def camera(tmp_path: Path, portrait_file: Path) -> str:
-    (tmp_path / "face.png").write_bytes(portrait_file.read_bytes())
-    return write_script(
-        tmp_path / "script.json", [{"frames": "face.png", "count": 1_000_000}], fps=5
-    )
 
 
 def test_a_visit_during_the_demonstration(tmp_path: Path, page: Page) -> None:

@@ -6,10 +6,8 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.browser import A_MINUTE_LATER
-from tests.daemon_process import Daemon, wait_for, with_page, write_script
+from tests.daemon_process import Daemon, wait_for, with_page
 from tests.ports import free_port
 from tests.web_client import Viewer, answers
 
@@ -17,14 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.browser import Page
-
-
-@pytest.fixture
-def camera(tmp_path: Path, portrait_file: Path) -> str:
-    (tmp_path / "face.png").write_bytes(portrait_file.read_bytes())
-    return write_script(
-        tmp_path / "script.json", [{"frames": "face.png", "count": 1_000_000}], fps=5
-    )
 
 
 def test_the_live_preview(tmp_path: Path, camera: str, page: Page) -> None:

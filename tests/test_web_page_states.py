@@ -24,14 +24,6 @@ if TYPE_CHECKING:
     from tests.browser import Page
 
 
-@pytest.fixture
-def camera(tmp_path: Path, portrait_file: Path) -> str:
-    (tmp_path / "face.png").write_bytes(portrait_file.read_bytes())
-    return write_script(
-        tmp_path / "script.json", [{"frames": "face.png", "count": 1_000_000}], fps=5
-    )
-
-
 def test_every_state_is_told(tmp_path: Path, camera: str, page: Page) -> None:
     port = free_port()
     (tmp_path / "broker").mkdir()
