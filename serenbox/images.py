@@ -25,6 +25,9 @@ WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"
 """What `write_image` can write, in lower case."""
 
 _DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+# No decoder takes more for a pixel: a progressive JPEG of four colours has 8 of coefficients and
+# 3 of result.
+_DECODER_BYTES = 12
 _TRY = "try another format, such as .png"
 _ENCODER_SUFFIX = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg"}
 
@@ -135,6 +138,9 @@ def _decode(content: bytes, max_pixels: int) -> Pixels:
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError(error.err) from error
         raise ImageError(_undecodable(header)) from error
+    if image is None:
+        # Where libjpeg and libwebp get no memory, they end as for a damaged file: then this raises.
+        np.empty(_DECODER_BYTES * header.width * header.height, np.uint8)
     # If the decoder finds another size than the header gave, the file was crafted.
     if image is None or image.size != header.width * header.height * 3:
         raise ImageError(_undecodable(header))

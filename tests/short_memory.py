@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import resource
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+BLOCK = 4_000_000
+
+
 @contextmanager
 def short_memory(room: int) -> Iterator[None]:
-    """Let this process take only so many more bytes."""
+    """Let this process take only so many more bytes, apart from small blocks."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
+    size = pages * resource.getpagesize()
     limits = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, limits[1]))
+    # What was freed before may still belong to the process and would be given out beyond the room.
+    blocks: list[np.ndarray] = []
     try:
+        resource.setrlimit(resource.RLIMIT_AS, (size, limits[1]))
+        with suppress(MemoryError):
+            while True:
+                blocks.append(np.empty(BLOCK, np.uint8))
+        resource.setrlimit(resource.RLIMIT_AS, (size + room, limits[1]))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
