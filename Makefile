@@ -1,6 +1,8 @@
 # One target for each task. Python packages go to .venv and .venv-tflite; only test-pi changes the system.
 PYTHON ?= python3
 PYTHON311 ?= $(shell python3.11 -c "import sys; print(sys.executable)" 2>/dev/null)
+# Hundreds of processes are started here: without bytecode, each would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 # NASA's portrait of Eileen Collins, public domain, included in scikit-image.
