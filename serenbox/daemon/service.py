@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from serenbox.cameras.select import open_camera
@@ -81,8 +82,7 @@ class Service:
         self._notifier = Notifier()
         self._flag = PausedFlag(place.paths.paused)
         self._paused = self._flag.read()
-        self._command: str | None = None
-        self._report_wanted = False
+        self._commands: deque[str] = deque()  # filled by any thread, emptied by this one
         self._tap = Tap()
         self._outputs = RunningOutputs(settings, self.command, place.paths.history, self._tap)
         self._rule = _make_rule(settings)
@@ -104,12 +104,7 @@ class Service:
         `report` sends new statistics to the web page, which wants them sooner than the other
         outputs; `stats` sends them to every output.
         """
-        if name == "report":
-            self._report_wanted = True
-        elif name == "stats":
-            self._stats_at = 0.0
-        else:
-            self._command = name  # of several, the latest counts
+        self._commands.append(name)
         self._waker.wake()
 
     def run(self) -> None:
@@ -163,12 +158,16 @@ class Service:
     def _obey(self) -> None:
         if self._signals.came(signal.SIGHUP):
             self._reload()
-        command, self._command = self._command, None
-        if command in {"pause", "resume"}:
+        names = self._take_commands()
+        if (command := _latest(names)) is not None:
             self._set_paused(paused=command == "pause")
-        if self._report_wanted:
-            self._report_wanted = False
+        if "report" in names:
             self._announcer.tell(self._report(), to="web")
+        if "stats" in names:
+            self._stats_at = 0.0
+
+    def _take_commands(self) -> list[str]:
+        return [self._commands.popleft() for _ in range(len(self._commands))]
 
     def _set_paused(self, *, paused: bool) -> bool:
         """Close or open the camera; return whether that will survive a restart."""
@@ -341,9 +340,14 @@ class Service:
 
     def _remember_last(self) -> None:
         """Remember a pause that came too late to be obeyed: it is for the next start, too."""
-        command, self._command = self._command, None
-        if command in {"pause", "resume"} and self._flag.write(paused=command == "pause"):
+        command = _latest(self._take_commands())
+        if command is not None and self._flag.write(paused=command == "pause"):
             _log.info("%sd while ending: so it will be after the next start", command)
+
+
+def _latest(commands: list[str]) -> str | None:
+    """Return the latest `pause` or `resume`, which is the one that counts."""
+    return next((name for name in reversed(commands) if name in {"pause", "resume"}), None)
 
 
 def _make_rule(settings: Settings) -> SlotRule | None:
