@@ -196,9 +196,25 @@ def test_the_example_bridges_short_gaps_only(follower: Follower) -> None:
     follower.tell(1000, "connected", "0")
     assert follower.tell(30_000, "slot?") == "A"
     assert follower.tell(30_500, "connected", "1") == "A"
+    assert follower.tell(30_600, "availability", "online") == "A"
     follower.tell(40_000, "connected", "0")
     assert follower.tell(70_000, "slot?") == "A"
     assert follower.tell(70_001, "slot?") == "off"
+
+
+def test_the_example_does_not_believe_in_a_box_that_was_there_before_a_gap(
+    follower: Follower,
+) -> None:
+    follower.tell(0, "connected", "1")
+    follower.tell(0, "availability", "online")
+    assert follower.tell(0, "slot", "A") == "A"
+    follower.tell(1000, "connected", "0")
+    assert follower.tell(10 * MINUTE, "connected", "0") == "off"
+    assert follower.tell(10 * MINUTE, "connected", "1") == "off"
+    assert follower.tell(10 * MINUTE, "slot", "A") == "off"  # retained: it comes first
+    assert follower.tell(10 * MINUTE, "availability", "offline") == "off"
+    follower.tell(11 * MINUTE, "availability", "online")
+    assert follower.tell(11 * MINUTE, "slot", "A") == "A"
 
 
 def test_the_example_does_not_believe_an_old_slot(follower: Follower) -> None:

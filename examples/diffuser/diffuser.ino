@@ -28,6 +28,7 @@ void received(char *topic, uint8_t *payload, unsigned int length) {
 
 void connectToBroker() {
   static uint32_t tried = 0;
+  follower.connected(false, millis());  // it may succeed at once, and nobody would see the gap
   if (WiFi.status() != WL_CONNECTED || millis() - tried < 5000) return;
   if (mqtt.connect(NAME, USER, PASSWORD)) {
     mqtt.subscribe(BOX "slot", 1);

@@ -13,6 +13,7 @@ bool equal(const char *word, const uint8_t *payload, size_t length) {
 void SlotFollower::connected(bool is, uint32_t now) {
   forget(now);
   connected_ = is;
+  if (!is) online_ = false;  // what the box was may be long past when there is a connection again
 }
 
 void SlotFollower::received(const char *kind, const uint8_t *payload, size_t length,

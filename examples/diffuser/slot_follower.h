@@ -18,7 +18,8 @@ class SlotFollower {
   // 90 seconds at least.
   static const uint32_t kFreshness = 180UL * 1000;
 
-  // Say whether there is a connection to the broker, with every turn of the main loop.
+  // Say whether there is a connection to the broker, with every turn of the main loop, and that
+  // there is none before each attempt to connect: the broker then tells availability anew.
   void connected(bool is, uint32_t now);
 
   // Take a message: the last part of its topic, "slot" or "availability", and its payload, which
