@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from datetime import datetime
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
@@ -255,6 +256,23 @@ def test_the_sketch_compiles_for(board: str) -> None:
         "c++",
         str(EXAMPLE / "diffuser.ino"),
     )
+
+
+def test_relays_that_are_on_when_low_stay_off_while_the_sketch_starts(tmp_path: Path) -> None:
+    sketch, program = tmp_path / "diffuser.ino", tmp_path / "board"
+    text = (EXAMPLE / "diffuser.ino").read_text()
+    sketch.write_text(text.replace("ON = HIGH, OFF = LOW", "ON = LOW, OFF = HIGH"))
+    compile_cpp(
+        f'-DSKETCH="{sketch}"',
+        f"-I{HARNESS / 'stand_ins'}",
+        f"-I{EXAMPLE}",
+        *("-include", str(HARNESS / "stand_ins" / "Arduino.h")),
+        str(HARNESS / "board.cpp"),
+        str(EXAMPLE / "slot_follower.cpp"),
+        *("-o", str(program)),
+    )
+    shown = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines() == ["- - ", "high - ", "high high "]
 
 
 def test_what_does_not_compile_is_noticed(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ void setup() {
   digitalWrite(RELAY_A, OFF);  // before they are outputs, so that neither clicks
   digitalWrite(RELAY_B, OFF);
   pinMode(RELAY_A, OUTPUT);
+  digitalWrite(RELAY_A, OFF);  // again: version 3 of the ESP32's core writes to outputs only
   pinMode(RELAY_B, OUTPUT);
+  digitalWrite(RELAY_B, OFF);
   WiFi.mode(WIFI_STA);
   WiFi.begin(NETWORK, NETWORK_PASSWORD);  // connects again by itself
   mqtt.setServer(BROKER, 1883);
