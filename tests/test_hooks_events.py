@@ -100,3 +100,5 @@ def test_an_output_that_fails_is_an_error_once() -> None:
     assert sources(mqtt="still gone", web="taken") == [("web", "taken")]
     assert sources(mqtt=None, web="taken") == []
     assert sources(mqtt="gone", web="taken") == [("mqtt", "gone")]
+    assert sources(web="taken") == []  # a reload has turned MQTT off
+    assert sources(mqtt="gone", web="taken") == [("mqtt", "gone")]

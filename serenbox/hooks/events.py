@@ -48,7 +48,9 @@ class EventReader:
         if kind == "mood":
             return self._error(message, CAMERA, camera_problem(message))
         found = []
-        for name, health in message.get("outputs", {}).items():
+        outputs = message.get("outputs", {})
+        self._troubled &= {CAMERA, *outputs}  # an output turned off has no problem any more
+        for name, health in outputs.items():
             found += self._error(message, name, health.get("problem"))
         return found
 
