@@ -190,7 +190,7 @@ class MqttOutput:
             return denial(self._settings, self._topics) if denied else problem
         except ImportError:
             return BrokerError(
-                "setup", "MQTT needs paho-mqtt: install it with `pip install 'paho-mqtt>=2.1'`"
+                "setup", "MQTT needs paho-mqtt: install it with `pip install 'paho-mqtt>=2.2'`"
             )
         # A bug of ours must not end the thread: publishing resumes with the next connection.
         except Exception as error:  # noqa: BLE001
