@@ -57,12 +57,15 @@ class RunningOutputs:
             return self.all
         return self._make(new, unchanged_outputs(self.all, old, new))
 
-    def exchange(self, outputs: list[Output], timeout: float) -> None:
+    def exchange(
+        self, outputs: list[Output], timeout: float, tell_mood: Callable[[], None]
+    ) -> None:
         """Close the outputs that are no longer wanted, and start the new ones.
 
         Args:
             outputs: What `prepare` returned.
             timeout: Seconds that each one gets to close.
+            tell_mood: Tells these outputs the current mood.
 
         """
         before, self.all = self.all, outputs
@@ -71,9 +74,14 @@ class RunningOutputs:
         for mqtt in _mqtt(closing):
             mqtt.give_up(kept)
         _close(closing, timeout)
-        for output in outputs:
-            if output not in before:
+        fresh = [output for output in outputs if output not in before]
+        for output in fresh:
+            if output.name != "mqtt":
                 output.start()
+        tell_mood()
+        # Only now: what a broker retained earlier must not pass for current once it says `online`.
+        for mqtt in _mqtt(fresh):
+            mqtt.start()
 
     def close(self, timeout: float) -> None:
         """Close them all; each gets `timeout` seconds for that."""

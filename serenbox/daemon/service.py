@@ -9,6 +9,7 @@ import selectors
 import signal
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serenbox.cameras.select import open_camera
@@ -311,8 +312,8 @@ class Service:
             pipeline.go_on(self._observer.pipeline)
             self._observer.pipeline = pipeline
             if outputs is not self._outputs.all:
-                self._outputs.exchange(outputs, _CLOSING)
-                self._announcer.renew(new.device.name, outputs, self._rule)
+                renew = partial(self._announcer.renew, new.device.name, outputs, self._rule)
+                self._outputs.exchange(outputs, _CLOSING, renew)
             if new.camera != old.camera:
                 self._change_camera(new.camera)
             self._adopted(new)
