@@ -107,7 +107,6 @@ def convert(options: Options, say: Callable[[str], None]) -> Converted:
     material = gather(options, say)
     tflite = _quantize(options, material, say)
     measured = _measure(options, material, tflite, say)
-    _doubt(measured.comparison, say)
     check_drop(measured.comparison, options.max_drop, options.fine_tune)
     metadata = make_metadata(options, material, measured)
     content = append_metadata(tflite, metadata)
@@ -159,8 +158,19 @@ def _quantize(options: Options, material: Material, say: Callable[[str], None]) 
     return tflite
 
 
-def _doubt(comparison: Comparison, say: Callable[[str], None]) -> None:
-    accuracy = comparison.float_figures.accuracy
+def _doubt(
+    logits: NDArray[np.float32],
+    prior: tuple[float, ...],
+    material: Material,
+    say: Callable[[str], None],
+) -> None:
+    """Warn if the original model is hardly ever right.
+
+    No shift is added: it is fitted to make the most of any answers, also of those that wrong
+    labels make meaningless.
+    """
+    answers = (logits + material.prior_exponent * np.log(np.array(prior))).argmax(axis=1)
+    accuracy = float((answers == material.exam.truth).mean())
     if accuracy < DOUBTFUL_ACCURACY:
         say(
             f"warning: the original model itself is right on only {accuracy:.1%} of the faces; are "
@@ -173,6 +183,8 @@ def _measure(
 ) -> Measured:
     model, exam = material.model, material.exam
     prior = class_prior(material.run, material.faces, options.label_set, options.labels)
+    before = model.logits(exam.images)
+    _doubt(before, prior, material, say)
     shift: tuple[float, ...] = ()
     if options.label_set == "ferplus":
         train = material.training
@@ -183,7 +195,7 @@ def _measure(
         logits = int8_logits(tflite, model, train.images)
         shift = shift_to_majority(logits, truth, prior, exponent)
     say(f"comparing float and int8 on {len(exam.images)} faces of {SPLIT}")
-    before, after = model.logits(exam.images), int8_logits(tflite, model, exam.images)
+    after = int8_logits(tflite, model, exam.images)
     scores = fit_scores(after, exam, options, prior, material.prior_exponent, shift)
 
     def compared(chosen: NDArray[np.bool_]) -> Comparison:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.errors import InputError
+from convert.errors import InputError, RefusedError
 from convert.majority import fit_shift
 from convert.thresholds import fit_temperature, fit_thresholds
 from serenbox.classifier import scores_from_logits
 from serenbox.model_file import ScoreSpec
+from serenbox.model_metadata import MOST_SHIFT
 from serenbox.results import EMOTIONS
 
 if TYPE_CHECKING:
@@ -87,8 +88,16 @@ def shift_to_majority(
     Returns:
         One number for each label, in their order; they sum to 0 except for rounding.
 
+    Raises:
+        RefusedError: The logits say so little of the majority that no shift is of use.
+
     """
     shift = fit_shift(logits + exponent * np.log(np.array(class_prior)), truth)
+    if np.abs(shift).max() > MOST_SHIFT:
+        raise RefusedError(
+            f"no shift up to {MOST_SHIFT} leads from the model's answers to the majority of the "
+            "annotators: give the --scale and --labels that it was trained with"
+        )
     return tuple(round(each, 4) for each in shift.tolist())
 
 

@@ -18,7 +18,7 @@ from serenbox.errors import ModelError
 SCHEMA = 1
 """The version of `metadata.json` this program writes and reads."""
 
-_MOST_SHIFT = 100
+MOST_SHIFT = 100
 """Far beyond any use, and small enough for sums that stay finite."""
 
 Color = Literal["grey", "rgb"]
@@ -182,9 +182,9 @@ def _scores(data: _Section, labels: tuple[str, ...]) -> ScoreSpec:
     if (
         not isinstance(shift, (list, tuple))
         or len(shift) not in (0, len(labels))
-        or not all(_is_number(each) and abs(each) <= _MOST_SHIFT for each in shift)
+        or not all(_is_number(each) and abs(each) <= MOST_SHIFT for each in shift)
     ):
-        wanted = f"{len(labels)} numbers from {-_MOST_SHIFT} to {_MOST_SHIFT}, one for each label"
+        wanted = f"{len(labels)} numbers from {-MOST_SHIFT} to {MOST_SHIFT}, one for each label"
         raise data.wrong("shift", shift, wanted)
     return ScoreSpec(
         temperature=data.number("temperature", 1e-3, 1e3),

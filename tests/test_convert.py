@@ -40,12 +40,14 @@ def face(emotion: str, rng: np.random.Generator) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def write_data(folder: Path, leave_out: tuple[str, str] | None = None) -> Path:
+def write_data(
+    folder: Path, leave_out: tuple[str, str] | None = None, more_neutral: int = 0
+) -> Path:
     """Write a FER2013 of seven stripes, but not the split's class in `leave_out`, and its FER+."""
     rng = np.random.default_rng(0)
     rows, votes = [], []
     for split, each in (("Training", 6), ("PublicTest", 4), ("PrivateTest", 1)):
-        for emotion in EMOTIONS * each:
+        for emotion in (*EMOTIONS * each, *("neutral",) * more_neutral):
             if (split, emotion) == leave_out:
                 continue
             pixels = " ".join(map(str, face(emotion, rng).ravel()))
@@ -300,6 +302,22 @@ def test_a_model_that_knows_nothing_is_doubted(
     model = save_network(tmp_path)
     assert convert(model, "--data", data, "--labels", ",".join(PERMUTED)) == 0
     assert "are --scale and --labels those it was trained with?" in capsys.readouterr().err
+
+
+def test_wrong_labels_are_doubted_although_a_shift_makes_the_most_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = write_data(tmp_path, more_neutral=30)
+    files = ("--data", data, "--ferplus", tmp_path / "ferplus.csv")
+    model = save_network(tmp_path)
+    swapped = "angry,disgust,fear,happy,sad,neutral,surprise"
+
+    assert convert(model, *files, "--labels", swapped) == 0
+
+    printed = capsys.readouterr()
+    assert "right on only 34.5% of the faces; are --scale and --labels" in printed.err
+    assert float(printed.out.split("float  accuracy ")[1].split("%")[0]) > 40
 
 
 def test_an_operation_too_new_is_refused(

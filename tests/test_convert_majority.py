@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import pytest
 
+from convert.errors import RefusedError
 from convert.majority import fit_shift
+from convert.scoring import shift_to_majority
 from serenbox.classifier import EmotionClassifier
 from serenbox.crop import face_to_input
 from serenbox.model_file import ModelMetadata, append_metadata
@@ -74,6 +76,15 @@ def test_faces_that_are_all_right_leave_the_logits_alone() -> None:
         logits = size * (np.eye(7)[truth] + rng.normal(0, 0.05, (70, 7)))
 
         assert np.abs(fit_shift(logits, truth)).max() < 0.05
+
+
+def test_answers_that_say_nothing_of_the_majority_have_no_shift() -> None:
+    rng = np.random.default_rng(4)
+    truth = drawn(softmax(np.tile(4 * SHIFT, (20_000, 1))), rng)
+    logits = rng.normal(0, 2, (20_000, 7)).astype(np.float32)
+
+    with pytest.raises(RefusedError, match="no shift up to 100 leads from"):
+        shift_to_majority(logits, truth, (1 / 7,) * 7, 1.0)
 
 
 def test_evaluation_shifts_as_the_device_does_whatever_the_order_of_labels(
