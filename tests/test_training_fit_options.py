@@ -101,6 +101,28 @@ def test_a_file_in_a_bucket_is_wrong_usage(
     assert "Cloud Storage, which is mounted at /gcs on" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evaluate", "m.keras", "--data", "x.csv", "--out"),
+        ("robustness", "m.keras", "--data", "x.csv", "--out"),
+        ("average", "run", "--data", "x.csv", "--out"),
+        ("tabulate", "run", "--data", "x.csv", "--table"),
+        ("fit", "--data", "x.csv", "--out"),
+        ("evaluate", "m.keras", "--data"),
+    ],
+)
+def test_paths_that_would_mean_another_folder_are_wrong_usage(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    for path, reason in (("", "the name is empty"), ("gs://a-bucket/x", "Cloud Storage, which is")):
+        with pytest.raises(SystemExit) as end:
+            main([*arguments, path])
+
+        assert end.value.code == 2
+        assert reason in capsys.readouterr().err
+
+
 def test_a_run_that_ended_before_its_record_goes_on(tmp_path: Path, refuse: Refuse) -> None:
     (tmp_path / CHECKPOINT).touch()
     (tmp_path / "model.keras").touch()

@@ -6,7 +6,6 @@ import argparse
 import itertools
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from serenbox.cli.common import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, abandon_output
@@ -21,8 +20,10 @@ from training.options import (
     MARGINS,
     add_command,
     add_data_options,
+    add_out_option,
     lift_option,
     part_option,
+    path_option,
     whole_option,
 )
 from training.quiet import quiet
@@ -92,15 +93,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_evaluate(commands: Any) -> None:
     parser = add_command(commands, "evaluate", "measure a model", _evaluate)
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .tflite file")
+    parser.add_argument("model", type=path_option, metavar="MODEL", help="a .keras or .tflite file")
     add_data_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="default: PublicTest")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="write the figures, the answers and pictures of them",
-    )
+    add_out_option(parser, "write the figures, the answers and pictures of them")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
         "--runtime",
@@ -110,7 +106,7 @@ def _add_evaluate(commands: Any) -> None:
     )
     parser.add_argument(
         "--scores-as",
-        type=Path,
+        type=path_option,
         metavar="FILE",
         help="score a .keras with the labels, temperature, prior and thresholds of this .tflite",
     )
@@ -151,7 +147,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _add_prior(commands: Any) -> None:
     parser = add_command(commands, "prior", "measure how much class prior to put back", _prior)
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .tflite file")
+    parser.add_argument("model", type=path_option, metavar="MODEL", help="a .keras or .tflite file")
     add_data_options(parser)
     parser.add_argument(
         "--exponents",
@@ -181,9 +177,13 @@ def _listed(numbers: Sequence[float]) -> str:
 
 def _add_crop(commands: Any) -> None:
     parser = add_command(commands, "crop", "measure crop geometries on photographs", _crop)
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    parser.add_argument("model", type=path_option, metavar="MODEL", help="a .tflite file")
     parser.add_argument(
-        "--photos", type=Path, required=True, metavar="DIR", help="photographs in DIR/<emotion>/"
+        "--photos",
+        type=path_option,
+        required=True,
+        metavar="DIR",
+        help="photographs in DIR/<emotion>/",
     )
     for name, kind, default, text in (
         (
@@ -229,12 +229,10 @@ def _crop(options: argparse.Namespace) -> None:
 
 def _add_robustness(commands: Any) -> None:
     parser = add_command(commands, "robustness", "measure a model on changed faces", _robustness)
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .tflite file")
+    parser.add_argument("model", type=path_option, metavar="MODEL", help="a .keras or .tflite file")
     add_data_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="default: PublicTest")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write robustness.csv and robustness.png"
-    )
+    add_out_option(parser, "write robustness.csv and robustness.png")
     _add_prior_exponent(parser)
 
 
@@ -266,9 +264,9 @@ def _robustness(options: argparse.Namespace) -> None:
 
 def _add_average(commands: Any) -> None:
     parser = add_command(commands, "average", "make one network of several runs", _average)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="DIR", help="folders of runs")
+    parser.add_argument("runs", type=path_option, nargs="+", metavar="DIR", help="folders of runs")
     add_data_options(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    add_out_option(parser, "a new folder", required=True)
 
 
 def _average(options: argparse.Namespace) -> None:
@@ -285,9 +283,11 @@ def _average(options: argparse.Namespace) -> None:
 
 def _add_tabulate(commands: Any) -> None:
     parser = add_command(commands, "tabulate", "put finished runs into a table", _tabulate)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="DIR", help="folders of runs")
+    parser.add_argument("runs", type=path_option, nargs="+", metavar="DIR", help="folders of runs")
     add_data_options(parser)
-    parser.add_argument("--table", type=Path, required=True, metavar="FILE", help="a CSV file")
+    parser.add_argument(
+        "--table", type=path_option, required=True, metavar="FILE", help="a CSV file"
+    )
 
 
 def _tabulate(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
+from serenbox.cli.common import path_of
 from training.errors import RunError
 from training.files import local_path
 
@@ -43,8 +44,14 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_out_option(parser: argparse.ArgumentParser, text: str, *, required: bool = False) -> None:
+    """Add the option that says which folder to write into."""
+    parser.add_argument("--out", type=path_option, required=required, metavar="DIR", help=text)
+
+
 def path_option(text: str) -> Path:
-    """Parse a path, which may be one of Cloud Storage."""
+    """Parse a path, which may be one of Cloud Storage; an empty one would be this folder."""
+    path_of(text)
     try:
         return local_path(text)
     except RunError as error:
