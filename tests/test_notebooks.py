@@ -66,8 +66,9 @@ def test_evaluate(data: dict[str, str], portrait_file: Path) -> None:
 
     notebook = ran("evaluate", data | {"PHOTO": str(portrait_file)})
 
-    faces = load_faces(data["FER2013"], data["FERPLUS"]).select("PublicTest")
-    figures = summary(evaluate(faces, predict(EMOTION_MODEL, faces.images)))
+    everything = load_faces(data["FER2013"], data["FERPLUS"])
+    faces, shown = everything.select("PublicTest"), everything.shown_in_training("PublicTest")
+    figures = summary(evaluate(faces, predict(EMOTION_MODEL, faces.images), shown))
     assert figures in printed(notebook)
     assert "happy 100%" in printed(notebook)
     assert pictures(notebook) == 6  # faces, answers, confusion, calibration, mistakes, photo
