@@ -201,12 +201,15 @@ def test_killed_run_resumes_with_every_epoch_once(
     out = shutil.copytree(ended.killed, tmp_path / "killed")
     assert not (out / "model.keras").exists()
     (out / "run.json").write_text("{}")  # left over from an earlier run, it finishes nothing
+    (out / ".part-abcdefgh").mkdir()  # killed while it wrote
+    (out / ".part-abcdefgh" / "checkpoint.npz").write_bytes(b"PK")
 
     assert "--resume" in refuse(out, "--epochs", "3")
     assert "epochs was 3, not 4" in refuse(out, "--epochs", "4", "--resume")
 
     assert fit_here(data, out, "--epochs", "3", "--resume=auto") == 0
     assert json.loads((out / "run.json").read_text())["settings"]["epochs"] == 3
+    assert not list(out.glob(".part-*"))
 
     with (out / "history.csv").open() as file:
         killed = list(csv.DictReader(file))

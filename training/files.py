@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,9 @@ MODEL = "model.keras"
 """The network of a finished run."""
 RECORD = "run.json"
 """How that network was made; the last file that a run writes."""
+
+_PART = ".part-"
+"""How the names of the folders begin in which files are written."""
 
 BUCKETS = Path("/gcs")
 """Where Vertex AI mounts Cloud Storage: gs://BUCKET is BUCKETS/BUCKET."""
@@ -50,7 +54,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=_PART) as folder:
             temporary = Path(folder) / path.name
             with temporary.open("wb") as file:
                 file.write(content)
@@ -60,3 +64,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         msg = f"{path} cannot be written: {reason_of(error)}; choose another folder or make room"
         raise RunError(msg) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what a killed run has left half-written in its folder, to which nobody else writes."""
+    for part in folder.glob(f"{_PART}*"):
+        shutil.rmtree(part, ignore_errors=True)

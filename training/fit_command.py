@@ -13,7 +13,7 @@ from training.cluster import choose_engine, read_cluster
 from training.data import LabelSet, describe, load_faces
 from training.distribute import join, losing_no_machine
 from training.errors import RunError
-from training.files import CHECKPOINT, MODEL, RECORD
+from training.files import CHECKPOINT, MODEL, RECORD, remove_parts
 from training.fit_settings import Augmentation, Backbone, FitSettings
 from training.options import add_command, add_data_options, file_option, path_option
 from training.quiet import quiet
@@ -152,6 +152,8 @@ def _fit(options: argparse.Namespace) -> int:
     report = _reporter(cluster)
     for line in describe(faces):
         report(line)
+    if cluster.chief:
+        remove_parts(options.out)
     join(cluster)
     with losing_no_machine(cluster):
         run = Run(faces, settings, options.out, cluster)
