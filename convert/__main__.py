@@ -18,7 +18,7 @@ from serenbox.cli.common import (
 )
 from serenbox.errors import SerenBoxError
 from training.errors import TrainingError, refusal_of
-from training.quiet import import_tensorflow
+from training.quiet import check_streams, import_tensorflow
 
 if TYPE_CHECKING:
     import argparse
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 1 result refused, 2 unusable input."""
     parsed = parse(sys.argv[1:] if arguments is None else arguments)
     try:
+        check_streams()
         _run(parsed)
         flush_output()
     except BrokenPipeError:  # the reader has gone

@@ -8,7 +8,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, get_args
 
-from serenbox.cli.common import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, abandon_output
+from serenbox.cli.common import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, OutputError, abandon_output
 from serenbox.runtime import Runtime
 from training.data import LabelSet, load_faces
 from training.errors import TrainingError, refusal_of
@@ -26,7 +26,7 @@ from training.options import (
     path_option,
     whole_option,
 )
-from training.quiet import quiet
+from training.quiet import check_streams, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,9 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.arguments = sys.argv[1:] if arguments is None else arguments
     command: Callable[[argparse.Namespace], int | None] = options.command
     try:
+        check_streams()
         status = command(options) or 0
         sys.stdout.flush()
-    except TrainingError as error:
+    except (TrainingError, OutputError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:

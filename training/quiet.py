@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenbox.cli.common import check_output
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,6 +28,20 @@ class _Nowhere(io.TextIOBase):
 
 
 _NOWHERE = _Nowhere()
+
+
+def check_streams() -> None:
+    """Make sure that there is somewhere to print to.
+
+    With standard error closed, messages are discarded: `print` would put them among the results.
+
+    Raises:
+        OutputError: Standard output is closed.
+
+    """
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open until the end
+    check_output()
 
 
 @contextmanager

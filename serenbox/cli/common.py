@@ -208,10 +208,20 @@ def write_line(text: str) -> None:
         OutputError: The text cannot be written, for example because the disk is full.
 
     """
-    if sys.stdout is None:
-        raise OutputError("standard output is closed: leave it open, or send it to a file")
+    check_output()
     with _output_errors():
         print(text, flush=True)
+
+
+def check_output() -> None:
+    """Make sure that standard output is open.
+
+    Raises:
+        OutputError: It is closed.
+
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed: leave it open, or send it to a file")
 
 
 def flush_output() -> None:
