@@ -117,7 +117,7 @@ def merge(candidates: Floats, scores: Floats) -> tuple[Floats, Floats]:
 def followed(
     regressors: Floats, logits: Floats, anchors: Floats, min_score: float, known: Quad
 ) -> tuple[list[float], float] | None:
-    """Return the face that is where a known one was, as `decode` and `merge` would.
+    """Return the face that is nearest to where a known one was, as `decode` and `merge` would.
 
     For a dozen candidates, plain numbers are faster than arrays: right after the network has run,
     little of numpy's code is in the CPU cache.
@@ -145,13 +145,29 @@ def followed(
             half, tall = row[2] / (2 * INPUT_SIZE), row[3] / (2 * INPUT_SIZE)
             box = (across - half, down - tall, across + half, down + tall)
             candidates.append((score, box, row, centre))
-    candidates.sort(reverse=True)
-    for rank, (score, box, _, _) in enumerate(candidates):
+    return _nearest(candidates, known)
+
+
+def _nearest(candidates: list[_Candidate], known: Quad) -> tuple[list[float], float] | None:
+    """Return the merged face that is nearest to a known box, and its score; see `followed`.
+
+    All faces are compared: a stronger one close beside it may overlap that box, too.
+    """
+    found, nearest = None, 0.0
+    left = sorted(candidates, reverse=True)
+    while left:
+        score, box, *_ = left[0]
+        same = left[:1]
+        others: list[_Candidate] = []
+        for other in left[1:]:
+            (same if overlap(box, other[1]) > SAME_FACE else others).append(other)
         if overlap(box, known) > STILL_THERE:
-            weaker = candidates[rank + 1 :]
-            same = [other for other in weaker if overlap(box, other[1]) > SAME_FACE]
-            return _average([candidates[rank], *same]), score
-    return None
+            face = _average(same)
+            share = overlap((face[0], face[1], face[2], face[3]), known)
+            if share > nearest:
+                found, nearest = (face, score), share
+        left = others
+    return found
 
 
 def _average(candidates: list[_Candidate]) -> list[float]:

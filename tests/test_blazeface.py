@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from serenbox.blazeface import decode, followed, make_anchors, merge, overlaps
+from serenbox.blazeface import STILL_THERE, decode, followed, make_anchors, merge, overlaps
+from serenbox.overlap import SAME_FACE
 
 Floats = npt.NDArray[np.float32]
 
@@ -109,6 +110,23 @@ def test_followed_is_what_decoding_and_merging_give(seed: int) -> None:
     assert found is not None
     assert found[0] == pytest.approx(faces[nearest].tolist(), abs=0.02)
     assert found[1] == pytest.approx(float(scores[nearest]))
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_a_stronger_face_close_beside_it_is_not_followed(known: int) -> None:
+    anchors, logits = make_anchors(), np.full(896, -9, np.float32)
+    regressors = np.zeros((896, 16), np.float32)
+    two_cells_apart = [(16 * 4 + 7) * 2, (16 * 4 + 9) * 2]
+    regressors[two_cells_apart, 2:4] = 22  # pixels; a cell has 8
+    logits[two_cells_apart] = 1.0, 3.0
+    faces, _ = decode(regressors, logits, anchors, 0.5)
+    assert STILL_THERE < overlaps(faces[0], faces)[1] < SAME_FACE
+
+    left, top, right, bottom = faces[known, :4].tolist()
+    found = followed(regressors, logits, anchors, 0.5, (left, top, right, bottom))
+
+    assert found is not None
+    assert found[0] == pytest.approx(faces[known].tolist())
 
 
 @pytest.mark.parametrize(("overlap", "there"), [(0.3, True), (0.12, True), (0.08, False)])
