@@ -141,7 +141,8 @@ class FaceFinder:
     def _faces(self, image: Pixels, view: View, taken: Floats) -> tuple[Floats, Floats]:
         """Return the faces of one view that are not taken and that a second look confirms."""
         candidates, _ = self._look(view, _FIRST_LOOK * self._min_score)
-        return self._confirm(image, candidates[_new(candidates, taken)], self._min_score)
+        new = candidates[_new(candidates, taken)]
+        return self._confirm(image, new, self._min_score, taken)
 
     def _add_large(
         self, image: Pixels, picture: Pixels, taken: Floats, faces: Floats, scores: Floats
@@ -149,8 +150,7 @@ class FaceFinder:
         """Return the faces found before, as they are, plus those that only a wider view shows."""
         others = np.concatenate((faces[:, :4], taken))
         large, strength = self._faces(image, views.whole(picture, _WIDER), others)
-        new = _new(large, others)  # the second look may have moved one onto another face
-        return np.concatenate((faces, large[new])), np.concatenate((scores, strength[new]))
+        return np.concatenate((faces, large)), np.concatenate((scores, strength))
 
     def _add_small(
         self, image: Pixels, picture: Pixels, taken: Floats, faces: Floats, scores: Floats
@@ -165,20 +165,22 @@ class FaceFinder:
         merged, _ = blazeface.merge(np.concatenate(candidates), np.concatenate(strengths))
         new = merged[_new(merged, np.concatenate((faces[:, :4], taken)))]
         min_score = self._min_score + (1 - self._min_score) * _TILE_CAUTION
-        small, strength = self._confirm(image, new, min_score)
+        small, strength = self._confirm(image, new, min_score, taken)
         return blazeface.merge(np.concatenate((faces, small)), np.concatenate((scores, strength)))
 
     def _confirm(
-        self, image: Pixels, candidates: Floats, min_score: float
+        self, image: Pixels, candidates: Floats, min_score: float, taken: Floats
     ) -> tuple[Floats, Floats]:
-        """Look at each candidate again, closely; return the faces and their scores."""
+        """Look at each candidate again, closely; return the faces not taken, and their scores."""
         faces, scores = [candidates[:0]], [np.zeros(0, np.float32)]
         for candidate in candidates:
             seen, strength = self._look(views.around(image, candidate), min_score)
             same = blazeface.overlaps(candidate, seen) > SAME_FACE
             faces.append(seen[same][:1])
             scores.append(strength[same][:1])
-        return blazeface.merge(np.concatenate(faces), np.concatenate(scores))
+        merged, strengths = blazeface.merge(np.concatenate(faces), np.concatenate(scores))
+        new = _new(merged, taken)  # the second look may have moved one onto a taken face
+        return merged[new], strengths[new]
 
     def _look(self, view: View, min_score: float) -> tuple[Floats, Floats]:
         """Return candidates (n, 16) in fractions of the picture's sides, and their scores (n,)."""

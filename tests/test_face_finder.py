@@ -10,6 +10,7 @@ import pytest
 
 from serenbox.errors import ModelError
 from serenbox.face_finder import FaceFinder
+from serenbox.results import Box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,6 +231,24 @@ def test_a_known_face_that_the_edge_cuts_off_is_left_out_too(
     (known,) = finder.find(image)
     assert known.box.width < 0.7 * known.whole.width
 
+    assert finder.find(image, known=[known]) == []
+
+
+def test_a_close_look_that_ends_at_a_known_face_finds_no_other(
+    finder: FaceFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image: Image = np.full((400, 400, 3), 90, np.uint8)
+
+    def seen(view: View, _: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        left = 0.36 if view.side == 400 else 0.3  # of the whole picture, or closely
+        face = [left, left, left + 0.2, left + 0.2] * 4
+        return np.array([face], np.float32), np.array([0.9], np.float32)
+
+    monkeypatch.setattr(finder, "_look", seen)
+    (found,) = finder.find(image)
+    known = found._replace(box=Box(104, 104, 80, 80))
+
+    assert finder.find(image, known=[known._replace(box=Box(200, 104, 80, 80))]) == [found]
     assert finder.find(image, known=[known]) == []
 
 
