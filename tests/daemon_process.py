@@ -188,7 +188,8 @@ class Daemon:
             if condition():
                 return True
             if ended:
-                pytest.fail(f"the service ended before {what}: {self._said()}")
+                code = self._process.returncode
+                pytest.fail(f"the service ended with {code} before {what}: {self._said()}")
             return False
 
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenbox.environment import LIBCAMERA_LOG, steer
 from serenbox.errors import CameraError
 from serenbox.system_text import text_of
 
@@ -79,7 +80,7 @@ def import_picamera2() -> ModuleType:
 
     """
     # SerenBox reports failures in its own words; the variable is read at the import.
-    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:FATAL")
+    steer(LIBCAMERA_LOG, "*:FATAL")
     logging.getLogger("picamera2").setLevel(logging.CRITICAL)
     try:
         return importlib.import_module("picamera2")

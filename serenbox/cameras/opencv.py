@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from serenbox.addresses import site
+from serenbox.environment import FFMPEG_LOG, V4L2_PATIENCE, steer
 from serenbox.errors import CameraError
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def open_capture(
     """
     _check_encoding(target)
     # OpenCV and FFmpeg would write to standard error what SerenBox reports in its own words.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    steer(FFMPEG_LOG, "-8")
     # In whole seconds, read when OpenCV first waits for a V4L2 device; no property sets it.
-    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(max(1, round(wait))))
+    steer(V4L2_PATIENCE, str(max(1, round(wait))))
     import cv2
 
     _silence()

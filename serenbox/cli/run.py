@@ -11,6 +11,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
+from serenbox import environment
 from serenbox.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
@@ -97,8 +98,7 @@ class RunTool(Tool):
             _check_typed(args)
             write_line("the configuration is right")
             return EXIT_OK
-        # NumPy would start a thread for every core, and these would never have any work.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        environment.settle()
         # Loading modules makes no garbage; the service turns garbage collection on again.
         gc.disable()
         fill_standard_descriptors()
