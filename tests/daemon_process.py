@@ -121,6 +121,7 @@ class Daemon:
             "RUNTIME_DIRECTORY": str(folder / "run"),
             "STATE_DIRECTORY": str(folder / "state"),
             "NOTIFY_SOCKET": str(address),
+            "PYTHONFAULTHANDLER": "1",  # a crash of the interpreter shows in the log
             **(environment or {}),
         }
         named = ["--camera", camera] if name_camera else []
