@@ -21,7 +21,7 @@ from serenbox.settings.schema import (
 )
 from tests.mosquitto import listening, running_mosquitto
 from tests.mqtt_output import OWN, mood, settings_for
-from tests.test_web_app import Mqtt
+from tests.web_box import Mqtt
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,97 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serenbox.mood.types import Mood
-from serenbox.outputs.messages import event_message, mood_message, stats_message
-from serenbox.results import EMOTIONS
-from serenbox.web.access import Access
-from serenbox.web.app import Actions, make_app
-from serenbox.web.board import Board
-from serenbox.web.wsgi import EVENTS, OPEN_STREAM, PICTURES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from flask.testing import FlaskClient
-    from werkzeug.test import TestResponse
-
-TOKEN = "0123456789abcdef0123"  # noqa: S105
-SCORES = dict.fromkeys(EMOTIONS, 0.0) | {"happy": 0.9}
-HAPPY = mood_message("box", 0.0, "sensing", Mood("happy", 0.9, SCORES, 0.0), 0.0)
-LOST = mood_message("box", 0.0, "no_camera", None, 0.0)
-STATS = stats_message(
-    "box",
-    0.0,
-    "sensing",
-    version="1",
-    uptime=1.0,
-    camera="usb",
-    frames=7,
-    fps=9.5,
-    latency_ms={"total": {"p50": 10.0, "p95": 20.0, "p99": 30.0}},
-    temperature_c=48.0,
-    throttled=False,
-    memory_mb=90.0,
-    outputs={},
-)
-
-
-def got(answer: TestResponse) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(answer.data)
-    return found
-
-
-class Mqtt:
-    """An output that has lost its broker."""
-
-    name = "mqtt"
-
-    def start(self) -> None:
-        pass
-
-    def mood(self, message: Mapping[str, Any]) -> None:
-        pass
-
-    event = stats = mood
-
-    def close(self, timeout: float) -> None:
-        pass
-
-    def health(self) -> dict[str, Any]:
-        return {"connected": False, "published": 3, "dropped": 1, "problem": "it is off"}
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Box:
-    """A board with an application over it."""
-
-    def __init__(self, token: str | None = None, *, preview_allowed: bool = True) -> None:
-        self.clock = Clock()
-        self.board = Board(
-            "box",
-            [Mqtt()],
-            preview_allowed=preview_allowed,
-            clock=self.clock,
-            wall=lambda: 0.0,
-        )
-        self.commands: list[str] = []
-        access = Access(token, frozenset({"localhost", "mood.home"}), addresses=token is not None)
-        actions = Actions(
-            self.commands.append,
-            lambda: self.commands.append("report"),
-            lambda accept: (accept.encode(), "text/plain"),
-        )
-        self.client: FlaskClient = make_app(self.board, access, actions).test_client()
+from serenbox.outputs.messages import event_message, mood_message
+from serenbox.web.wsgi import EVENTS, OPEN_STREAM
+from tests.web_box import HAPPY, LOST, STATS, TOKEN, Box, got
 
 
 @pytest.fixture
@@ -273,82 +188,6 @@ def test_events_are_left_to_the_server(box: Box) -> None:
     assert second.status_code == 503
     assert "Retry-After" in second.headers
     assert box.client.head("/api/events").status_code == 200
-
-
-INTENT = {"X-SerenBox-Preview": "on"}
-
-
-def preview(box: Box, headers: dict[str, str], address: str = "127.0.0.1") -> TestResponse:
-    """Ask for the live preview of a box that senses and has room for a viewer."""
-    box.board.take("mood", HAPPY)
-    environment = {OPEN_STREAM: lambda kind: kind == PICTURES, "REMOTE_ADDR": address}
-    return box.client.post("/api/preview", headers=headers, environ_overrides=environment)
-
-
-def test_the_preview_is_left_to_the_server(box: Box) -> None:
-    answer = preview(box, INTENT)
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=picture"
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert "Content-Length" not in answer.headers
-    environment = {OPEN_STREAM: lambda _: False}
-    busy = box.client.post("/api/preview", headers=INTENT, environ_overrides=environment)
-    assert (busy.status_code, "Retry-After" in busy.headers) == (503, True)
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 403),  # what a form or an image of another site can send
-        ({**INTENT, "Origin": "http://evil.example"}, 403),
-        ({**INTENT, "Origin": "null"}, 403),
-        ({**INTENT, "Sec-Fetch-Site": "cross-site"}, 403),
-        ({**INTENT, "Sec-Fetch-Site": "same-site"}, 403),
-        ({**INTENT, "Host": "evil.example"}, 421),  # DNS rebinding
-        ({**INTENT, "Host": "127.0.0.1.evil.example"}, 421),
-        ({**INTENT, "Host": "mood.home"}, 403),  # a proxy's name, perhaps
-        ({**INTENT, "X-Forwarded-For": "127.0.0.1"}, 403),
-        ({**INTENT, "X-Forwarded-Host": "localhost"}, 403),
-        ({**INTENT, "X-Real-IP": "127.0.0.1"}, 403),
-        ({**INTENT, "Forwarded": "for=10.0.0.1"}, 403),
-        ({**INTENT, "Via": "1.1 proxy"}, 403),
-        ({**INTENT, "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, 200),
-    ],
-)
-def test_the_preview_across_origins(box: Box, headers: dict[str, str], status: int) -> None:
-    assert preview(box, headers).status_code == status
-
-
-def test_no_other_site_is_allowed_to_ask_for_the_preview(box: Box) -> None:
-    """The preview's header makes a browser ask first; the answer must allow nothing."""
-    asked = box.client.options("/api/preview", headers={"Origin": "http://evil.example"})
-    assert asked.status_code == 403
-    for answer in (asked, box.client.options("/api/preview"), preview(box, INTENT)):
-        assert not [name for name, _ in answer.headers if "access-control" in name.lower()]
-
-
-def test_the_preview_is_for_who_sits_here_or_has_the_token(box: Box) -> None:
-    assert preview(box, INTENT, "192.168.1.9").status_code == 403
-    assert preview(box, INTENT, "::1").status_code == 200
-    guarded, bearer = Box(TOKEN), {"Authorization": f"Bearer {TOKEN}"}
-    for address in ("127.0.0.1", "192.168.1.9"):
-        assert preview(guarded, INTENT, address).status_code == 401
-        host = {"Host": "192.168.1.5"}
-        assert preview(guarded, INTENT | bearer | host, address).status_code == 200
-
-
-def test_the_preview_needs_an_open_camera(box: Box) -> None:
-    refused = box.client.post("/api/preview", headers=INTENT)
-    assert refused.status_code == 409
-    assert "paused or lost" in got(refused)["error"]
-    for method in ("GET", "HEAD", "PUT"):
-        assert box.client.open("/api/preview", method=method).status_code == 405
-
-
-def test_the_preview_can_be_forbidden() -> None:
-    box = Box(preview_allowed=False)
-    assert "web.preview is false" in got(preview(box, INTENT))["error"]
-    assert got(box.client.get("/api/health"))["preview_allowed"] is False
 
 
 def test_the_page_and_what_confines_it(box: Box) -> None:

@@ -16,8 +16,8 @@ from serenbox.web.output import WebOutput
 from serenbox.web.preview import LIMIT
 from tests.mosquitto import wait_for
 from tests.ports import free_port
-from tests.test_web_app import HAPPY, Box
 from tests.test_web_metrics import expose
+from tests.web_box import HAPPY, Box
 from tests.web_client import ask_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from serenbox.web.board import Board
 from serenbox.web.metrics import exposition
 from serenbox.web.wsgi import EVENTS, PICTURES
-from tests.test_web_app import HAPPY, STATS, Mqtt
+from tests.web_box import HAPPY, STATS, Mqtt
 
 if TYPE_CHECKING:
     from serenbox.web.server import Server
