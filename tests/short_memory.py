@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 BLOCK = 4_000_000
+ARENAS = 64
+"""More than malloc has; after each refusal, it may look into another one."""
 
 
 @contextmanager
@@ -26,9 +28,10 @@ def short_memory(room: int) -> Iterator[None]:
     blocks: list[np.ndarray] = []
     try:
         resource.setrlimit(resource.RLIMIT_AS, (size, limits[1]))
-        with suppress(MemoryError):
-            while True:
-                blocks.append(np.empty(BLOCK, np.uint8))
+        for _ in range(ARENAS):
+            with suppress(MemoryError):
+                while True:
+                    blocks.append(np.empty(BLOCK, np.uint8))
         resource.setrlimit(resource.RLIMIT_AS, (size + room, limits[1]))
         yield
     finally:
