@@ -22,7 +22,7 @@ _FROM_THE_START = {
     "GOTOBLAS_MAIN_FREE": "1",
 }
 _LATER = (FFMPEG_LOG, V4L2_PATIENCE, LIBCAMERA_LOG, "LD_LIBRARY_PATH")
-"""Variables that `steer` sets; the last one is set by OpenCV, to no effect."""
+"""Variables that are set when their library is needed; OpenCV sets the last one itself."""
 
 
 def settle() -> None:

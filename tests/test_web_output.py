@@ -18,7 +18,7 @@ from serenbox.web.output import WebOutput
 from tests.mosquitto import wait_for
 from tests.ports import free_port
 from tests.web_client import Viewer, answers, ask, ask_json
-from tests.web_page import PAUSED, Page
+from tests.web_page import PAUSED, Page, running_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    running = Page()
-    yield running
-    running.output.close(5)
-    assert not running.output._thread.is_alive()
+    with running_page() as running:
+        yield running
 
 
 def test_the_settings_decide_and_nothing_is_imported_before_it_is_needed() -> None:

@@ -18,7 +18,7 @@ from serenbox.web.connection import LARGEST_HEAD, Connection, Phase
 from serenbox.web.server import CONNECTIONS, Server
 from tests.mosquitto import wait_for
 from tests.web_client import Viewer, ask_json, nonsense, say
-from tests.web_page import LOST, PAUSED, Page
+from tests.web_page import LOST, PAUSED, Page, running_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    running = Page()
-    yield running
-    running.output.close(5)
-    assert not running.output._thread.is_alive()
+    with running_page() as running:
+        yield running
 
 
 def test_two_hundred_streams_that_are_never_read(page: Page) -> None:

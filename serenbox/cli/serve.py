@@ -14,6 +14,7 @@ from serenbox.cli.common import (
     native_messages_hidden,
     number_type,
 )
+from serenbox.environment import OPENBLAS_THREADS, steer
 from serenbox.errors import ServiceError
 from serenbox.installed import how_to_install
 from serenbox.server.settings import ServerSettings, settings_from, with_texts
@@ -75,7 +76,7 @@ class ServeTool(Tool):
         """Check everything once, then serve."""
         _check_installed()
         # Each worker uses one core: NumPy's threads for all the others would never have work.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        steer(OPENBLAS_THREADS, "1")
         settings = _settings(args)
         listening = _listening(args)
         from serenbox.daemon.logs import set_up_logging
