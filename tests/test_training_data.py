@@ -9,14 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from serenbox.model_file import ScoreSpec
 from serenbox.results import EMOTIONS
 from tests import fer2013
 from training import near_copies
 from training.data import Faces, describe, load_faces, training_faces
 from training.errors import DataError
-from training.evaluate import evaluate
-from training.predict import Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -372,19 +369,3 @@ def test_test_faces_that_training_shows_are_known(csv_file: Path) -> None:
     shown = replace(read, images=images).shown_in_training("PublicTest")
 
     assert np.flatnonzero(shown).tolist() == [2, 5]
-
-
-def test_the_faces_that_training_does_not_show_are_measured_by_themselves(csv_file: Path) -> None:
-    faces = load_faces(csv_file).select("PublicTest")
-    shown = np.arange(len(faces)) % 2 == 0
-    # Right on the faces that training shows, and nowhere else.
-    answers = np.where(shown, faces.labels, (faces.labels + 1) % len(EMOTIONS))
-    scores = np.eye(len(EMOTIONS), dtype=np.float32)[answers]
-    spec = ScoreSpec(1.0, (1 / 7,) * 7, 0.0, dict.fromkeys(EMOTIONS, 0.0))
-
-    report = evaluate(faces, Prediction(scores, scores, spec, {"file": "a"}), shown)
-
-    accuracies = {name: figures["accuracy"] for name, figures in report["fer2013"].items()}
-    assert accuracies == {"raw": 0.5, "deduplicated": 0.5, "unseen": 0.0}
-    assert report["fer2013"]["unseen"]["faces"] == (~shown).sum()
-    assert "unseen" not in evaluate(faces, Prediction(scores, scores, spec, {}))["fer2013"]

@@ -15,6 +15,7 @@ from training.annotators import majority_again, one_against_others
 from training.errors import DataError
 from training.files import write_atomically
 from training.metrics import measure
+from training.published import LEFT_OUT, PUBLISHED_LABELS, published_truth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,10 +43,11 @@ def evaluate(
 
     Returns:
         JSON-ready figures: `fer2013` (`raw`, `deduplicated`, and with `shown` `unseen`: neither
-        duplicates nor near copies of training faces) and, with votes, `ferplus` (the same and
-        `agreed`: only faces on which six of ten annotators agree), `annotators`
-        (how far they agree among themselves) and `uncertain` (the share of faces that the model's
-        thresholds hold back, and the accuracy on the rest).
+        duplicates nor near copies of training faces) and, with votes, `ferplus` (the same,
+        `agreed`: only faces on which six of ten annotators agree, and `published`: faces and
+        classes as in papers on FER+), `annotators` (how far they agree among themselves) and
+        `uncertain` (the share of faces that the model's thresholds hold back, and the accuracy on
+        the rest).
 
     """
     subsets = {"raw": np.ones(len(faces), np.bool_), "deduplicated": ~faces.duplicate}
@@ -61,12 +63,15 @@ def evaluate(
         "data_sha256": faces.sha256,
         "fer2013": _against(prediction.scores, faces.labels, subsets),
     }
-    if faces.votes is not None:
+    if faces.votes is not None and faces.ballots is not None:
         seen = usable_faces(faces)
         subsets["agreed"] = faces.votes.max(axis=1) >= AGREED_VOTES
         usable = {name: mask & seen for name, mask in subsets.items()}
         truth = faces.votes.argmax(axis=1)
         report["ferplus"] = _against(prediction.scores, truth, usable)
+        published = published_truth(faces.ballots)
+        counted = {"published": published != LEFT_OUT}
+        report["ferplus"] |= _against(prediction.scores, published, counted, PUBLISHED_LABELS)
         report["annotators"] = {
             "one_against_others": one_against_others(faces.votes[seen]),
             "majority_again": majority_again(faces.votes[seen]),
@@ -89,10 +94,13 @@ def usable_faces(faces: Faces) -> NDArray[np.bool_]:
 
 
 def _against(
-    scores: NDArray[np.float32], truth: NDArray[np.int64], subsets: dict[str, NDArray[np.bool_]]
+    scores: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    subsets: dict[str, NDArray[np.bool_]],
+    labels: tuple[str, ...] = EMOTIONS,
 ) -> dict[str, Any]:
     return {
-        name: asdict(measure(scores[mask], truth[mask], EMOTIONS))
+        name: asdict(measure(scores[mask], truth[mask], labels))
         for name, mask in subsets.items()
         if mask.any()
     }

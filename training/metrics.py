@@ -76,7 +76,12 @@ def expected_calibration_error(
 def measure(
     scores: NDArray[np.floating[Any]], truth: NDArray[np.int64], labels: Sequence[str]
 ) -> Figures:
-    """Measure (n, c) scores against (n,) true classes.
+    """Measure scores against true classes.
+
+    Args:
+        scores: (n, c), higher for what is likelier.
+        truth: (n,) indices into `labels`.
+        labels: names of the classes: first those of the scores, then any that are never answered.
 
     Raises:
         ValueError: there is nothing to measure.
