@@ -107,6 +107,23 @@ def test_files_that_are_closed_to_the_service_fail(
     assert found["camera"].seen == f"serenbox may not read {film}: {film} is closed to that user"
 
 
+def test_files_that_are_found_only_from_here_fail(
+    roots: Roots, config_and_files: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service starts in another folder."""
+    config, model, film = config_and_files
+    monkeypatch.chdir(config.parent)
+    config.write_text(f'[camera]\nsource = "{film.name}"\n[sensing]\nmodel = "{model.name}"\n')
+    found = failures(config, roots)
+    assert found.keys() == {"emotion model", "camera"}
+    assert found["camera"].seen == (
+        f"film.mkv is no full path, and the service starts in another folder: write {film}"
+    )
+    assert found["emotion model"].mend in (f"sudoedit {config}", f"editor {config}")
+    asking = examine(config, roots=roots)
+    assert {result.name for result in asking if result.state == "fail"}.isdisjoint(found)
+
+
 @pytest.mark.parametrize("name", ["gone.mkv", "x" * 300, "gone\0.mkv"])
 def test_a_recording_that_is_not_to_be_had_fails(roots: Roots, tmp_path: Path, name: str) -> None:
     result = camera.check_camera(f"{tmp_path}/{name}", [], roots)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from serenbox.doctor import files, hooks
-from serenbox.doctor.roots import Person
+from serenbox.doctor.roots import Person, person_in_question
 from serenbox.settings.schema import HookSettings
 
 
@@ -82,6 +82,24 @@ def test_a_missing_program_whose_name_has_a_blank_is_only_missing(tmp_path: Path
     command = (f"{tmp_path}/my hook",)
     (result,) = hooks.check_hooks([HookSettings(("mood",), command)], Person("me", 0, frozenset()))
     assert result.seen == f"{tmp_path}/my hook: there is no such program"
+
+
+def test_a_program_that_is_found_only_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service starts in another folder."""
+    monkeypatch.setattr(files, "HIDDEN", ())
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "on-mood"
+    script.touch(0o755)
+    settings = [HookSettings(("mood",), ("./on-mood",))]
+    (found,) = hooks.check_hooks(settings, Person("serenbox", 54321, frozenset({54321})))
+    assert (found.state, found.seen) == (
+        "warn",
+        f"on-mood is no full path, and the service starts in another folder: write {script}",
+    )
+    (found,) = hooks.check_hooks(settings, person_in_question())
+    assert found.state == "ok"
 
 
 def test_hooks_must_be_open_to_the_user_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:

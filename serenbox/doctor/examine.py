@@ -83,7 +83,7 @@ def _models(settings: Settings, person: Person, edit: str) -> Iterator[Result]:
     model = Path(settings.sensing.model) if settings.sensing.model else EMOTION_MODEL
     found = software.check_emotion_model(model, edit)
     # The service has a shipped model of its own.
-    yield found if model == EMOTION_MODEL else as_readable(found, model, person)
+    yield found if model == EMOTION_MODEL else as_readable(found, model, person, edit)
     yield software.check_face_model()
     yield software.check_runtime(model, settings, edit)
 
@@ -92,7 +92,7 @@ def _camera(source: str, roots: Roots, person: Person, reach: Reach, edit: str) 
     cameras = camera.find_cameras(roots)
     found = camera.check_camera(source, cameras, roots, reach, edit)
     recording = camera.recording_of(source)
-    yield as_readable(found, recording, person) if recording else found
+    yield as_readable(found, recording, person, edit) if recording else found
     if camera.is_device(source):
         yield camera.check_access(source, cameras, person, roots)
     if camera.needs_pi(source, cameras):

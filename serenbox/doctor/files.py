@@ -44,13 +44,25 @@ def copied(path: Path, folder: str, copy: str) -> tuple[str, str]:
     return seen, f"sudo {copy} {shlex.quote(real)}"
 
 
-def as_readable(found: Result, path: Path, person: Person) -> Result:
+def only_here(path: Path, person: Person) -> str:
+    """Return what is wrong with a name that is no full path; nothing for the user who asks.
+
+    The service does not start in the folder from which somebody checks it.
+    """
+    if path.is_absolute() or person.is_asking():
+        return ""
+    full = os.path.abspath(path)  # noqa: PTH100 - keeps links
+    return f"{path} is no full path, and the service starts in another folder: write {full}"
+
+
+def as_readable(found: Result, path: Path, person: Person, edit: str = "") -> Result:
     """Return the result of a check of a file, or a failure if a person cannot read that file.
 
     Args:
         found: What the check, made by the user of the process, has found.
         path: The file or folder; it is there unless the check failed.
         person: Who is to read it.
+        edit: The command that changes the configuration.
 
     """
     if found.state == "fail" or person.is_asking():
@@ -58,6 +70,8 @@ def as_readable(found: Result, path: Path, person: Person) -> Result:
     if is_hidden(path, person):
         copy = "cp -r" if path.is_dir() else "install -m 644"
         return Result(found.name, "fail", *copied(path, _FOLDER, f"{copy} -t {_FOLDER}"))
+    if seen := only_here(path, person):
+        return Result(found.name, "fail", seen, edit)
     closed = person.closed(path, 5 if path.is_dir() else 4)
     if closed is None:
         return found

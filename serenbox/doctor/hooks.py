@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.doctor.files import copied, is_hidden
+from serenbox.doctor.files import copied, is_hidden, only_here
 from serenbox.doctor.result import Result
 from serenbox.settings.values import as_toml
 
@@ -29,28 +29,36 @@ def check_hooks(hooks: Sequence[HookSettings], person: Person) -> Iterator[Resul
 
 def _check(program: str, person: Person) -> Result:
     path = shutil.which(program, os.F_OK)
-    if path is None and program.startswith("~"):
+    return _missing(program) if path is None else _judge(path, person)
+
+
+def _missing(program: str) -> Result:
+    if program.startswith("~"):
         seen = (
             f"{program}: no shell reads this, so ~ does not stand for a folder: write the full path"
         )
         return Result("hook", "warn", seen)
-    if path is None and (words := _words(program)):
+    if words := _words(program):
         seen = (
             f"{program}: no shell reads this, so spaces do not separate arguments: write the "
             f"program and each argument as a string of its own, {as_toml(words)}"
         )
         return Result("hook", "warn", seen)
-    if path is None and "/" not in program:
+    if "/" not in program:
         seen = f"{program}: there is no program of this name in {os.environ.get('PATH', 'PATH')}"
         return Result("hook", "warn", seen)
-    if path is None:
-        seen = f"{program}: there is no such program"
-        return Result("hook", "warn", seen, f"ls -l {shlex.quote(str(Path(program).parent))}")
+    seen = f"{program}: there is no such program"
+    return Result("hook", "warn", seen, f"ls -l {shlex.quote(str(Path(program).parent))}")
+
+
+def _judge(path: str, person: Person) -> Result:
     # First, because nothing that opens a hidden folder helps.
     if is_hidden(Path(path), person):
         copy = f"install -D -m 755 -t {_FOLDER}"
         return Result("hook", "warn", *copied(Path(path), _FOLDER, copy))
-    if shutil.which(program) is None:
+    if seen := only_here(Path(path), person):
+        return Result("hook", "warn", seen)
+    if shutil.which(path) is None:
         seen = f"{path} is not executable"
         return Result("hook", "warn", seen, f"sudo chmod +x {shlex.quote(path)}")
     # A script is read, too: by its interpreter.
