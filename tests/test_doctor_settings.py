@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from serenbox.doctor import Roots, examine, software
+from serenbox.doctor import Roots, examine, files, software
 from serenbox.doctor.mending import edit_settings
 from serenbox.doctor.roots import Person, person_in_question
 from serenbox.settings import Settings, loader
@@ -81,6 +81,25 @@ def test_settings_must_be_open_to_the_user_of_the_service(
     assert settings is not None
     assert settings.camera.width == 320
     assert named.state == "ok"  # a file given by name is not the service's own
+
+
+def test_a_link_to_settings_that_the_service_cannot_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "HIDDEN", (f"{tmp_path}/home/",))
+    mine, link = tmp_path / "home" / "my.toml", tmp_path / "serenbox.toml"
+    monkeypatch.setattr(loader, "SYSTEM_FILE", link)
+    mine.parent.mkdir()
+    mine.touch()
+    link.symlink_to(mine)
+    (result,), _ = software.check_settings(None, SERVICE)
+    assert (result.state, result.mend) == (
+        "fail",
+        f"sudo install -g serenbox -m 640 {mine} {link}",
+    )
+    assert result.seen == (
+        f"{link} leads to {mine}, which is in a folder that the service cannot see"
+    )
 
 
 def test_settings_that_are_not_there_are_made(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serenbox.doctor.files import is_hidden
 from serenbox.doctor.mending import edit_settings, install_again
 from serenbox.doctor.result import Result
 from serenbox.doctor.roots import SERVICE_USER
@@ -145,6 +146,12 @@ def _mend(error: SettingsError, path: Path, explicit: Path | None) -> str:
 
 def _closed(path: Path, person: Person) -> Result | None:
     """Return a failure if a person may not read a configuration, else None."""
+    if is_hidden(path, person):
+        real = os.path.realpath(path)
+        seen = f"{path} leads to {real}, which is in a folder that the service cannot see"
+        # Takes the place of the link. Not for everybody, as below.
+        copy = f"install -g {SERVICE_USER} -m 640 {shlex.quote(real)} {shlex.quote(str(path))}"
+        return Result("settings", "fail", seen, f"sudo {copy}")
     closed = person.closed(path, 4)
     if closed is None:
         return None
