@@ -151,7 +151,7 @@ def test_tells_all_problems_at_once_in_the_order_of_lines(config: Path) -> None:
         '[mqtt]\npassphrase = "geheim"',
         '[mqtt]\nclient_secret = "geheim"',
         '\npassword = "geheim"',
-        '[camera]\ntoken = "geheim"',
+        '[device]\ntoken = "geheim"',
         '[broker]\npassword = "geheim"',
     ],
 )
@@ -173,6 +173,16 @@ def test_a_token_of_the_page_is_sent_to_its_own_place(config: Path) -> None:
     assert "credential web-token or the environment variable SERENBOX_WEB_TOKEN" in found
 
 
+@pytest.mark.parametrize("key", ["password", "token", "username"])
+def test_the_login_of_a_camera_goes_into_its_address(config: Path, key: str) -> None:
+    (found,) = problems(config, f'[camera]\n{key} = "geheim"')
+
+    assert found == (
+        f"line 2: camera.{key} is not a setting: write the login of a camera into its address, "
+        'source = "rtsp://user:password@camera.local/live"'
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value", "suits"),
     [
@@ -192,12 +202,17 @@ def test_a_token_of_the_page_is_sent_to_its_own_place(config: Path) -> None:
         ("mqtt.host", "x" * 64, False),
         ("mqtt.host", "my broker", False),
         ("mqtt.host", "me@broker", False),
+        ("mqtt.host", "fe80::1%eth0", True),
+        ("mqtt.host", "[::1]", False),
+        ("mqtt.host", "broker:1883:1", False),
         ("web.host", "::", True),
+        ("web.host", "[::]", False),
         ("web.host", "0.0.0.0:80", False),
         ("web.names", "box.lan mood.home", True),
         ("web.names", "küche.lan", False),
         ("web.names", "box.lan:80", False),
         ("web.names", "box.lan/page", False),
+        ("web.names", "box.lan 192.168.1.20", False),
     ],
 )
 def test_texts_that_a_type_cannot_judge(name: str, value: str, suits: bool) -> None:

@@ -31,6 +31,11 @@ _WHERE_TOKENS_GO = _WHERE_SECRETS_GO.replace("password does", "token does").repl
     "mqtt-password or the environment variable SERENBOX_MQTT_PASSWORD",
     "web-token or the environment variable SERENBOX_WEB_TOKEN",
 )
+_LOGIN = rf"{_CONFIDENTIAL}|user"
+_WHERE_LOGINS_GO = (
+    "write the login of a camera into its address, "
+    'source = "rtsp://user:password@camera.local/live"'
+)
 
 
 class Findings:
@@ -187,6 +192,8 @@ def _impossible(table: str, known: KnownSetting, value: object) -> str:
 
 def _unknown_key(table: str, key: str) -> str:
     name = f"{key_in_words(table)}.{key_in_words(key)}" if key else key_in_words(table)
+    if table == "camera" and re.search(_LOGIN, key):
+        return f"{name} is not a setting: {_WHERE_LOGINS_GO}"
     if re.search(_CONFIDENTIAL, key):
         return f"{name}: {_WHERE_TOKENS_GO if table == 'web' else _WHERE_SECRETS_GO}"
     declared = _class_of(table)

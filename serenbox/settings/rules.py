@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,18 +69,28 @@ def _is_stream(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """Return whether a browser could send a text as the name of a site."""
-    return text.isascii() and not any(character in text for character in ":/,")
+    """Return whether a browser could send a text as the name of a site.
+
+    An address would have no effect: whether the page goes by it depends on `web.host` alone.
+    """
+    return text.isascii() and not re.search("[:/,]", text) and not _is_address(text)
 
 
 def _is_host(text: str) -> bool:
-    # An IPv6 address has several colons; a single colon means a port, which does not belong here.
+    if not re.fullmatch(r"[^\s/@]+", text):
+        return False
+    if ":" in text:  # of an IPv6 address: a port or brackets do not belong here
+        return _is_address(text)
     labels = text.removesuffix(".").split(".")
-    return (
-        bool(re.fullmatch(r"[^\s/@]+", text))
-        and text.count(":") != 1
-        and all(0 < len(label) < 64 for label in labels)  # RFC 1035, section 2.3.4
-    )
+    return all(0 < len(label) < 64 for label in labels)  # RFC 1035, section 2.3.4
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _largest_lead(floor: float) -> float:
@@ -112,7 +123,7 @@ RULES = (
     Rule(
         ("mqtt.host",),
         lambda settings: _is_host(settings.mqtt.host),
-        "a name or an address alone, such as localhost; the port goes to mqtt.port",
+        "a name or an address alone, such as localhost or ::1; the port goes to mqtt.port",
     ),
     Rule(
         ("mood.margin", "mood.floor"),
@@ -123,13 +134,13 @@ RULES = (
     Rule(
         ("web.host",),
         lambda settings: _is_host(settings.web.host),
-        "an address of this machine, such as 127.0.0.1; the port goes to web.port",
+        "an address of this machine, such as 127.0.0.1 or ::1; the port goes to web.port",
     ),
     Rule(
         ("web.names",),
         lambda settings: all(map(_is_name, settings.web.names.split())),
-        "names separated by blanks, such as mood.home: no port, no http:// and no commas, and "
-        "those of other scripts as xn--…",
+        "names separated by blanks, such as mood.home: no address, no port, no http:// and no "
+        "commas, and those of other scripts as xn--…",
     ),
     Rule(("mqtt.prefix",), lambda settings: _is_topic(settings.mqtt.prefix), _TOPIC),
     Rule(
