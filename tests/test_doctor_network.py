@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from serenbox.doctor.camera import check_camera
 from serenbox.doctor.firewall import Firewall, can_look_up
 from serenbox.doctor.page import check_page
 from serenbox.doctor.reach import Reach
+from serenbox.outputs import mqtt_access
 from serenbox.settings.schema import MqttSettings, WebSettings
 from tests.machines import bare_machine
 
@@ -59,6 +61,42 @@ def test_what_the_service_says_of_the_broker_counts() -> None:
     assert found[0].seen == refused
     assert found[1].seen.endswith(f" takes connections; the running service says: {elsewhere}")
     assert found[2].seen.endswith(" takes connections, and the service is connected")
+
+
+def distrust(settings: MqttSettings) -> str:
+    error = ssl.SSLCertVerificationError()
+    error.verify_message, error.verify_code = "self-signed certificate", 18
+    return str(mqtt_access.connect_error(error, settings))
+
+
+def test_whatever_keeps_the_service_from_its_broker_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what does not begin with the broker's name."""
+    (tmp_path / mqtt_access.CREDENTIAL).write_bytes(b"\xff")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with pytest.raises(mqtt_access.BrokerError) as password:
+        mqtt_access.read_password()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        mine, old = (
+            MqttSettings(enabled=True, host="127.0.0.1", port=port, tls=True, ca_file=file)
+            for file in ("/gone.crt", "/old.crt")
+        )
+        with pytest.raises(mqtt_access.BrokerError) as certificates:
+            mqtt_access.tls_context(mine)
+        found = [
+            service.check_broker(settings, None, {"outputs": {"mqtt": {"problem": problem}}})
+            for settings, problem in (
+                (mine, str(password.value)),
+                (mine, distrust(mine)),
+                (mine, str(certificates.value)),
+                (old, str(certificates.value)),
+                (mine, distrust(MqttSettings(host="old.lan"))),
+            )
+        ]
+    assert [result.state for result in found] == ["fail", "fail", "fail", "warn", "warn"]
+    assert found[1].seen.startswith(f"the certificate of the broker at 127.0.0.1:{port} is not")
 
 
 CONFINED = Firewall.of_properties({"IPAddressAllow": "::1/128", "IPAddressDeny": "::/0 0.0.0.0/0"})

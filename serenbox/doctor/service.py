@@ -50,14 +50,20 @@ def check_broker(
     if found.state != "ok" or not told:
         return found
     if problem := str(told.get("problem") or ""):
-        here = problem.startswith(address(settings)) and "reached" not in problem
-        if here:
+        if _concerns(problem, settings) and "reached" not in problem:
             return Result("broker", "fail", problem, LOOK)
         seen = f"{found.seen}; the running service says: {problem}"
         return Result("broker", "warn", seen, f"sudo systemctl restart {UNIT}")
     if told.get("connected"):
         return replace(found, seen=f"{found.seen}, and the service is connected")
     return found
+
+
+def _concerns(problem: str, settings: MqttSettings) -> bool:
+    """Return whether a problem of the service is one with these settings, not with earlier ones."""
+    if problem.startswith("mqtt.ca_file "):
+        return problem.startswith(f"mqtt.ca_file {settings.ca_file} ")
+    return "the broker at " not in problem or address(settings) in problem
 
 
 def ask_running() -> dict[str, Any] | None:
