@@ -35,7 +35,7 @@ _NAMES_TOKEN = re.compile(
 
 
 def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
-    """Check that the page's packages are there and, if others may open it, its token.
+    """Check that the page's packages are there and its token is right and, if need be, there.
 
     Args:
         settings: Where the page is, and whether it is used at all.
@@ -50,12 +50,12 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
         seen = f"not installed: {', '.join(missing)}"
         return Result(_NAME, "fail", seen, install_again("web"))
     place = f"{settings.host}, port {settings.port}"
-    if is_loopback(settings.host):
-        return Result(_NAME, "ok", f"for this machine only: {place}")
     try:
         token = read_token() is not None or _unit_has_token(etc)
-    except SettingsError as error:
+    except SettingsError as error:  # wherever the page is
         return Result(_NAME, "fail", str(error), _MAKE_TOKEN)
+    if is_loopback(settings.host):
+        return Result(_NAME, "ok", f"for this machine only: {place}")
     if not token:
         seen = f"{place}: others could open it, and there is no token"
         return Result(_NAME, "fail", seen, _MAKE_TOKEN)
