@@ -153,6 +153,7 @@ def test_a_port_that_is_taken_and_becomes_free(
         output.mood(PAUSED)
         wait_for(lambda: output.health()["problem"], "a problem")
         assert "Address already in use" in output.health()["problem"]
+        assert "web.port to a free port, not below 1024, where" in output.health()["problem"]
     wait_for(lambda: output.health()["connected"], "the page")
     assert answers(port)
     output.close(5)

@@ -162,8 +162,8 @@ class WebOutput:
                 reason = reason_of(error)
                 self._report(
                     f"the web page cannot be opened at {web.host} port {web.port} ({reason}): set "
-                    "web.host to an address of this machine and web.port to a free port; trying "
-                    "again"
+                    "web.host to an address of this machine and web.port to a free port, not below "
+                    "1024, where only root may; trying again"
                 )
             deadline = time.monotonic() + _AGAIN
             while not self._closing and time.monotonic() < deadline:
