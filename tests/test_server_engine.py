@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +114,24 @@ def test_gives_up_waiting(content: bytes, monkeypatch: pytest.MonkeyPatch) -> No
             gate.open.set()
         first.result(60)
     assert not engine.stuck
+
+
+def test_what_was_given_up_takes_no_memory(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(ServerSettings(wait_seconds=0.01))
+    gate = Gate(engine, monkeypatch)
+    body = bytes(bytearray(content))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(engine.detect, content)
+        assert gate.entered.wait(60)
+        before = sys.getrefcount(body)
+        try:
+            with pytest.raises(BusyError):
+                engine.detect(body)
+            gc.collect()
+            assert sys.getrefcount(body) == before
+        finally:
+            gate.open.set()
+        first.result(60)
 
 
 def test_whoever_came_first_is_first(monkeypatch: pytest.MonkeyPatch) -> None:

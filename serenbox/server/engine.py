@@ -128,14 +128,17 @@ class Engine:
 
         """
         self._check_size(content)
+        handed_over = [content]
         with self._guard:
             self.check_room()
             seconds = self._settings.wait_seconds if self._inside else None
-            work = self._thread.submit(self._read, content)
+            work = self._thread.submit(self._read, handed_over)
             self._count(1)
         try:
             return _result(work, seconds)
         finally:
+            # Work that was given up stays in the thread's queue until its turn comes.
+            handed_over.clear()
             with self._guard:
                 self._count(-1)
 
@@ -143,11 +146,11 @@ class Engine:
         self._inside += change
         self.watch(self._inside)
 
-    def _read(self, content: bytes) -> tuple[Pixels, list[Face]]:
+    def _read(self, handed_over: list[bytes]) -> tuple[Pixels, list[Face]]:
         """Decode the picture and find its faces, in the thread of the models."""
         self._since = time.monotonic()
         try:
-            image = read_image(content, max_pixels=self._settings.max_pixels)
+            image = read_image(handed_over[0], max_pixels=self._settings.max_pixels)
             return image, self._detector.detect(image)
         except ImageError as error:
             raise NotAnImageError(str(error)) from error
