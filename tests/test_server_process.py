@@ -263,6 +263,19 @@ def test_a_container_gets_no_more_workers_than_it_may_use_cores(
     assert usable_cores(tmp_path) == cores
 
 
+def test_workers_that_cannot_start_end_the_server() -> None:
+    """Here for lack of room for their figures. Nor may half a file of bytecode be left."""
+    full_disk = ["/bin/sh", "-c", 'ulimit -f 8; exec "$0" "$@"', sys.executable, "-B"]
+    command = ["-m", "serenbox.cli.main", "serve", "--workers", "1", "--port", str(free_port())]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*full_disk, *command], capture_output=True, text=True, check=False, env=environment
+    )
+
+    assert "Worker failed to boot" in done.stderr
+    assert done.returncode == 1
+
+
 def test_a_folder_for_figures_that_is_not_there_is_told(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,11 +71,14 @@ def serve(settings: ServerSettings, listening: Listening, *, access_log: bool = 
     _check_address(listening)
     PatientWorker.receive_seconds = settings.receive_seconds
     PatientWorker.hang_up_seconds = settings.wait_seconds + SENDING
+    owner = os.getpid()
     with _shared_figures():
         try:
             _Gunicorn(settings, listening, access_log=access_log).run()
         except SystemExit as ended:
-            return ended.code if isinstance(ended.code, int) else 1
+            code = ended.code if isinstance(ended.code, int) else 1
+            # From a worker, which also exits through here, gunicorn needs to know why it ended.
+            return code if os.getpid() != owner else int(code != 0)
     return 0
 
 
