@@ -3,6 +3,7 @@
 # Usage: deploy/test.sh URL IMAGE...
 # Exit code: 0 if every picture got seven scores that sum to 1 (or 100); 1 if not; 2 for wrong usage.
 set -eu
+export LC_ALL=C # in some languages awk would expect a comma in numbers
 
 if [ $# -lt 2 ]; then
   echo "usage: $0 URL IMAGE..." >&2

@@ -19,6 +19,7 @@ import pytest
 
 from serenbox.cli.serve import ServeTool
 from serenbox.server.process import usable_cores
+from tests.missing import missing
 from tests.ports import free_port
 from tests.server_process import (
     ROOT,
@@ -68,6 +69,27 @@ def test_the_client_check(server: Server, portrait_file: Path, tmp_path: Path) -
     assert bad.returncode == 1
     assert "415" in bad.stderr
     assert called_wrong.returncode == 2
+
+
+def test_the_client_check_reads_numbers_in_every_language(
+    server: Server, portrait_file: Path, tmp_path: Path
+) -> None:
+    german = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(tmp_path / "de_DE.UTF-8")]
+    if shutil.which("localedef") is None or not Path("/usr/share/i18n/locales/de_DE").exists():
+        missing("the package locales, which describes German, is not installed")
+    subprocess.run(german, check=True, capture_output=True)
+    script, address = ROOT / "deploy" / "test.sh", f"http://127.0.0.1:{server.port}"
+    environment = os.environ | {"LOCPATH": str(tmp_path), "LC_ALL": "de_DE.UTF-8"}
+    done = subprocess.run(
+        [script, address, portrait_file],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "happy 100.0 %" in done.stdout
 
 
 def test_the_client_check_on_photographs(server: Server, photos: list[Path]) -> None:
