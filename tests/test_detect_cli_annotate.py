@@ -124,7 +124,9 @@ def test_full_disk_under_annotated_pictures(run: Run, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "large.png"), noise)
     save(tmp_path / "small.png")
-    limited = ("bash", "-c", 'ulimit -f 20; exec "$@"', "bash", *COMMAND)
+    # Without bytecode: Python would keep modules that the limit had cut off.
+    shell = 'ulimit -f 20; PYTHONDONTWRITEBYTECODE=1 exec "$@"'
+    limited = ("bash", "-c", shell, "bash", *COMMAND)
     process = run("--json", "--annotate", "out", "large.png", "small.png", command=limited)
     assert_error(process, 1, "out/large.png: it cannot be written (File too large)")
     large, small = results(process)
