@@ -47,7 +47,10 @@ class Stage:
 
 def main(arguments: list[str]) -> int:
     """Build, start and ask; return the exit code."""
-    if not arguments:
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
+    if not arguments or arguments[0].startswith("-"):
         print(__doc__, file=sys.stderr)
         return 2
     folder = Path(arguments[0]).resolve()

@@ -112,6 +112,19 @@ def test_a_wrong_call_builds_nothing(arguments: list[str]) -> None:
     assert "sudo" in done.stderr or "/ is there already" in done.stderr
 
 
+@pytest.mark.parametrize(("option", "code"), [("--help", 0), ("-h", 0), ("--hlep", 2)])
+def test_an_option_is_no_folder(option: str, code: int, tmp_path: Path) -> None:
+    command = [sys.executable, str(DEPLOY / "try_rootfs.py"), option]
+    # On this PATH is nothing to build with.
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PATH": ""}, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == code
+    assert "try_rootfs.py FOLDER" in (done.stderr if code else done.stdout)
+    assert not list(tmp_path.iterdir())
+
+
 def test_lines_are_joined_and_comments_left_out(follower: ModuleType) -> None:
     text = "# one\nFROM a AS b\nRUN x \\\n  # two\n && y\n\nCMD [1]\n"
 
