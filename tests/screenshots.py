@@ -6,6 +6,7 @@ minutes, because the service first watches the film of `make demo`, to have a ti
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -27,6 +28,7 @@ WATCHED = 75.0
 
 def main() -> None:
     """Run the service and take every picture of its page."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory(prefix="serenbox-pictures-") as name:
         folder, port = Path(name), free_port()
         film = Path("demo", "portrait.mkv")  # the page shows its name

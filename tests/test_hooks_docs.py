@@ -101,6 +101,16 @@ def test_the_figures_of_hooks_are_those_of_the_code() -> None:
     assert "SIGKILL two seconds later" in flowing
 
 
+def test_the_measurement_tells_how_it_is_called() -> None:
+    (module,) = re.findall(r"`python -m (\S+) PORTRAIT`", HOOKS)
+    done = subprocess.run(
+        [sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: hooks.py [-h] PORTRAIT\n")
+
+
 def test_the_table_of_the_diffuser_is_the_default() -> None:
     defaults = DiffuserSettings()
     table = {mood: cell.strip(" `") for mood, cell in rows(DIFFUSER, "## The rule").items()}

@@ -23,7 +23,8 @@ from tests.web_client import ask_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEXT = (Path(__file__).parent.parent / "docs" / "web.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "docs" / "web.md").read_text(encoding="utf-8")
 
 
 def cells(after: str) -> set[str]:
@@ -50,6 +51,20 @@ def test_the_preview_lasts_as_long_as_is_promised() -> None:
     assert "five minutes have passed" in " ".join(TEXT.split())
     assert "five minutes at most" in page
     assert LIMIT == 5 * 60
+
+
+def test_the_screenshots_are_not_taken_for_want_of_help() -> None:
+    (module,) = re.findall(r"`python -m (\S+)` takes the screenshots", TEXT)
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+
+    assert done.stdout.startswith("usage: screenshots.py [-h]\n")
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ alternate, so that whatever else the machine does affects both.
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -46,8 +46,11 @@ def measure(folder: Path, hooks: str) -> dict[str, Any]:
 
 def main() -> None:
     """Print a line per run, and the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("portrait", metavar="PORTRAIT", type=Path)
+    args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="serenbox-bench-"))
-    shutil.copy(sys.argv[1], folder / "face.png")
+    shutil.copy(args.portrait, folder / "face.png")
     # Most frames show a face, so that in every run the median is one of a frame with a face.
     steps = [{"frames": "face.png", "count": 24}, {"black": 9}]
     write_script(folder / "script.json", steps, loop=True)
