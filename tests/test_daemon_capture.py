@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,13 +12,11 @@ from serenbox.errors import CameraError
 from serenbox.settings.schema import CameraSettings
 from tests.capture import QUICK, Device, came, frame, taken, wait_for
 
-if TYPE_CHECKING:
-    from serenbox.cameras.base import Frame
-
 
 def test_only_the_newest_frame_is_kept(
-    device: Device, capture: Capture, woken: threading.Event
+    device: Device, capture: Capture, woken: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     device.results.extend(frame(number) for number in range(1, 6))
     capture.start()
     wait_for(lambda: device.reads == 5)
@@ -28,6 +26,7 @@ def test_only_the_newest_frame_is_kept(
     assert capture.take()[0] is None
     assert capture.camera == "test camera"
     assert capture.alive()
+    assert caplog.messages == ["camera: test camera"]
 
 
 def test_of_a_recording_no_frame_is_skipped(woken: threading.Event) -> None:
@@ -111,42 +110,3 @@ def test_a_mistake_in_a_driver_ends_it_with_a_sentence(device: Device, capture: 
     assert capture.problem
     assert "unexpected ZeroDivisionError in the capture thread: oops" in capture.problem
     wait_for(lambda: not device.is_open)
-
-
-def test_a_step_that_hangs_is_noticed(
-    device: Device, woken: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serenbox.daemon.capture._GRACE", 0.05)
-    release = threading.Event()
-    monkeypatch.setattr(device, "read", lambda _: release.wait(30) and None)
-    monkeypatch.setattr(device, "close", lambda: release.wait(30))  # waits for the read
-    capture = Capture(QUICK, device.open, woken.set)
-    capture.start()
-    wait_for(lambda: not capture.alive())
-    capture.stop()
-    assert not capture.join(0.01)
-    release.set()
-    assert capture.join(30)
-
-
-def test_a_driver_that_waits_without_end_is_freed_by_closing_it(
-    device: Device, capture: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serenbox.daemon.capture._SOON", 0.0)
-    asked, closed = threading.Event(), threading.Event()
-
-    def read(_: float) -> Frame:
-        asked.set()
-        assert closed.wait(60)
-        raise CameraError("it is closed")
-
-    def close() -> None:
-        device.is_open = False
-        closed.set()
-
-    monkeypatch.setattr(device, "read", read)
-    monkeypatch.setattr(device, "close", close)
-    capture.start()
-    assert asked.wait(30)
-    capture.stop()
-    assert capture.join(30)
