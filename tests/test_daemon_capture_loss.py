@@ -122,3 +122,19 @@ def test_between_openings_it_waits_longer_and_longer(woken: threading.Event) -> 
     assert len(waits) == QUICK.reopens
     for number, wait in enumerate(waits):
         assert wait >= QUICK.reopen_pause * 2**number
+
+
+def test_other_settings_end_the_wait_for_a_lost_camera(
+    device: Device, woken: threading.Event
+) -> None:
+    device.open_errors.append(CameraError("it is not there"))
+    capture = Capture(replace(QUICK, reopen_pause=60), device.open, woken.set)
+    capture.start()
+    wait_for(lambda: capture.state is CameraState.LOST)
+    time.sleep(0.05)  # now it surely waits
+    capture.renew(QUICK)
+    assert capture.state is not CameraState.LOST, "nothing is known about the other camera yet"
+    device.results.append(frame(1))
+    wait_for(lambda: came(capture, 1))
+    capture.stop()
+    assert capture.join(30)
