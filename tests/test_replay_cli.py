@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from serenbox.cli.common import UsageError, parse_assignment
+from serenbox.cli.assignments import parse_assignment
+from serenbox.cli.common import UsageError
 from serenbox.cli.replay import ReplayTool
 
 if TYPE_CHECKING:
@@ -199,6 +200,10 @@ def test_a_wrong_call_says_what_is_wrong(
         ("camera.loop=true", True),
         ("device.name=kitchen", "kitchen"),
         ('device.name="a=b"', "a=b"),
+        ("device.name = 7", "7"),
+        ("device.name='7'", "7"),
+        ("camera.width=7", 7),
+        ("nothing.like=7", 7),
         ("sensing.model=/a/b.tflite", "/a/b.tflite"),
     ],
 )

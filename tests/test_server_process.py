@@ -330,7 +330,7 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(
 
     assert ServeTool().main([]) == 2
     said = capsys.readouterr().err
-    assert "needs gunicorn_of_nowhere, which is not installed" in said
+    assert "needs packages that are not installed (gunicorn_of_nowhere)" in said
     assert "-m pip install '.[server]'` in SerenBox's checkout" in said
 
 

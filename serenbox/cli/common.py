@@ -181,25 +181,6 @@ def path_of(text: str) -> Path:
     return Path(text)
 
 
-def parse_assignment(text: str) -> tuple[str, object]:
-    """Return `TABLE.KEY` and the value of an assignment, parsed as TOML, or else as plain text.
-
-    Raises:
-        UsageError: There is no `=`.
-
-    """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--set {text}: write it as TABLE.KEY=VALUE, such as mood.smoothing=1.5")
-    import tomllib  # seldom needed
-
-    try:
-        parsed = tomllib.loads(f"value = {value}")
-    except (ValueError, RecursionError):  # not TOML, or beyond Python's limits
-        return name.strip(), value.strip()
-    return name.strip(), parsed["value"] if len(parsed) == 1 else value
-
-
 def write_line(text: str) -> None:
     """Print to standard output at once.
 

@@ -6,13 +6,13 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, ClassVar
 
+from serenbox.cli.assignments import parse_assignment
 from serenbox.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
     Tool,
     UsageError,
     native_messages_hidden,
-    parse_assignment,
     path_of,
     printable,
     write_line,

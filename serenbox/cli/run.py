@@ -12,6 +12,7 @@ import signal
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from serenbox import environment
+from serenbox.cli.assignments import parse_assignment
 from serenbox.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
@@ -19,7 +20,6 @@ from serenbox.cli.common import (
     Tool,
     flush_output,
     number_type,
-    parse_assignment,
     path_of,
     write_line,
 )

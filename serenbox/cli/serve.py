@@ -98,7 +98,7 @@ def _check_installed() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"the server needs {' and '.join(missing)}, which is not installed: "
+            f"the server needs packages that are not installed ({', '.join(missing)}): "
             f"{how_to_install('server')}"
         )
 
