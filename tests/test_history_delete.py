@@ -177,6 +177,29 @@ def test_root_removes_nothing_that_a_file_beside_it_names(
 
 
 @AS_ROOT
+@pytest.mark.parametrize("mode", [0o1777, 0o775])
+@pytest.mark.parametrize("arguments", [(), ("--csv",), ("--delete",)])
+def test_root_uses_nothing_of_its_own_beside_which_others_may_write(
+    of_another: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    mode: int,
+) -> None:
+    victim, path = tmp_path / "victim", of_another / "history.db"
+    victim.write_text("root's own")
+    plant_journal(of_another, victim)
+    os.chown(of_another / "history.db-journal", NOBODY, NOBODY)
+    os.chown(of_another, 0, NOBODY)
+    of_another.chmod(mode)
+    status, out, err = run(capsys, *arguments, "--file", path)
+    assert (status in {1, 2}, out) == (True, "")
+    assert f"{path}: others may write to {of_another}" in err
+    assert victim.exists()
+    assert path.exists()
+
+
+@AS_ROOT
 def test_root_reads_and_removes_what_is_another_s(
     of_another: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

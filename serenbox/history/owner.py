@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +26,15 @@ def as_owner(path: Path) -> Iterator[None]:
         path: The database, which may be missing.
 
     Raises:
-        HistoryError: Root may not act as its owner here.
+        HistoryError: Root may not act as its owner here, or others may write beside root's own.
 
     """
-    owner = None if os.geteuid() else _owner(path)
+    if os.geteuid():
+        yield
+        return
+    owner = _owner(path)
     if owner is None:
+        _refuse_shared(path)
         yield
         return
     groups, group = os.getgroups(), os.getegid()
@@ -52,8 +57,7 @@ def as_owner(path: Path) -> Iterator[None]:
 
 def _owner(path: Path) -> os.stat_result | None:
     """Return the `stat` of the first folder or file not owned by root; None if there is none."""
-    real = Path(os.path.realpath(path))
-    for place in (path.absolute().parent, real.parent, real):
+    for place in (*_folders(path), Path(os.path.realpath(path))):
         try:
             found = place.stat()
         except OSError:
@@ -61,3 +65,22 @@ def _owner(path: Path) -> os.stat_result | None:
         if found.st_uid != 0:
             return found
     return None
+
+
+def _refuse_shared(path: Path) -> None:
+    """Refuse root's own history in a folder such as /tmp: anybody could put a journal beside it."""
+    for folder in _folders(path):
+        try:
+            found = folder.stat()
+        except OSError:
+            continue
+        if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid != 0):
+            raise HistoryError(
+                f"{path}: others may write to {folder}, so root does not use a history there: move "
+                "it to a folder that is root's alone"
+            )
+
+
+def _folders(path: Path) -> tuple[Path, Path]:
+    """Return the folder of a history, and that of the file to which it may be a link."""
+    return path.absolute().parent, Path(os.path.realpath(path)).parent
