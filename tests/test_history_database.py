@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,6 +134,19 @@ def test_what_is_removed_leaves_nothing_to_read(path: Path) -> None:
     with Database(path) as database:
         database.prune(8, 10)
     assert needle not in path.read_bytes()
+
+
+def test_the_log_keeps_no_end_that_is_not_written_any_more(path: Path) -> None:
+    odd = Summary(0, (1234.567,) * len(MOOD_LABELS), (0.0,) * len(EMOTIONS))
+    needle, log = (1234567).to_bytes(3, "big") * 3, path.with_name("history.db-wal")
+    with Database(path) as database:
+        database.add(replace(odd, minute=minute) for minute in range(30_000))
+        assert log.stat().st_size > 5 << 18, "longer than it becomes minute by minute"
+        while database.prune(30_000, 1440):
+            pass
+        for minute in range(30_000, 30_300):
+            database.add([summary(minute)])
+        assert needle not in log.read_bytes()
 
 
 @pytest.mark.parametrize("size", [100, 5000, 12288])

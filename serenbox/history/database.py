@@ -174,7 +174,8 @@ class Database:
             "temp_store = MEMORY",
             "cache_size = -512",
             f"wal_autocheckpoint = {_PAGES}",
-            f"journal_size_limit = {8 * _PAGES * 1024}",
+            # Not longer: nothing would overwrite what lies beyond the next checkpoint.
+            f"journal_size_limit = {_PAGES * 4096}",
         ):
             self._connection.execute(f"PRAGMA {setting}")
         if blank:
