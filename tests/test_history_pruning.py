@@ -47,6 +47,37 @@ def test_nothing_is_removed_by_a_clock_that_is_ahead_at_the_start(
     wait_for(lambda: not {0, 1} & set(history.kept()), "old minutes to be removed after all")
 
 
+@pytest.mark.parametrize("battery", [False, True])
+def test_old_minutes_are_removed_by_a_box_that_is_never_on_for_an_hour(
+    history: History, *, battery: bool
+) -> None:
+    off = DAY * 60 - 300
+    for _ in range(4):
+        history.live(5)
+        history.wait_written(5)
+        history.synchronized.touch()
+        history.wait_pruned()
+        history.clocks.now += off if battery else 0
+        history.restart(days=1)
+        history.clocks.ahead += 0 if battery else off  # the network sets it once the box is on
+    history.live(5)
+    wait_for(lambda: min(history.kept()) >= 2 * DAY, "the minutes of the first days to be removed")
+    assert 3 * DAY in history.kept(), "it is too old only if the clock is right"
+
+
+def test_nothing_is_removed_by_a_clock_set_ahead_after_the_network_had_set_it(
+    history: History,
+) -> None:
+    history.live(2)
+    history.wait_written(2)
+    history.synchronized.touch()
+    for written in (4, 6):
+        history.clocks.ahead += 40 * 86400
+        history.live_after(0, 2, written)
+    history.output.close(30)
+    assert {0, 1} < set(history.kept())
+
+
 def test_what_a_clock_kept_that_was_ahead_is_removed_when_it_is_right_for_long(
     history: History,
 ) -> None:

@@ -70,19 +70,18 @@ class KeptFile:
             self.close()
             raise self._explained(error) from error
 
-    def open(self) -> tuple[bool, bool]:
+    def open(self) -> tuple[float | None, bool]:
         """Open the database, unless it is open and in its place.
 
         Returns:
-            Whether the clock, compared with the minutes of a database opened now, has jumped ahead,
-            and whether it has jumped back.
+            What `compare_clock` does for a database opened now.
 
         """
         if self._database is not None and not self._database.in_place:
             self.close()
             _log.warning("%s: somebody has removed the history: a new one is started", self.path)
         if self._database is not None:
-            return False, False
+            return None, False
         self._database = Database(self.path)
         return compare_clock(self._database, self._wall())
 

@@ -22,6 +22,9 @@ SEEN = (*EMOTIONS, UNCERTAIN)
 _JUMP = 60.0
 """Seconds by which the wall clock must deviate from the monotonic one to count as set."""
 
+REST = 3600.0
+"""Seconds for which the wall clock is not trusted after it was set ahead: that may be a mistake."""
+
 _FIRST_SCORE = len(MOOD_LABELS)
 
 
@@ -65,6 +68,8 @@ class MinuteSums:
     def __init__(self) -> None:
         self.jumped_ahead: float | None = None
         """When the wall clock last jumped ahead by more than a minute, on the monotonic clock."""
+        self.before_jump = 0.0
+        """What the wall clock had shown before, and before the jumps less than `REST` earlier."""
         self.jumped_back: float | None = None
         """The same for jumps back."""
         self._open: dict[int, list[float]] = {}
@@ -94,7 +99,7 @@ class MinuteSums:
         if self._now is not None:
             jump = (wall - self._wall) - (now - self._now)
             if jump > _JUMP:
-                self.jumped_ahead = now
+                self.jump_ahead(now, self._wall)
             elif jump < -_JUMP:
                 self.jumped_back = now
             lasted = min(now, self._known_until) - self._now
@@ -102,6 +107,12 @@ class MinuteSums:
                 for minute, seconds in split_by_minute(self._wall, self._wall + lasted):
                     self._add(minute, self._label, seconds)
         self._now, self._wall = now, wall
+
+    def jump_ahead(self, now: float, before: float) -> None:
+        """Note that the wall clock, which had shown `before`, was set ahead."""
+        resting = self.jumped_ahead is not None and now - self.jumped_ahead < REST
+        self.before_jump = min(before, self.before_jump) if resting else before
+        self.jumped_ahead = now
 
     def take_finished(self) -> list[Summary]:
         """Return all minutes except the current one, and forget them."""

@@ -223,9 +223,10 @@ class HistoryOutput:
         return True
 
     def _open(self) -> None:
-        ahead, back = self._file.open()
+        before, back = self._file.open()
         with self._lock:
-            self._sums.jumped_ahead = self._clock() if ahead else self._sums.jumped_ahead
+            if before is not None:
+                self._sums.jump_ahead(self._clock(), before)
             self._sums.jumped_back = self._clock() if back else self._sums.jumped_back
 
     def _write(self, batch: list[Summary]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serenbox.history.minutes import MINUTE
+from serenbox.history.minutes import MINUTE, REST
 
 if TYPE_CHECKING:
     from serenbox.history.database import Database
@@ -17,18 +17,15 @@ SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 """Exists once the clock has been set from the network since the machine started; see
 systemd-timesyncd.service(8). A Raspberry Pi has no battery-backed clock."""
 
-_REST = 3600.0
-"""Seconds for which nothing is removed after the clock was set ahead: that may be a mistake."""
-
-_REST_AHEAD = 6 * _REST
+_REST_AHEAD = 6 * REST
 """Seconds for which no minute that lies ahead is removed after the clock was set back, or after
-that was found at the start. Longer than `_REST`, as a clock need not be wrong by much for good
+that was found at the start. Longer than `REST`, as a clock need not be wrong by much for good
 minutes to lie a day ahead; shorter than a day, as some boxes are switched off at night. For a clock
 that is behind, every good minute lies ahead, so it must also have been set from the network."""
 
 
-def compare_clock(database: Database, wall: float) -> tuple[bool, bool]:
-    """Return whether the clock may have been set ahead, and back, since minutes were kept.
+def compare_clock(database: Database, wall: float) -> tuple[float | None, bool]:
+    """Tell from when the clock may have been set ahead since minutes were kept, and whether back.
 
     It may have been set ahead if it is well after the kept minutes. Those of the last hour prove
     nothing: the clock may have been ahead then, too. It may also be right, and the box was off;
@@ -39,16 +36,23 @@ def compare_clock(database: Database, wall: float) -> tuple[bool, bool]:
         database: The kept minutes.
         wall: Seconds since 1970.
 
+    Returns:
+        The first is None if it was not set ahead.
+
     """
-    latest = database.latest(int((wall - _REST) // MINUTE))
-    ahead = latest is not None and wall - latest * MINUTE > 2 * _REST
-    return ahead, database.goes_beyond(_last_to_keep(wall))
+    latest = database.latest(int((wall - REST) // MINUTE))
+    before = None if latest is None else latest * MINUTE
+    ahead = before is not None and wall - before > 2 * REST
+    return before if ahead else None, database.goes_beyond(_last_to_keep(wall))
 
 
 def minutes_to_keep(
     days: int, sums: MinuteSums, now: float, wall: float, *, synchronized: bool
 ) -> tuple[int, int | None] | None:
     """Return the first and the last minute to keep; None if nothing is to be removed.
+
+    After the clock was set ahead, what was too old before that is removed all the same if the
+    network has set the clock: some boxes are never on for so long that the clock is trusted again.
 
     Args:
         days: For how many days minutes are kept.
@@ -61,9 +65,11 @@ def minutes_to_keep(
         The last one is None if minutes that lie ahead may be right, and the clock wrong.
 
     """
-    if sums.jumped_ahead is not None and now - sums.jumped_ahead < _REST:
-        return None
-    first = int(wall // MINUTE) - days * MINUTES_PER_DAY
+    kept = days * MINUTES_PER_DAY
+    if sums.jumped_ahead is not None and now - sums.jumped_ahead < REST:
+        before = min(wall, sums.before_jump)
+        return (int(before // MINUTE) - kept, None) if synchronized else None
+    first = int(wall // MINUTE) - kept
     rested = sums.jumped_back is None or now - sums.jumped_back >= _REST_AHEAD
     return first, _last_to_keep(wall) if synchronized and rested else None
 
