@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import tempfile
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +17,7 @@ from serenbox.history.minutes import Summary
 from serenbox.history.reading import read_summaries
 from serenbox.outputs.messages import MOOD_LABELS
 from serenbox.results import EMOTIONS
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.rights import NOBODY, acting_as
 
 DAY = 1440
 
@@ -31,6 +31,19 @@ def summary(minute: int) -> Summary:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "history.db"
+
+
+def test_a_history_in_a_folder_that_is_somebody_else_s_can_be_read() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # one that another user can reach
+        path = Path(folder) / "history.db"
+        with Database(path) as database:
+            database.add([summary(5)])
+        path.chmod(0o444)
+        path.parent.chmod(0o555)
+        with acting_as(os.geteuid() or NOBODY):
+            assert list(read_summaries(path, 0, 10)) == [summary(5)]
+        path.parent.chmod(0o755)
+        assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_slow_reader_holds_up_neither_removal_nor_the_log(path: Path) -> None:

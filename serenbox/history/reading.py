@@ -134,7 +134,7 @@ def _is_at(path: Path, found: os.stat_result) -> bool:
 
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open the database for queries only; on a read-only medium, as it is there.
+    """Open the database for queries only; where nothing can be written beside it, as it is there.
 
     `mode=ro` is not tried first because it would leave SQLite's files behind beside the database.
     """
@@ -142,7 +142,12 @@ def _open_for_reading(path: Path) -> sqlite3.Connection:
     try:
         return _connect(f"{address}?mode=rw")
     except sqlite3.Error as error:
-        if primary_code(error) != sqlite3.SQLITE_CANTOPEN:
+        extended = getattr(error, "sqlite_errorcode", None)
+        # On a read-only medium; and in a folder that is somebody else's.
+        if (
+            primary_code(error) != sqlite3.SQLITE_CANTOPEN
+            and extended != sqlite3.SQLITE_READONLY_DIRECTORY
+        ):
             raise
         return _connect(f"{address}?mode=ro&immutable=1")
 
