@@ -26,9 +26,15 @@ _ASIDE = ".damaged-"
 _MOMENT = "[0-9]" * 8 + "T" + "[0-9]" * 6 + "Z"
 _CHUNK = 1 << 20
 
-_NOT_OVERWRITTEN = {errno.ELOOP, errno.EISDIR, errno.EACCES, errno.ENOSPC, errno.EFBIG}
-"""Of a link, a folder, a file of another user, and on a full copy-on-write disk: these are removed
-all the same."""
+_NOT_OVERWRITTEN = {
+    *(errno.ELOOP, errno.EISDIR, errno.EACCES, errno.ENOSPC, errno.EFBIG),
+    *(errno.ENXIO, errno.EINVAL),
+}
+"""Of a link, a folder, a file of another user, on a full copy-on-write disk, and of a pipe that
+nobody or somebody reads: these are removed all the same."""
+
+_TO_OVERWRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Not blocking: somebody may have put a pipe there."""
 
 
 def database_files(path: Path) -> list[Path]:
@@ -116,8 +122,7 @@ def log_erased(path: Path) -> Iterator[None]:
     """
     log = Path(f"{os.path.realpath(path)}{_LOG}")
     try:
-        # Not blocking: somebody may have put a pipe there.
-        handle = os.open(log, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(log, _TO_OVERWRITE)
     except OSError:  # there is none, or it may not be written to, so that SQLite will not remove it
         yield
         return
@@ -133,7 +138,7 @@ def log_erased(path: Path) -> Iterator[None]:
 
 
 def _overwrite(file: Path) -> None:
-    handle = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    handle = os.open(file, _TO_OVERWRITE)
     try:
         _overwrite_open(handle)
     finally:
