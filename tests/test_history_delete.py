@@ -100,6 +100,33 @@ def test_a_damaged_one_can_be_removed(state: Path, capsys: pytest.CaptureFixture
     assert list(state.iterdir()) == []
 
 
+def test_a_newer_one_that_is_named_stays(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = kept.rename(tmp_path / "copy.db")
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    status, _, err = run(capsys, "--delete", "--file", copy)
+    assert status == 1
+    assert "if it is this box's own, remove it with `serenbox history --delete`" in err
+    assert copy.exists()
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_a_pipe_among_its_files_is_removed(
+    kept: Path, capsys: pytest.CaptureFixture[str], *, read: bool
+) -> None:
+    pipe = kept.with_name("history.db.damaged-20010909T014640Z")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) if read else None
+    try:
+        assert run(capsys, "--delete") == (0, "the history was removed\n", "")
+    finally:
+        if reader is not None:
+            os.close(reader)
+    assert list(kept.parent.iterdir()) == []
+
+
 def test_one_that_cannot_be_removed(
     kept: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

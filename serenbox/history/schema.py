@@ -64,6 +64,6 @@ def primary_code(error: sqlite3.Error) -> int | None:
 def newer(path: Path) -> HistoryError:
     """Return the error for a database made by a newer version."""
     return HistoryError(
-        f"{path}: a newer SerenBox made this history: update SerenBox, or remove it with "
-        "`serenbox history --delete`"
+        f"{path}: a newer SerenBox made this history: update SerenBox, or, if it is this box's "
+        "own, remove it with `serenbox history --delete`"
     )
