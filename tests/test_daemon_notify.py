@@ -45,6 +45,12 @@ def test_a_status_is_one_line_and_sent_once(systemd: socket.socket) -> None:
         assert systemd.recv(100) == b"STATUS=sad"
 
 
+def test_a_status_may_name_a_file_that_is_not_utf8(systemd: socket.socket) -> None:
+    with closing(Notifier({"NOTIFY_SOCKET": systemd.getsockname()})) as notifier:
+        notifier.status(f"Sensing with pictures in {os.fsdecode(b'caf' + bytes([0xE9]))}")
+        assert systemd.recv(100) == rb"STATUS=Sensing with pictures in caf\udce9"
+
+
 def test_an_abstract_address() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0serenbox-test-{os.getpid()}")

@@ -78,7 +78,8 @@ class Notifier:
         while self._socket is not None and self._waiting:
             kind, state = next(iter(self._waiting.items()))
             try:
-                self._socket.sendto(state.encode(), self._address)
+                # A name of a file need not be UTF-8.
+                self._socket.sendto(state.encode(errors="backslashreplace"), self._address)
             except BlockingIOError:  # systemd is busy and its queue full
                 return
             except OSError:  # if systemd does not listen, so be it
