@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 SEED = 20260131
 LONGEST_START = 1.5
 """Maximum seconds from the start of the process to the signal."""
+
+UNIT_PATIENCE = 10.0
+"""The unit's `TimeoutStopSec=`, after which systemd kills."""
 
 
 @pytest.fixture
@@ -56,6 +60,17 @@ def test_while_the_camera_hangs(tmp_path: Path, portrait_file: Path, how: signal
         time.sleep(0.5)
         assert daemon.end(how) == 0
     assert daemon.warnings() == []
+
+
+def test_while_a_camera_in_the_network_is_silent(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        camera = f"http://127.0.0.1:{silent.getsockname()[1]}/video"
+        with Daemon(tmp_path, camera, arguments=("--set", "camera.timeout=30")) as daemon:
+            connection, _ = silent.accept()
+            began = time.monotonic()
+            with connection:
+                assert daemon.end() == 0
+            assert time.monotonic() - began < UNIT_PATIENCE
 
 
 def test_the_first_signal_counts_and_more_do_no_harm(tmp_path: Path, camera: str) -> None:

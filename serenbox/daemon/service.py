@@ -37,7 +37,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("serenbox.service")
 
 _CLOSING = 3.0
-"""Seconds that an output gets to close, and the capture thread on top of its timeout."""
+"""Seconds that an output gets to close."""
+
+_RELEASING = 5.0
+"""Seconds that the camera then gets to be released: both together are less than the unit's
+`TimeoutStopSec=`, whatever `camera.timeout` is."""
 
 _SILENCE = 10.0
 """Seconds without a frame, beyond what the camera may miss, after which something must hang."""
@@ -333,7 +337,7 @@ class Service:
         self._place.close()
         self._outputs.close(_CLOSING)
         self._remember_last()
-        self.hangs = not self._capture.join(self._settings.camera.timeout + _CLOSING)
+        self.hangs = not self._capture.join(_RELEASING)
         if self.hangs:
             _log.warning("the camera hangs: it is released by ending the process")
         self._selector.close()
