@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,6 +188,20 @@ def test_a_film_that_may_not_be_read_is_not_called_damaged(
         open_recording(film, FAST)
 
 
+def test_a_film_that_goes_away_while_it_plays_is_called_missing(
+    video: Path, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mkv"
+    film.write_bytes(video.read_bytes())
+    camera = open_recording(film, replace(FAST, loop=True))
+    for _ in range(12):
+        assert camera.read(1)
+    film.unlink()
+    with pytest.raises(CameraError, match=r"film\.mkv: there is no such video"):
+        camera.read(1)
+    camera.close()
+
+
 def test_a_film_whose_name_is_not_utf8_is_refused(video: Path, tmp_path: Path) -> None:
     """In a process of its own: OpenCV crashes on such a name."""
     named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mkv"))
@@ -206,6 +221,14 @@ def test_a_film_that_was_cut_off_says_so_once(tmp_path: Path) -> None:
     with pytest.raises(DamagedPictureError, match=r"it ends after [01]\.\d of 2\.4 s, so it was"):
         frames.extend(iter(lambda: camera.read(1), None))
     assert 10 < len(frames) < 40
+    assert camera.read(1) is None
+    camera.close()
+
+
+def test_a_film_that_does_not_know_its_rate_is_not_said_to_be_cut_off(tmp_path: Path) -> None:
+    camera = open_recording(write_video(tmp_path / "odd.mkv", pictures(60), 300), FAST)
+    for _ in range(60):
+        assert camera.read(1)
     assert camera.read(1) is None
     camera.close()
 
@@ -243,7 +266,7 @@ class Uneven:
 
     name = "uneven"
     fps = 30.0
-    times = (0.0, 0.033, 0.067, 0.067, 0.3, 0.5)
+    times: tuple[float, ...] = (0.0, 0.033, 0.067, 0.067, 0.3, 0.5)
     pictures = 16.0  # what Matroska reports: the duration times `fps`
 
     def __init__(self) -> None:
@@ -291,3 +314,12 @@ def test_a_film_may_be_a_little_shorter_than_it_says(stated: float, whole: bool)
         with pytest.raises(DamagedPictureError, match="it was cut off"):
             camera.read(1)
     assert camera.read(1) is None
+
+
+def test_a_film_whose_last_pictures_have_no_time_is_whole() -> None:
+    """As in some MPEG programme streams: OpenCV gives 0 for them."""
+    film = Uneven()
+    film.times = (0.0, 0.033, 0.067, 0.1, 0.133, 0.0, 0.0)
+    film.pictures = 7.0
+    frames = list(iter(partial(Recording(film, FAST).read, 1), None))
+    assert len(frames) == 7

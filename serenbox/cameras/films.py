@@ -60,7 +60,7 @@ def open_film(path: Path, fps: float) -> Film:
         return PictureFolder(path, fps)
     if path.exists():
         return VideoFile(path, fps)
-    raise CameraError(f"{path}: there is no such video, folder or device: check camera.source")
+    raise _missing(path)
 
 
 class VideoFile:
@@ -82,8 +82,10 @@ class VideoFile:
         self._path = path
         self._capture = self._open()
         said = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = said if math.isfinite(said) and 0 < said <= _FASTEST else fps
-        self.pictures = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        known = math.isfinite(said) and 0 < said <= _FASTEST
+        self.fps = said if known else fps
+        # OpenCV may have made this from the rate, and then knows the one no better than the other.
+        self.pictures = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if known else 0.0
         self._first: float | None = None
 
     def advance(self) -> bool:
@@ -120,7 +122,10 @@ class VideoFile:
         # An absolute path, so that FFmpeg mistakes no name for a protocol.
         path = str(self._path.absolute())
         capture = open_capture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        if capture is None and not os.access(path, os.R_OK):  # OpenCV does not say why
+        # OpenCV does not say why. A film that begins again may have gone meanwhile.
+        if capture is None and not os.path.lexists(path):
+            raise _missing(self._path)
+        if capture is None and not os.access(path, os.R_OK):
             raise CameraError(
                 f"{self._path}: it cannot be read ({os.strerror(errno.EACCES)}): check its "
                 "permissions"
@@ -188,6 +193,10 @@ class PictureFolder:
 
     def close(self) -> None:
         """Nothing stays open."""
+
+
+def _missing(path: Path) -> CameraError:
+    return CameraError(f"{path}: there is no such video, folder or device: check camera.source")
 
 
 def _is_picture(path: Path) -> bool:

@@ -63,7 +63,6 @@ class Recording(CameraBase):
         self._count = 0  # frames passed
         self._time = 0.0  # of the last frame, if the film is not played in real time
         self._began = 0.0  # the time at which the film started, in this round of the loop
-        self._reached = 0.0  # how far into the film the last frame was
         self._start: float | None = None  # when frame 0 was due
         self._shown: object = None
         self._whole = True
@@ -131,15 +130,14 @@ class Recording(CameraBase):
         self._count += 1
         position = self._film.position()
         if position is None:
-            self._time = self._reached = (self._count - 1) / self._film.fps
+            self._time = (self._count - 1) / self._film.fps
             return
-        self._reached = position
         stands_still = self._count > 1 and self._began + position <= self._time
         self._time = self._time + self.step if stands_still else self._began + position
 
     def _check_whole(self) -> None:
         whole = self._film.pictures / self._film.fps
-        seconds = self._reached + self.step
+        seconds = self._time + self.step  # only a film that does not loop gets here
         if seconds < _ENOUGH * whole:
             self._whole = False
             raise DamagedPictureError(
