@@ -45,6 +45,15 @@ def test_black_is_what_video_calls_black() -> None:
     assert told([frame(number, 17) for number in range(4)]) == []
 
 
+def test_the_noise_of_a_dark_room_is_told_once() -> None:
+    chance = np.random.default_rng(1)
+    night = [Frame(np.zeros((480, 640, 3), np.uint8), number / 2) for number in range(240)]
+    for one in night:
+        one.image[::32, ::32] = np.clip(chance.normal(0, 5, (15, 20, 1)), 0, 255).round()
+    assert told(night) == [True]
+    assert told([*night, frame(120, 40)]) == [True, False]
+
+
 def test_two_dark_moments_are_no_darkness() -> None:
     assert told([frame(0, 0), frame(1, 90), frame(5, 0), frame(6, 90)]) == []
 

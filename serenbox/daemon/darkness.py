@@ -14,6 +14,10 @@ _STEP = 32
 _BLACK = 16
 """The brightest level that counts as black: in video, black is 16 of 255."""
 
+_LIGHT = 32
+"""Only a pixel brighter than this ends the darkness: the noise of a sensor that sees nothing may
+pass `_BLACK` every few seconds."""
+
 _SECONDS = 2.0
 """How long it must last: a camera that has just been opened gives some black frames."""
 
@@ -37,7 +41,8 @@ class Darkness:
         self._looked = frame.time
         # The middle row alone nearly always settles it.
         rows = frame.image[len(frame.image) // 2, ::_STEP], frame.image[::_STEP, ::_STEP]
-        if any(int(pixels.max()) > _BLACK for pixels in rows):
+        brightest = _LIGHT if self._told else _BLACK
+        if any(int(pixels.max()) > brightest for pixels in rows):
             self._since = None
             if not self._told:
                 return None
