@@ -39,7 +39,7 @@ _log = logging.getLogger("serenbox.service")
 _CLOSING = 3.0
 """Seconds that an output gets to close."""
 
-_RELEASING = 5.0
+_RELEASING = 4.0
 """Seconds that the camera then gets to be released: both together are less than the unit's
 `TimeoutStopSec=`, whatever `camera.timeout` is."""
 
