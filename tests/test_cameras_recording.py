@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -200,6 +201,19 @@ def test_a_film_that_goes_away_while_it_plays_is_called_missing(
     with pytest.raises(CameraError, match=r"film\.mkv: there is no such video"):
         camera.read(1)
     camera.close()
+
+
+def test_a_folder_that_goes_away_is_not_taken_for_damaged_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for position, picture in enumerate(pictures(3)):
+        cv2.imwrite(str(folder / f"{position}.png"), picture)
+    camera = open_recording(folder, FAST)
+    assert camera.read(1)
+    shutil.rmtree(folder)
+    with pytest.raises(CameraError, match="there is no such video, folder") as caught:
+        camera.read(1)
+    assert not isinstance(caught.value, DamagedPictureError)
 
 
 def test_a_film_whose_name_is_not_utf8_is_refused(video: Path, tmp_path: Path) -> None:

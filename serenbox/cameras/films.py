@@ -153,6 +153,7 @@ class PictureFolder:
     def __init__(self, path: Path, fps: float) -> None:
         self.name = f"pictures in {path}"
         self.fps = fps
+        self._path = path
         self._paths = sorted(
             (file for file in path.iterdir() if _is_picture(file)),
             key=lambda file: natural_key(file.name),
@@ -175,6 +176,7 @@ class PictureFolder:
 
         Raises:
             DamagedPictureError: It is damaged.
+            CameraError: The whole folder has gone.
 
         """
         from serenbox.images import read_image
@@ -182,6 +184,8 @@ class PictureFolder:
         try:
             return read_image(self._paths[self._next - 1])
         except ImageError as error:
+            if not os.path.lexists(self._path):
+                raise _missing(self._path) from error
             raise DamagedPictureError(str(error)) from error
 
     def position(self) -> None:
