@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import cv2
@@ -115,9 +116,10 @@ class Viewer:
         return self._answer.status
 
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield each event's name and message."""
-        name = ""
+        """Yield each event's name and message, for no longer than the others are waited for."""
+        deadline, name = time.monotonic() + PATIENCE, ""
         while line := self._answer.readline().decode().rstrip("\n"):
+            assert time.monotonic() < deadline, "waited in vain for an event"
             if line.startswith("event: "):
                 name = line.removeprefix("event: ")
             elif line.startswith("data: "):
