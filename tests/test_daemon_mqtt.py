@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.daemon_process import QUICK, Daemon, write_lively_face
+from tests.daemon_process import QUICK, Daemon, write_lively_face, write_script
 from tests.mosquitto import Listener, Mosquitto, listening, running_mosquitto
 
 if TYPE_CHECKING:
@@ -71,6 +71,26 @@ def test_moods_commands_and_the_end(tmp_path: Path, camera: str, broker: Mosquit
     # come before the broker is reached.
     assert [mood for mood in events if mood != "no_camera"][-2:] == ["paused", "happy"]
     assert daemon.warnings() == []
+
+
+def test_what_was_retained_before_does_not_pass_for_current(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    slow = write_script(tmp_path / "script.json", [{"stall": 60}])
+    patient = QUICK.replace("timeout = 0.3", "timeout = 60")
+    mqtt = f"\n[mqtt]\nenabled = true\nhost = '127.0.0.1'\nport = {broker.port}\n"
+    with listening(broker) as listener:
+        listener.publish("serenbox/serenbox/mood", '{"mood": "happy"}', retain=True)
+        with Daemon(tmp_path, slow, configuration=patient + mqtt) as daemon:
+            wait_availability(daemon, listener, "online")
+            received = [
+                one.text
+                for one in listener.received
+                if one.topic.endswith(("/mood", "/availability"))
+            ]
+            before = received[: received.index("online")]
+            assert json.loads(before[-1])["mood"] == "no_camera"
+            assert daemon.end() == 0
 
 
 def test_a_reload_changes_how_often_statistics_come(
