@@ -10,6 +10,7 @@ from serenbox.model_file import ScoreSpec
 from serenbox.results import EMOTIONS
 from tests import fer2013
 from training.data import Faces, load_faces
+from training.errors import DataError
 from training.evaluate import evaluate, summary
 from training.labels import FERPLUS_COLUMNS
 from training.predict import Prediction
@@ -84,3 +85,40 @@ def test_contempt_counts_as_an_error_where_papers_count_it(faces: Faces) -> None
     assert figures["accuracy"] == pytest.approx((len(faces) - 2) / (len(faces) - 1))
     assert figures["classes"]["contempt"]["recall"] == 0
     assert f"FER+ majority, published: {len(faces) - 1} faces" in summary(report)
+
+
+def test_agreed_are_the_faces_with_six_equal_votes(faces: Faces) -> None:
+    assert faces.ballots is not None
+    ballots = faces.ballots.copy()
+    ballots[:] = [6 if column == "neutral" else 0 for column in FERPLUS_COLUMNS]
+    ballots[:3, list(FERPLUS_COLUMNS).index("neutral")] = 5
+
+    report = evaluate(replace(faces, ballots=ballots), saying(faces.labels))
+
+    assert report["ferplus"]["agreed"]["faces"] == len(faces) - 3
+    assert report["ferplus"]["raw"]["faces"] == len(faces)
+
+
+def test_uncertain_are_the_faces_below_the_threshold_of_their_answer(faces: Faces) -> None:
+    wrong = np.where(np.arange(len(faces)) < 4, (faces.labels + 1) % len(EMOTIONS), faces.labels)
+    certain = saying(wrong)
+    scores = certain.scores.copy()
+    scores[2:6] *= 0.4  # two that are wrong, two that are right
+    thresholds = dict.fromkeys(EMOTIONS, 0.5)
+
+    report = evaluate(
+        faces, replace(certain, scores=scores, spec=certain.spec._replace(thresholds=thresholds))
+    )
+
+    assert report["uncertain"] == {
+        "share": pytest.approx(4 / len(faces)),
+        "accuracy_of_the_rest": pytest.approx((len(faces) - 6) / (len(faces) - 4)),
+    }
+    assert f"uncertain: {4 / len(faces):.1%}; the rest is right" in summary(report)
+
+
+def test_a_split_that_shows_no_emotion_is_refused(faces: Faces) -> None:
+    ballots = np.array([[10 if column == "NF" else 0 for column in FERPLUS_COLUMNS]] * len(faces))
+
+    with pytest.raises(DataError, match="none of the seven emotions"):
+        evaluate(replace(faces, ballots=ballots), saying(faces.labels))
