@@ -63,6 +63,15 @@ def _starred(found: re.Match[str]) -> str:
     return re.sub(_VALUE, "***", path) + mark + re.sub(_VALUE_OF_QUERY, "***", query)
 
 
+def is_ip_address(host: str) -> bool:
+    """Return whether a host is an IP address, without brackets or port, and not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can connect to that name or address."""
     try:

@@ -24,12 +24,12 @@ def short_memory(room: int) -> Iterator[None]:
     """Let this process take only so many more bytes, apart from small blocks."""
     # A picture that an earlier test left in a cycle would make room when it is collected.
     gc.collect()
-    gc.disable()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     size = pages * resource.getpagesize()
     limits = resource.getrlimit(resource.RLIMIT_AS)
     # What was freed before may still belong to the process and would be given out beyond the room.
     blocks: list[np.ndarray] = []
+    gc.disable()
     try:
         resource.setrlimit(resource.RLIMIT_AS, (size, limits[1]))
         for _ in range(ARENAS):

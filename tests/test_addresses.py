@@ -2,13 +2,25 @@ from __future__ import annotations
 
 import pytest
 
-from serenbox.addresses import has_clear_login, host_and_port, is_loopback, site, without_passwords
+from serenbox.addresses import (
+    has_clear_login,
+    host_and_port,
+    is_ip_address,
+    is_loopback,
+    site,
+    without_passwords,
+)
 
 
 def test_loopback() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST")))
     others = ("0.0.0.0", "::", "10.0.0.1", "localhost.example.org", "")  # noqa: S104
     assert not any(map(is_loopback, others))
+
+
+def test_ip_addresses_are_no_names() -> None:
+    assert all(map(is_ip_address, ("10.0.0.1", "::1", "fe80::1%eth0")))
+    assert not any(map(is_ip_address, ("[::1]", "10.0.0.1:80", "10.0.0", "localhost", "")))
 
 
 def test_addresses_of_the_new_kind_stand_in_brackets() -> None:

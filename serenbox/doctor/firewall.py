@@ -7,6 +7,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from serenbox.addresses import is_ip_address
 from serenbox.doctor.systemd import ask_properties, runs_here
 from serenbox.system_text import text_of
 
@@ -71,8 +72,8 @@ def can_look_up(host: str, etc: Path, firewall: Firewall) -> bool:
         firewall: What the service may reach.
 
     """
-    with contextlib.suppress(ValueError):
-        return bool(ipaddress.ip_address(host.partition("%")[0]))
+    if is_ip_address(host):
+        return True
     name = host.lower()
     known = {word.lower() for words in _lines(etc / "hosts") for word in words[1:]}
     if name in known or name == "localhost" or name.endswith(".local"):

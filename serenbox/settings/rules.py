@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from serenbox.addresses import has_clear_login, has_host
+from serenbox.addresses import has_clear_login, has_host, is_ip_address
 from serenbox.results import EMOTIONS
 
 if TYPE_CHECKING:
@@ -73,24 +72,16 @@ def _is_name(text: str) -> bool:
 
     An address would have no effect: whether the page goes by it depends on `web.host` alone.
     """
-    return text.isascii() and not re.search("[:/,]", text) and not _is_address(text)
+    return text.isascii() and not re.search("[:/,]", text) and not is_ip_address(text)
 
 
 def _is_host(text: str) -> bool:
     if not re.fullmatch(r"[^\s/@]+", text):
         return False
     if ":" in text:  # of an IPv6 address: a port or brackets do not belong here
-        return _is_address(text)
+        return is_ip_address(text)
     labels = text.removesuffix(".").split(".")
     return all(0 < len(label) < 64 for label in labels)  # RFC 1035, section 2.3.4
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _largest_lead(floor: float) -> float:
