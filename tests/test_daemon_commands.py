@@ -64,12 +64,12 @@ SLOW = """
 import pathlib, sys, time
 from serenbox.cli.main import main
 from serenbox.daemon import service
-load = service._load_pipeline
-def load_later(settings):
+make = service._make_observer
+def make_later(*parts):
     while not pathlib.Path(sys.argv[1]).exists():
         time.sleep(0.01)
-    return load(settings)
-service._load_pipeline = load_later
+    return make(*parts)
+service._make_observer = make_later
 sys.exit(main(sys.argv[2:]))
 """
 

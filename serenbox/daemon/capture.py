@@ -87,7 +87,8 @@ class Capture:
         self._wake = wake
         self._condition = threading.Condition()
         self._captured: Captured | None = None
-        self._paused = paused
+        self.paused = paused
+        """Whether the camera is closed, or about to be, on request."""
         self._stopping = False
         self._renewed = False
         self._losses = LossLog()
@@ -155,7 +156,7 @@ class Capture:
 
     def _tell(self, *, paused: bool) -> None:
         with self._condition:
-            self._paused = paused
+            self.paused = paused
             if paused:
                 self._captured = None
                 self._renewed = True  # forget the failures so far
@@ -271,13 +272,13 @@ class Capture:
 
     @property
     def _interrupted(self) -> bool:
-        return self._stopping or self._paused or self._renewed
+        return self._stopping or self.paused or self._renewed
 
     def _wait_while_paused(self) -> bool:
         """Wait until the camera may be opened; return whether the thread should go on."""
-        if self._paused and not self._stopping:
+        if self.paused and not self._stopping:
             self._become(CameraState.PAUSED)
-            self._wait(None, lambda: self._stopping or not self._paused)
+            self._wait(None, lambda: self._stopping or not self.paused)
             self._become(CameraState.OPENING)
         return not self._stopping
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import selectors
 import signal
 import time
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serenbox.cameras.select import open_camera
 from serenbox.daemon.announcer import Announcer
+from serenbox.daemon.answers import Answers
 from serenbox.daemon.capture import CameraState, Capture
+from serenbox.daemon.commands import Commands, pause_wanted
 from serenbox.daemon.notify import Notifier
+from serenbox.daemon.pause import Pause
+from serenbox.daemon.reload import reload
 from serenbox.daemon.report import make_stats, status_line
 from serenbox.daemon.running_outputs import RunningOutputs
 from serenbox.daemon.signals import ENDING
 from serenbox.daemon.state import PausedFlag
-from serenbox.errors import SerenBoxError, ServiceError
+from serenbox.errors import ServiceError
 from serenbox.mood.slot import SlotRule
 from serenbox.outputs.tap import Tap
 
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from serenbox.daemon.observer import Observer
-    from serenbox.daemon.pipeline import Pipeline
     from serenbox.daemon.place import Place
+    from serenbox.daemon.reload import Reloaded
     from serenbox.daemon.signals import Signals
     from serenbox.settings.schema import CameraSettings, Settings
     from serenbox.waker import Waker
@@ -85,14 +87,15 @@ class Service:
         self._started = time.monotonic()
         self._end_at = _NEVER if seconds is None else self._started + seconds
         self._notifier = Notifier()
-        self._flag = PausedFlag(place.paths.paused)
-        self._paused = self._flag.read()
-        self._commands: deque[str] = deque()  # filled by any thread, emptied by this one
+        self._commands = Commands(waker.wake)
         self._tap = Tap()
-        self._outputs = RunningOutputs(settings, self.command, place.paths.history, self._tap)
+        paths = place.paths
+        self._outputs = RunningOutputs(settings, self._commands.put, paths.history, self._tap)
         self._rule = _make_rule(settings)
         self._announcer = Announcer(settings.device.name, self._outputs.all, self._rule)
-        self._capture = Capture(settings.camera, open_camera, waker.wake, paused=self._paused)
+        flag = PausedFlag(paths.paused)
+        self._capture = Capture(settings.camera, open_camera, waker.wake, paused=flag.read())
+        self._pause = Pause(flag, self._capture, self._tap)
         self._selector = selectors.DefaultSelector()
         self._place = place
         self._observer: Observer  # created once everything else has started
@@ -102,15 +105,6 @@ class Service:
         self._sign_at = self._started if self._notifier.watchdog_interval else _NEVER
         self.hangs = False
         """Whether the capture thread could not be ended, so that the whole process must be."""
-
-    def command(self, name: str) -> None:
-        """Ask for `pause`, `resume`, `report` or `stats`, from any thread; returns at once.
-
-        `report` sends new statistics to the web page, which wants them sooner than the other
-        outputs; `stats` sends them to every output.
-        """
-        self._commands.append(name)
-        self._waker.wake()
 
     def run(self) -> None:
         """Run until the service is ended or the recording is over.
@@ -135,14 +129,16 @@ class Service:
 
     def _start(self) -> None:
         """Start everything; slow parts that run in their own threads come first."""
-        self._place.open(self._selector, self._answer)  # whoever asks waits until all has started
+        answers = Answers(self._announcer, self._capture, self._pause, self._outputs, self._report)
+        # Whoever asks waits until all has started.
+        self._place.open(self._selector, answers.answer)
         self._capture.start()
         # Before any output connects: what a broker retained earlier must not pass for current.
         self._announcer.repeat()
         self._outputs.start()
-        if self._paused:
+        if self._pause.wanted:
             _log.info("paused before: the camera stays closed until `serenbox resume`")
-            self._announcer.became("paused", self._flag.problem)
+            self._announcer.became("paused", self._pause.problem)
         self._selector.register(self._waker, selectors.EVENT_READ, self._waker.clear)
         self._notifier.status("Loading the models")
         self._observer = _make_observer(self._settings, self._announcer, self._tap)
@@ -163,30 +159,13 @@ class Service:
     def _obey(self) -> None:
         if self._signals.came(signal.SIGHUP):
             self._reload()
-        names = self._take_commands()
-        if (command := _latest(names)) is not None:
-            self._set_paused(paused=command == "pause")
+        names = self._commands.take()
+        if (paused := pause_wanted(names)) is not None:
+            self._pause.want(paused=paused)
         if "report" in names:
             self._announcer.tell(self._report(), to="web")
         if "stats" in names:
             self._stats_at = 0.0
-
-    def _take_commands(self) -> list[str]:
-        return [self._commands.popleft() for _ in range(len(self._commands))]
-
-    def _set_paused(self, *, paused: bool) -> bool:
-        """Close or open the camera; return whether that will survive a restart."""
-        if paused == self._paused:
-            return self._flag.write(paused=paused)  # it may have failed before
-        self._paused = paused
-        if paused:
-            self._capture.pause()
-            self._tap.cut()
-            _log.info("paused: the camera is being closed")
-        else:
-            self._capture.resume()
-            _log.info("resumed: the camera is being opened")
-        return self._flag.write(paused=paused)
 
     def _follow_camera(self) -> None:
         """Take the newest frame, and react to the camera's state."""
@@ -218,7 +197,7 @@ class Service:
         if lost:
             self._announcer.became("no_camera", self._capture.problem)
         else:
-            self._announcer.became("paused", self._flag.problem)
+            self._announcer.became("paused", self._pause.problem)
         if not self._ready:
             self._observer.pipeline.rehearse()
             self._become_ready()
@@ -241,8 +220,7 @@ class Service:
             self._stats_at = now + self._settings.service.stats_interval
             self._announcer.tell(self._stats())
             self._place.keep()
-            if self._flag.problem or self._paused:  # somebody may have removed the flag
-                self._flag.write(paused=self._paused)
+            self._pause.keep()
         if now >= self._sign_at and self._notifier.watchdog_interval:
             self._sign_at = now + self._notifier.watchdog_interval
             if self._alive(now):
@@ -254,7 +232,7 @@ class Service:
             return False
         camera = self._settings.camera
         patience = camera.timeout * camera.misses + 3 / camera.fps + _SILENCE
-        frames_due = self._capture.state is CameraState.OPEN and not self._paused
+        frames_due = self._capture.state is CameraState.OPEN and not self._pause.wanted
         return not frames_due or now - self._observer.last_frame < patience
 
     def _stats(self) -> dict[str, Any]:
@@ -269,61 +247,34 @@ class Service:
         )
 
     def _report(self) -> dict[str, Any]:
-        problem = self._flag.problem if self._paused else self._capture.problem
+        problem = self._pause.problem if self._pause.wanted else self._capture.problem
         return {**self._stats(), "problem": problem}
 
-    def _answer(self, request: str) -> dict[str, Any]:
-        """Answer a request over the control socket."""
-        if request in {"pause", "resume"}:
-            remembered = self._set_paused(paused=request == "pause")
-            # The announced state lags behind: the camera may not be closed yet.
-            waiting = request == "pause" and self._capture.state is not CameraState.PAUSED
-            return {
-                "state": "pausing" if waiting else self._announcer.state,
-                "remembered": remembered,
-                "problem": self._flag.problem,
-            }
-        if request == "status":
-            return {
-                **self._report(),
-                "mood": self._announcer.label,
-                "confidence": round(self._announcer.confidence, 4),
-                "pid": os.getpid(),
-            }
-        if request == "delete history":
-            return self._outputs.delete_history()
-        return {"error": f"the service does not know '{request}': it may be another version"}
-
     def _reload(self) -> None:
-        """Reload the configuration and the models; keep the old ones if the new ones are bad."""
+        """Read the configuration and the models again; keep the old ones if the new are bad."""
         if self._ready:
             self._notifier.reloading()
-        old = self._settings
-        try:
-            new = self._load()
-            pipeline = _load_pipeline(new)
-            pipeline.rehearse()
-            outputs = self._outputs.prepare(old, new)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong, the old one works
-            reason = str(error) if isinstance(error, SerenBoxError) else repr(error)
-            _log.error("the old configuration stays, because the new one is bad: %s", reason)
-            _log.debug("what was wrong with it", exc_info=error)
-        else:
-            if new.diffuser != old.diffuser:
-                self._rule = _make_rule(new)
-            self._settings = new
-            self._stats_at = min(self._stats_at, time.monotonic() + new.service.stats_interval)
-            pipeline.go_on(self._observer.pipeline)
-            self._observer.pipeline = pipeline
-            if outputs is not self._outputs.all:
-                renew = partial(self._announcer.renew, new.device.name, outputs, self._rule)
-                self._outputs.exchange(outputs, _CLOSING, renew)
-            if new.camera != old.camera:
-                self._change_camera(new.camera)
-            self._adopted(new)
+        reloaded = reload(self._load, self._settings, self._outputs)
+        if reloaded is not None:
+            self._adopt(reloaded)
             _log.info("the configuration was read again")
         if self._ready:
             self._notifier.ready()
+
+    def _adopt(self, reloaded: Reloaded) -> None:
+        old, self._settings = self._settings, reloaded.settings
+        new, pipeline, outputs = reloaded
+        if new.diffuser != old.diffuser:
+            self._rule = _make_rule(new)
+        self._stats_at = min(self._stats_at, time.monotonic() + new.service.stats_interval)
+        pipeline.go_on(self._observer.pipeline)
+        self._observer.pipeline = pipeline
+        if outputs is not self._outputs.all:
+            renew = partial(self._announcer.renew, new.device.name, outputs, self._rule)
+            self._outputs.exchange(outputs, _CLOSING, renew)
+        if new.camera != old.camera:
+            self._change_camera(new.camera)
+        self._adopted(new)
 
     def _change_camera(self, settings: CameraSettings) -> None:
         self._capture.renew(settings)
@@ -336,23 +287,14 @@ class Service:
         self._capture.stop()
         self._place.close()
         self._outputs.close(_CLOSING)
-        self._remember_last()
+        # The last commands may have come too late to be obeyed.
+        if (paused := pause_wanted(self._commands.take())) is not None:
+            self._pause.remember_for_next_start(paused=paused)
         self.hangs = not self._capture.join(_RELEASING)
         if self.hangs:
             _log.warning("the camera hangs: it is released by ending the process")
         self._selector.close()
         self._notifier.close()
-
-    def _remember_last(self) -> None:
-        """Remember a pause that came too late to be obeyed: it is for the next start, too."""
-        command = _latest(self._take_commands())
-        if command is not None and self._flag.write(paused=command == "pause"):
-            _log.info("%sd while ending: so it will be after the next start", command)
-
-
-def _latest(commands: list[str]) -> str | None:
-    """Return the latest `pause` or `resume`, which is the one that counts."""
-    return next((name for name in reversed(commands) if name in {"pause", "resume"}), None)
 
 
 def _make_rule(settings: Settings) -> SlotRule | None:
@@ -360,13 +302,8 @@ def _make_rule(settings: Settings) -> SlotRule | None:
 
 
 def _make_observer(settings: Settings, announcer: Announcer, tap: Tap) -> Observer:
-    from serenbox.daemon.observer import Observer
-
-    return Observer(_load_pipeline(settings), announcer, tap)
-
-
-def _load_pipeline(settings: Settings) -> Pipeline:
     # Imported late: meanwhile the camera is opening, and the broker is being connected to.
+    from serenbox.daemon.observer import Observer
     from serenbox.daemon.pipeline import Pipeline
 
-    return Pipeline(settings)
+    return Observer(Pipeline(settings), announcer, tap)
