@@ -25,6 +25,14 @@ def test_topics() -> None:
     assert topics.client == "home-boxes-den"
 
 
+def test_boxes_with_topics_of_their_own_are_clients_of_their_own() -> None:
+    """Otherwise each would end the connection of the other."""
+    boxes = [("a/b", "c"), ("a", "b-c"), ("a-b", "c"), ("a_/b", "c"), ("a", "b_-c"), ("a//b", "c")]
+    topics = [Topics.of(device, MqttSettings(prefix=prefix)) for prefix, device in boxes]
+    assert len({each.client for each in topics}) == len(boxes)
+    assert not any("/" in each.client for each in topics)
+
+
 @pytest.mark.parametrize(
     ("device", "settings", "key"),
     [

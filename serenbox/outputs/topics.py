@@ -31,12 +31,13 @@ class Topics:
 
     @property
     def client(self) -> str:
-        """The box's MQTT client ID.
+        """The box's MQTT client ID: no other prefix and name give the same.
 
         Always the same, so that a box that reconnects ends its own old connection at once;
-        otherwise the last will of that connection would say offline later.
+        otherwise the last will of that connection would say offline later. Without slashes, which
+        some access lists do not allow; what stands for one is escaped where it is in a name.
         """
-        return self.own.replace("/", "-")
+        return self.own.replace("_", "__").replace("-", "_-").replace("/", "-")
 
     @classmethod
     def of(cls, device: str, settings: MqttSettings) -> Topics:
