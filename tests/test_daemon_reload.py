@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +50,22 @@ def test_a_broken_configuration_changes_nothing(tmp_path: Path, camera: str) -> 
     assert daemon.events == [("no_camera", "happy")]
     assert daemon.states.count("RELOADING=1") == 2
     assert daemon.states.count("READY=1") == 3
+
+
+def test_a_configuration_from_a_pipe_stays(tmp_path: Path, camera: str) -> None:
+    """Read again, it would give the defaults, or wait for a writer without end."""
+    pipe = tmp_path / "serenbox.toml"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(QUICK,))
+    writer.start()
+    with Daemon(tmp_path, camera) as daemon:
+        writer.join()
+        daemon.wait_mood("happy")
+        daemon.send(signal.SIGHUP)
+        daemon.wait_logged("the old configuration stays, because the new one is bad")
+        assert "it is a pipe, which can be read only once" in daemon.log[-1]
+        goes_on(daemon)
+        assert daemon.end() == 0
 
 
 def test_of_another_camera_nothing_is_said_that_was_said_of_the_one_before(tmp_path: Path) -> None:

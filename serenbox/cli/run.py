@@ -28,7 +28,7 @@ from serenbox.daemon.memory import lock_memory, refuse_dumps, warn_of_swap
 from serenbox.daemon.paths import service_paths
 from serenbox.daemon.place import Place
 from serenbox.daemon.signals import ENDING, Signals
-from serenbox.errors import SerenBoxError, ServiceError
+from serenbox.errors import SerenBoxError, ServiceError, SettingsError
 from serenbox.waker import Waker
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _make_service(
 
     return Service(
         settings,
-        lambda: _load(args),
+        lambda: _load_again(args),
         place,
         waker,
         signals,
@@ -151,6 +151,15 @@ def _load(args: argparse.Namespace) -> Settings:
     from serenbox.settings import find_settings_file, load_settings, with_overrides
 
     return with_overrides(load_settings(find_settings_file(args.config)), args.overrides)
+
+
+def _load_again(args: argparse.Namespace) -> Settings:
+    """Read the configuration again; a pipe, now empty, would read as the defaults."""
+    if args.config is not None and args.config.is_fifo():
+        raise SettingsError(
+            f"{args.config}: it is a pipe, which can be read only once: name a file with --config"
+        )
+    return _load(args)
 
 
 def _check_typed(args: argparse.Namespace) -> None:
