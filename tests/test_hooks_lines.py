@@ -74,3 +74,7 @@ def test_a_flood_is_counted(lines: LineLog, clock: Clock, caplog: pytest.LogCapt
     lines.finish()
     assert caplog.messages[-2] == "lamp: again"
     assert ": 5 lines of it are not logged" in caplog.messages[-1]
+    clock.now += WINDOW
+    lines.feed(b"y\n" * (LINES + 1))
+    lines.finish()
+    assert ": 1 line of it is not logged" in caplog.messages[-1]

@@ -60,9 +60,10 @@ class LineLog:
             self._end_line()
         if self._left_out and self._news.pass_on():
             _log.warning(
-                "%s prints a lot: %d lines of it are not logged (at most %d a minute are)",
+                "%s prints a lot: %d line%s not logged (at most %d a minute are)",
                 self._name,
                 self._left_out,
+                " of it is" if self._left_out == 1 else "s of it are",
                 LINES,
             )
             self._left_out = 0
