@@ -1,4 +1,4 @@
-"""Tests of `docs/mqtt.md`: its tables, its session and its shell recipe."""
+"""Tests of `docs/mqtt.md`: its tables, its session and its recipes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from serenbox.outputs.topics import Topics
 from serenbox.results import EMOTIONS, Box, Face
 from serenbox.settings.schema import MqttSettings
 from tests.mosquitto import PATIENCE, listening, required_program, running_mosquitto, wait_for
+from tests.slot_consumer import HARNESS, compile_cpp
 
 TEXT = (Path(__file__).parent.parent / "docs" / "mqtt.md").read_text(encoding="utf-8")
 SCORES = dict.fromkeys(EMOTIONS, 1 / 7)
@@ -108,6 +109,33 @@ def test_the_shell_recipe(tmp_path: Path) -> None:
             os.killpg(recipe.pid, signal.SIGTERM)
             recipe.wait(PATIENCE)
         assert heard.read_text() == "on\non\n"
+
+
+def test_the_lamp_is_on_only_for_a_happy_mood_of_a_box_that_is_online(tmp_path: Path) -> None:
+    sketch, program = tmp_path / "lamp.ino", tmp_path / "lamp"
+    sketch.write_text(block("cpp"))
+    compile_cpp(
+        f'-DSKETCH="{sketch}"',
+        f"-I{HARNESS / 'stand_ins'}",
+        *("-include", str(HARNESS / "stand_ins" / "Arduino.h")),
+        *(str(HARNESS / "lamp.cpp"), "-o", str(program)),
+    )
+    happy, sad = (f'{TOPICS.mood} {{"mood":"{label}"}}' for label in ("happy", "sad"))
+    online, offline = (f"{TOPICS.availability} {word}" for word in ("online", "offline"))
+    steps = [
+        (happy, "off"),  # retained, perhaps from a box that has gone
+        (offline, "off"),
+        (online, "on"),
+        (sad, "off"),
+        (happy, "on"),
+        (offline, "off"),
+        (online, "on"),
+        ("lost", "off"),
+        (happy, "off"),
+    ]
+    heard = "".join(f"{step}\n" for step, _ in steps)
+    ran = subprocess.run([program], input=heard, capture_output=True, text=True, check=True)
+    assert [set(line.split()) for line in ran.stdout.splitlines()] == [{lamp} for _, lamp in steps]
 
 
 def test_the_command_that_forgets_a_box(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-// As much of the board's Wi-Fi library as the example needs to compile.
+// As much of the board's Wi-Fi library as the examples need to compile.
 #pragma once
 #include "Arduino.h"
 
