@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from serenbox.outputs.mqtt_access import (
     Patience,
     address,
     connect_error,
+    hung_up,
     read_password,
     tls_context,
 )
@@ -209,6 +211,23 @@ def test_a_certificate_of_another_time_is_blamed_on_the_clock(code: int, said: s
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_code, error.verify_message = code, said
     assert f"({said}): see with `timedatectl`" in str(connect_error(error, SETTINGS))
+
+
+def test_a_certificate_of_another_form_is_not_said_to_be_of_another_authority() -> None:
+    """Python 3.13 refuses what earlier ones took."""
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code = 92
+    error.verify_message = "CA cert does not include key usage extension"
+    said = str(connect_error(error, SETTINGS))
+    assert "(CA cert does not include key usage extension): make it, or that of its auth" in said
+    assert "mqtt.ca_file" not in said
+
+
+def test_only_who_does_not_use_tls_is_told_to_do_so() -> None:
+    assert "mqtt.tls" in str(hung_up(SETTINGS))
+    said = str(hung_up(replace(SETTINGS, tls=True)))
+    assert "asks for no client certificate" in said
+    assert "mqtt.tls" not in said
 
 
 def test_addresses() -> None:

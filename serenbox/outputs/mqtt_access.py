@@ -52,6 +52,10 @@ _CLOCK_FAULTS = (9, 10)
 """X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED of OpenSSL's x509_vfy.h: mostly the clock's fault,
 because a Raspberry Pi has no battery-backed one."""
 
+_FORM_FAULTS = range(80, 95)
+"""Those of `X509_V_FLAG_X509_STRICT` there, which Python sets since 3.13: the right authority does
+not help, and many that `openssl req -x509` made are refused."""
+
 
 class BrokerError(Exception):
     """The connection failed or was lost; the message says why and what to do."""
@@ -180,6 +184,12 @@ def _explain_distrust(error: ssl.SSLCertVerificationError, broker: str) -> str:
             f"the certificate of {broker} is not valid today ({reason}): see with `timedatectl` "
             "whether this machine's clock is right; if it is, renew the certificate"
         )
+    if error.verify_code in _FORM_FAULTS:
+        return (
+            f"the certificate of {broker} is not made as Python 3.13 and later ask ({reason}): "
+            "make it, or that of its authority, anew; for an authority, "
+            "`openssl req -x509` needs `-addext keyUsage=critical,keyCertSign,cRLSign`"
+        )
     return (
         f"the certificate of {broker} is not trusted ({reason}): set mqtt.ca_file to the authority "
         "that signed it, and mqtt.host to the name in it"
@@ -203,6 +213,18 @@ def refusal(reason: str, settings: MqttSettings, *, has_password: bool) -> Broke
         f"{address(settings)} refuses {who} ({reason}): set mqtt.username and the password, in the "
         f"systemd credential {CREDENTIAL} or the environment variable {VARIABLE}, then restart "
         "SerenBox",
+    )
+
+
+def hung_up(settings: MqttSettings) -> BrokerError:
+    """Return the error for a broker that closes the connection when it is asked to accept it."""
+    tls = "mqtt.tls, which a TLS port needs"
+    if settings.tls:
+        tls = "that it asks for no client certificate, of which SerenBox has none"
+    return BrokerError(
+        "protocol",
+        f"{address(settings)} closes the connection without an answer: check that mqtt.port is its "
+        f"MQTT port, and {tls}",
     )
 
 

@@ -15,6 +15,7 @@ from serenbox.outputs.mqtt_access import (
     BrokerError,
     address,
     connect_error,
+    hung_up,
     oversized,
     refusal,
     taken_over,
@@ -264,11 +265,7 @@ class Session:
         if flags.is_disconnect_packet_from_server and reason.value == _TAKEN_OVER:
             self._failure = taken_over(self._settings, self._topics)
         elif not self._established:
-            self._failure = BrokerError(
-                "protocol",
-                f"{address(self._settings)} closes the connection without an answer: check that "
-                "mqtt.port is its MQTT port, and mqtt.tls, which a TLS port needs",
-            )
+            self._failure = hung_up(self._settings)
         else:
             vague = reason.value == _UNSPECIFIED
             self._failure = self._lost("the connection broke" if vague else str(reason))
