@@ -234,6 +234,22 @@ def test_the_page_is_open_to_nobody_or_has_a_token(
     for text in (printed.stdout.replace("=", " = "), printed.stdout):  # systemd takes both
         (additions / "web-token.conf").write_text(text)
         assert look(enabled=True, host="0.0.0.0").state == "ok"  # noqa: S104
+    (roots.etc / "serenbox.env").write_text("# the page\nSERENBOX_WEB_TOKEN=geheim\n")
+    (roots.etc / "other.env").write_text("#SERENBOX_WEB_TOKEN=geheim\nSERENBOX_WEB_TOKEN=\n")
+    for line, state in {
+        "EnvironmentFile=/etc/serenbox.env": "ok",
+        "EnvironmentFile = -/etc/serenbox.env": "ok",
+        "EnvironmentFile=/etc/other.env": "fail",
+        "EnvironmentFile=-/etc/none.env": "fail",
+        "#EnvironmentFile=/etc/serenbox.env": "fail",
+        "ImportCredential=web-*": "ok",
+        "ImportCredential=serenbox.web:web-token": "ok",
+        "ImportCredential=serenbox.*:web-": "ok",
+        "ImportCredential=mqtt-*": "fail",
+    }.items():
+        (additions / "web-token.conf").write_text(f"[Service]\n{line}\n")
+        assert (line, look(enabled=True, host="0.0.0.0").state) == (line, state)  # noqa: S104
+    (additions / "web-token.conf").write_text(printed.stdout)
     shut = look(open_to(), enabled=True, host="0.0.0.0")  # noqa: S104
     assert shut.state == "warn"
     assert "IPAddressAllow=192.168.1.0/24" in shut.mend

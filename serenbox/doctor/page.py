@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from serenbox.addresses import is_loopback
@@ -32,6 +33,10 @@ _NAMES_TOKEN = re.compile(
     rf"\s*(?:(?:Load|Set)Credential(?:Encrypted)?\s*=\s*{CREDENTIAL}(?::|\s*$)"
     rf"|Environment\s*=.*{VARIABLE}=)"
 )
+_IMPORTS = re.compile(r"\s*ImportCredential\s*=\s*([^:\s]+)(?::(\S+))?")
+"""What is imported and, if it is renamed, the new name or what new names begin with."""
+_NAMES_FILE = re.compile(r"\s*EnvironmentFile\s*=\s*-?(/.*)")
+_SETS_TOKEN = re.compile(rf"^\s*{VARIABLE}\s*=\s*\S", re.MULTILINE)
 
 
 def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
@@ -71,4 +76,23 @@ def check_page(settings: WebSettings, firewall: Firewall, etc: Path) -> Result:
 def _unit_has_token(etc: Path) -> bool:
     additions = (etc / DROP_INS.removeprefix("/etc/")).glob("*.conf")
     lines = (line for addition in additions for line in text_of(addition).splitlines())
-    return any(map(_NAMES_TOKEN.match, lines))
+    return any(_gives_token(line, etc) for line in lines)
+
+
+def _gives_token(line: str, etc: Path) -> bool:
+    """Return whether a line of the unit gives it the token, as far as can be seen."""
+    if found := _IMPORTS.match(line):
+        pattern, renamed = found.groups()
+        return CREDENTIAL.startswith(renamed) if renamed else fnmatchcase(CREDENTIAL, pattern)
+    if found := _NAMES_FILE.match(line):
+        return _may_set_token(etc / found[1].strip().removeprefix("/etc/"))
+    return _NAMES_TOKEN.match(line) is not None
+
+
+def _may_set_token(path: Path) -> bool:
+    try:
+        return _SETS_TOKEN.search(path.read_text("utf-8", "replace")) is not None
+    except PermissionError:  # as it should be: only root may read it
+        return True
+    except OSError:
+        return False
