@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from convert.errors import InputError
-from convert.options import DEFAULT_CROP, SCALES, USUAL_PART, Options
+from convert.options import DEFAULT_CROP, SCALES, Options
 from serenbox.model_file import CropSpec
 from serenbox.results import EMOTIONS
 from training.options import lift_option, number_option, part_option, whole_option
@@ -58,6 +58,10 @@ def to_options(parsed: argparse.Namespace) -> Options:
     for path in (parsed.data, parsed.ferplus):
         if path is not None and not path.exists():
             raise InputError(f"{path} does not exist: give the path of the data set")
+    if parsed.network is not None and parsed.fine_tune:
+        raise InputError(
+            "--network takes a network as it is, and --fine-tune would train it: leave one out"
+        )
     values = {key: value for key, value in vars(parsed).items() if key in _DEFAULTS}
     values["out"] = parsed.out or parsed.model.with_suffix(".tflite")
     values["crop"] = CropSpec(parsed.margin, parsed.level_eyes, parsed.resolution, parsed.lift)
@@ -120,6 +124,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "so that the result answers as the original does"
     )
     _add(group, "--fine-tune", whole_option(0, 100_000), "STEPS", text)
+    text = (
+        "take the int8 network of this finished file, made from the same model, as it is, and fit "
+        "only the scores anew"
+    )
+    group.add_argument("--network", type=Path, metavar="FILE.tflite", help=text)
     text = "refuse a result that loses more accuracy than this, in percentage points"
     _add(group, "--max-drop", number_option, "POINTS", text)
 
@@ -148,8 +157,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
         type=part_option,
         metavar="E",
         help="how much of the class prior of the training to put back: 0 all classes alike, 1 all "
-        f"of it (default: {USUAL_PART:g} of what training kept out according to its run.json; 0 "
-        "without one)",
+        "of it (default: what training kept out according to its run.json; 0 without one)",
     )
     _add(
         group,

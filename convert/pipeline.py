@@ -12,13 +12,13 @@ import numpy as np
 
 from convert.calibrate import calibration_faces
 from convert.errors import RefusedError
+from convert.finished import Network, check_same_model, take_network
 from convert.flatbuffer import read_structure
 from convert.opcheck import OLDEST_RUNTIME, check_integers, check_operators
-from convert.options import USUAL_PART
 from convert.output import check_writable, replaced_when_good
 from convert.provenance import chosen_exponent, class_prior, kept_out, read_run
 from convert.quantize import quantize
-from convert.record import make_metadata
+from convert.record import how_made, make_metadata
 from convert.scoring import SPLIT, fit_scores, make_exam, shift_to_majority, truth_of
 from convert.source import load_float_model
 from convert.verify import (
@@ -105,11 +105,13 @@ def convert(options: Options, say: Callable[[str], None]) -> Converted:
     """
     check_writable(options.out, options.model)
     material = gather(options, say)
-    tflite = _quantize(options, material, say)
-    measured = _measure(options, material, tflite, say)
+    network = _int8_network(options, material, say)
+    measured = _measure(options, material, network.content, say)
+    if options.network is not None:
+        check_same_model(options.network, measured.comparison)
     check_drop(measured.comparison, options.max_drop, options.fine_tune)
-    metadata = make_metadata(options, material, measured)
-    content = append_metadata(tflite, metadata)
+    metadata = make_metadata(options, material, measured, network.made)
+    content = append_metadata(network.content, metadata)
     say("reading the finished file back as a device does")
     with replaced_when_good(options.out) as temporary:
         temporary.write_bytes(content)
@@ -124,9 +126,8 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
     exponent = chosen_exponent(options.prior_exponent, run)
     if options.prior_exponent is None and kept_out(run) is None:
         say(
-            f"no {RECORD} beside the model says how it was trained: no class prior is put "
-            f"back; give --prior-exponent {USUAL_PART:g} if its logits are without it, as those of "
-            "`fit` are"
+            f"no {RECORD} beside the model says how it was trained: no class prior is put back; "
+            "give --prior-exponent 1 if its logits are without it, as those of `fit` are"
         )
     say(f"reading {options.model}")
     model = load_float_model(options.model, options.scale, len(options.labels))
@@ -143,19 +144,26 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
     )
 
 
+def _int8_network(options: Options, material: Material, say: Callable[[str], None]) -> Network:
+    if options.network is not None:
+        say(f"taking the network of {options.network}")
+        network = take_network(options.network, options, material.model)
+    else:
+        network = Network(_quantize(options, material, say), how_made(options, material))
+    structure = read_structure(network.content)
+    check_operators(structure)
+    check_integers(structure)
+    untried = check_oldest_runtime(network.content)
+    tried = "it opens there" if untried is None else f"not tried there: {untried}"
+    say(f"every operation is known to {OLDEST_RUNTIME} ({tried})")
+    return network
+
+
 def _quantize(options: Options, material: Material, say: Callable[[str], None]) -> bytes:
     count = len(material.calibration)
     say(f"converting to int8, calibrating on {count} faces of the Training split (takes a while)")
-    tflite = quantize(
-        material.model, material.calibration, material.training.images, options.fine_tune, say
-    )
-    structure = read_structure(tflite)
-    check_operators(structure)
-    check_integers(structure)
-    untried = check_oldest_runtime(tflite)
-    tried = "it opens there" if untried is None else f"not tried there: {untried}"
-    say(f"every operation is known to {OLDEST_RUNTIME} ({tried})")
-    return tflite
+    faces = material.training.images
+    return quantize(material.model, material.calibration, faces, options.fine_tune, say)
 
 
 def _doubt(

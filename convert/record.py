@@ -26,8 +26,30 @@ TRUTHS: dict[LabelSet, str] = {
 """How a model file names the labels that its figures are measured against."""
 
 
-def make_metadata(options: Options, material: Material, measured: Measured) -> ModelMetadata:
-    """Put together the metadata of a finished model."""
+def how_made(options: Options, material: Material) -> dict[str, Any]:
+    """Return how the int8 network was made, for `make_metadata`."""
+    return {
+        "calibration": {
+            "split": "Training",
+            "faces": len(material.calibration),
+            "balanced_by": TRUTHS[options.label_set],
+        },
+        "fine_tuning": {"split": "Training", "steps": options.fine_tune},
+    }
+
+
+def make_metadata(
+    options: Options, material: Material, measured: Measured, made: dict[str, Any]
+) -> ModelMetadata:
+    """Put together the metadata of a finished model.
+
+    Args:
+        options: What was asked for.
+        material: What it was made from.
+        measured: How good it is.
+        made: How its int8 network was made, from `how_made`.
+
+    """
     model = material.model
     return ModelMetadata(
         name=options.name,
@@ -41,7 +63,7 @@ def make_metadata(options: Options, material: Material, measured: Measured) -> M
         input=InputSpec(model.color, (0, 255)),
         crop=options.crop,
         scores=measured.scores,
-        training=_training(options, material, measured),
+        training=_training(options, material, measured, made),
         accuracy={SPLIT: _accuracy(options, material, measured)},
         tensorflow=tf.__version__,
         commit=git_commit(),
@@ -49,17 +71,14 @@ def make_metadata(options: Options, material: Material, measured: Measured) -> M
     )
 
 
-def _training(options: Options, material: Material, measured: Measured) -> dict[str, Any]:
+def _training(
+    options: Options, material: Material, measured: Measured, made: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "dataset": "FER2013",
         "scale": options.scale,
         "run": describe_run(material.run),
-        "calibration": {
-            "split": "Training",
-            "faces": len(material.calibration),
-            "balanced_by": TRUTHS[options.label_set],
-        },
-        "fine_tuning": {"split": "Training", "steps": options.fine_tune},
+        **made,
         "shift_fitted": {"split": "Training", "faces": len(material.training)}
         if measured.scores.shift
         else None,

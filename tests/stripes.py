@@ -57,6 +57,7 @@ def save_network(
     folder: Path,
     *,
     channels: int = 1,
+    size: int = 48,
     activation: str | None = None,
     divisor: float = 1.0,
     labels: tuple[str, ...] = EMOTIONS,
@@ -69,8 +70,8 @@ def save_network(
     for row, emotion in enumerate(EMOTIONS):
         kernel[row * channels, labels.index(emotion)] = divisor / 25
     kernel[:, :wrong] *= -1
-    inputs = keras.Input((48, 48, channels))
-    pooled = keras.layers.AveragePooling2D((6, 48))(inputs)
+    inputs = keras.Input((size, size, channels))
+    pooled = keras.layers.AveragePooling2D((size // 8, size))(inputs)
     dense = keras.layers.Dense(7, activation=activation)
     model = keras.Model(inputs, dense(keras.layers.Flatten()(pooled)))
     dense.set_weights([kernel, np.zeros(7, np.float32)])
