@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from convert.arguments import PROGRAM, parse, to_options
@@ -17,12 +19,12 @@ from serenbox.cli.common import (
     write_line,
 )
 from serenbox.errors import SerenBoxError
-from training.errors import TrainingError, refusal_of
+from training.errors import TerminatedError, TrainingError, refusal_of, terminate
 from training.quiet import check_streams, import_tensorflow
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         check_streams()
-        _run(parsed)
+        with _heeding_sigterm():
+            _run(parsed)
         flush_output()
     except BrokenPipeError:  # the reader has gone
         abandon_output()
@@ -47,7 +50,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped; nothing was written", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except TerminatedError:
+        print(f"{PROGRAM}: told to stop; nothing was written", file=sys.stderr)
+        return 128 + signal.SIGTERM
     return 0
+
+
+@contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block like Ctrl-C, so that no half-made file stays behind."""
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(error: Exception | str, code: int) -> int:

@@ -1,6 +1,7 @@
 """What `python -m convert` doubts or refuses."""
 
 import importlib.util
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,29 @@ def test_a_file_that_answers_otherwise_when_read_back_is_refused(
     model = save_network(tmp_path)
     assert convert(model, "--data", data) == 1
     assert "does not answer as it did" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [model]
+
+
+def test_sigterm_leaves_no_half_made_file(
+    tmp_path: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from convert import pipeline
+
+    def unheeded(*_: object) -> None:
+        pytest.fail("SIGTERM would have ended the process at once")
+
+    monkeypatch.setattr(pipeline, "read_back", lambda *_: signal.raise_signal(signal.SIGTERM))
+    model = save_network(tmp_path)
+    before = signal.signal(signal.SIGTERM, unheeded)
+    try:
+        assert convert(model, "--data", data) == 143
+        assert signal.getsignal(signal.SIGTERM) is unheeded
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "told to stop; nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [model]
 
 

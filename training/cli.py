@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, get_args
 from serenbox.cli.common import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, OutputError, abandon_output
 from serenbox.runtime import Runtime
 from training.data import LabelSet, load_faces
-from training.errors import TrainingError, refusal_of
+from training.errors import TerminatedError, TrainingError, refusal_of
 from training.files import CHECKPOINT
-from training.fit_command import TerminatedError, add_fit
+from training.fit_command import add_fit
 from training.labels import SPLITS
 from training.options import (
     EXPONENTS,

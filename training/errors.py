@@ -17,6 +17,20 @@ class RunError(TrainingError, ValueError):
     """A training run cannot start, resume or be evaluated with what it was given."""
 
 
+class TerminatedError(BaseException):
+    """SIGTERM was received; like KeyboardInterrupt, it must not be caught as an ordinary error."""
+
+
+def terminate(*_: object) -> None:
+    """Handle SIGTERM.
+
+    Raises:
+        TerminatedError: Always.
+
+    """
+    raise TerminatedError
+
+
 def refusal_of(error: OSError) -> str:
     """Return a sentence about what the operating system refused, for errors nobody foresaw."""
     place = f"{error.filename}: " if error.filename is not None else ""

@@ -12,7 +12,7 @@ from serenbox.errors import reason_of
 from training.cluster import choose_engine, read_cluster
 from training.data import LabelSet, describe, load_faces
 from training.distribute import join, losing_no_machine
-from training.errors import RunError
+from training.errors import RunError, terminate
 from training.files import CHECKPOINT, MODEL, RECORD, remove_parts
 from training.fit_settings import Augmentation, Backbone, FitSettings
 from training.options import add_command, add_data_options, file_option, path_option
@@ -134,7 +134,7 @@ def _fit(options: argparse.Namespace) -> int:
         end_with_parent()
     elif cluster.size > 1:
         return supervise(options.arguments, options.program)
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     settings = _settings(options)
     with quiet():  # TensorFlow prints start-up messages
         from training.checkpoint import check_same_run
@@ -182,14 +182,6 @@ def _settings(options: argparse.Namespace) -> FitSettings:
 def _given(values: dict[str, Any], settings: type[Any]) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(settings)}
     return {name: value for name, value in values.items() if name in names}
-
-
-class TerminatedError(BaseException):
-    """SIGTERM was received; like KeyboardInterrupt, it must not be caught as an ordinary error."""
-
-
-def _terminate(*_: object) -> None:
-    raise TerminatedError
 
 
 def _reporter(cluster: Cluster) -> Callable[[str], None]:
