@@ -214,6 +214,10 @@ def _add(
 def _text(text: str) -> str:
     if not text.strip():
         _refuse("it is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        _refuse(f"{text!a} is not UTF-8 text, as the model file needs it")
     return text.strip()
 
 

@@ -1,6 +1,7 @@
 """What `python -m convert` doubts or refuses."""
 
 import importlib.util
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,6 +224,7 @@ def test_bad_input_ends_in_one_sentence(
         (("--resolution", "4"), "from 8 to 1024"),
         (("--calibration-images", "0"), "from 1 to"),
         (("--name", " "), "empty"),
+        (("--version", os.fsdecode(b"1\xff")), "not UTF-8 text"),
         (("--unknown",), "unrecognized arguments"),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -200,6 +201,9 @@ def test_what_else_lies_in_the_folders_does_no_harm(tmp_path: Path) -> None:
     sha256 = load_faces(folder).sha256
     next(folder.glob("train/*")).joinpath(".ipynb_checkpoints").mkdir()
     assert load_faces(folder).sha256 == sha256
+    odd = next(folder.glob("train/*/*.png"))
+    odd.rename(os.fsdecode(os.fsencode(odd).replace(b".png", b"\xff.png")))
+    assert len(load_faces(folder)) == len(fer2013.faces())
 
     with pytest.raises(DataError, match="give the folder that has train/ and test/ in it"):
         load_faces(tmp_path / "archive")

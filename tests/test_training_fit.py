@@ -195,6 +195,17 @@ def test_finished_runs_are_tabulated_once_each(
             tabulate(table, [finished], faces)
 
 
+def test_a_run_whose_name_is_not_utf_8_is_tabulated(
+    finished: Path, faces: Faces, tmp_path: Path
+) -> None:
+    named = shutil.copytree(finished, tmp_path / os.fsdecode(b"a\xff"))
+
+    for _ in range(2):
+        assert tabulate(tmp_path / "results.csv", [named], faces) == ["a\\udcff"]
+    (row,) = csv.DictReader((tmp_path / "results.csv").read_text().splitlines())
+    assert row["run"] == "a\\udcff"
+
+
 def test_killed_run_resumes_with_every_epoch_once(
     data: Path, finished: Path, ended: Ended, tmp_path: Path, refuse: Refuse
 ) -> None:

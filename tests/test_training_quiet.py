@@ -60,6 +60,20 @@ def test_a_closed_output_is_told_and_messages_stay_out_of_the_results(line: list
     assert without_messages.stdout == ""
 
 
+def test_a_name_that_cannot_be_encoded_does_not_break_the_results() -> None:
+    code = "from training.quiet import check_streams; check_streams(); print('a\\udcff')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "a\\udcff\n")
+
+
 def test_other_output_is_discarded_where_messages_are_closed() -> None:
     code = (
         "from training.quiet import check_streams, quiet; check_streams()\nwith quiet(): print(1)"

@@ -74,7 +74,8 @@ def test_the_largest_drop_is_found_and_everything_listed_and_drawn() -> None:
     lines = trials_csv(trials).splitlines()
     assert len(lines) == 1 + len(trials)
     assert 'noise,"grey levels, standard deviation",4,0.7000,0.6000' in lines
-    assert plots.draw_robustness(trials, "a title").startswith(b"\x89PNG")
+    for title in ("a title", "half of a formula: $^$"):
+        assert plots.draw_robustness(trials, title).startswith(b"\x89PNG")
 
 
 def test_annotators_of_one_mind_and_of_two() -> None:

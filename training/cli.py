@@ -8,7 +8,13 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, get_args
 
-from serenbox.cli.common import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, OutputError, abandon_output
+from serenbox.cli.common import (
+    EXIT_CLOSED_PIPE,
+    EXIT_INTERRUPTED,
+    OutputError,
+    abandon_output,
+    printable,
+)
 from serenbox.runtime import Runtime
 from training.data import LabelSet, load_faces
 from training.errors import TerminatedError, TrainingError, refusal_of
@@ -258,7 +264,7 @@ def _robustness(options: argparse.Namespace) -> None:
         from training.files import write_atomically
         from training.plots import draw_robustness
 
-        title = f"{options.model.name} on {options.split}"
+        title = f"{printable(options.model.name)} on {options.split}"
         write_atomically(options.out / "robustness.csv", trials_csv(trials).encode())
         write_atomically(options.out / "robustness.png", draw_robustness(trials, title))
 

@@ -188,7 +188,7 @@ def hash_source(path: Path) -> str:
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         for member in pictures_in(path):
-            digest.update(str(member.relative_to(path)).encode())
+            digest.update(os.fsencode(member.relative_to(path)))
             digest.update(member.read_bytes())
     except OSError as error:
         place = error.filename or path

@@ -228,7 +228,7 @@ def draw_robustness(trials: Sequence[Trial], title: str) -> bytes:
     grid[0, 0].set_ylabel("%")
     grid[1, 0].set_ylabel("%")
     grid[0, 0].legend()
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     return as_png(figure)
 
 

@@ -31,7 +31,7 @@ _NOWHERE = _Nowhere()
 
 
 def check_streams() -> None:
-    """Make sure that there is somewhere to print to.
+    """Make sure that there is somewhere to print to, whatever the names of files.
 
     With standard error closed, messages are discarded: `print` would put them among the results.
 
@@ -42,6 +42,8 @@ def check_streams() -> None:
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open until the end
     check_output()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

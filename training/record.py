@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from serenbox.cli.common import printable
 from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.data import hash_source
@@ -113,8 +114,8 @@ def read_record(run: Path) -> dict[str, Any]:
 def _settings(run: Run) -> dict[str, Any]:
     """Return the settings, with files by name only: their paths are private."""
     settings = asdict(run.settings)
-    settings["weights"] = Path(run.settings.weights).name
-    settings["teacher"] = [Path(teacher).name for teacher in run.settings.teacher]
+    settings["weights"] = printable(Path(run.settings.weights).name)
+    settings["teacher"] = [printable(Path(teacher).name) for teacher in run.settings.teacher]
     return settings
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from serenbox.cli.common import printable
 from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.checkpoint import ORIGIN
@@ -79,7 +80,7 @@ def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
     """
     rows = {row["run"]: row for row in _read(table)}
     public = faces.select("PublicTest")
-    names = [run.resolve().name for run in runs]
+    names = [printable(run.resolve().name) for run in runs]
     for name, run in zip(names, runs, strict=True):
         row = {"run": name, **_row(run, public)}
         if name in rows and rows[name]["sha256"] != row["sha256"]:
