@@ -13,7 +13,7 @@ from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.data import training_faces
 from training.files import RECORD
-from training.origin import is_record_of
+from training.origin import is_class_prior, is_record_of
 
 if TYPE_CHECKING:
     from training.data import Faces, LabelSet
@@ -39,7 +39,7 @@ def read_run(model: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} cannot be read ({reason_of(error)}): restore it or remove it"
         ) from error
-    if not isinstance(run, dict) or not _is_prior(run.get("class_prior")):
+    if not isinstance(run, dict) or not is_class_prior(run.get("class_prior")):
         raise InputError(
             f"{path}: class_prior must give each of {', '.join(EMOTIONS)} a number above 0: "
             "restore the file or remove it"
@@ -135,11 +135,3 @@ def chosen_exponent(asked: float | None, run: dict[str, Any]) -> float:
             f"logits (--balance {most:g}): give {most:g} or less"
         )
     return asked
-
-
-def _is_prior(prior: object) -> bool:
-    return (
-        isinstance(prior, dict)
-        and set(prior) == set(EMOTIONS)
-        and all(isinstance(share, float | int) and share > 0 for share in prior.values())
-    )

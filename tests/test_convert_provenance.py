@@ -84,6 +84,7 @@ def test_without_a_run_the_training_faces_are_counted(tmp_path: Path) -> None:
         {"class_prior": {**PRIOR, "sad": 0}},
         {"class_prior": {**PRIOR, "bored": 0.1}},
         {"class_prior": {**PRIOR, "sad": "much"}},
+        {"class_prior": {**PRIOR, "sad": float("inf")}},
     ],
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, content: object) -> None:

@@ -176,6 +176,17 @@ def test_a_side_that_is_not_fixed_is_told(tmp_path: Path) -> None:
         load_network(path, "the model")
 
 
+def test_a_packed_file_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
+    path = save_small(tmp_path / "model.keras", keras.layers.Dense(7))
+    content = path.read_bytes()
+    # How the last member is compressed, in the list at the end.
+    at = content.rindex(b"PK\x01\x02") + 10
+    path.write_bytes(content[:at] + b"\x63\x00" + content[at + 2 :])
+
+    with pytest.raises(RunError, match="is not a whole Keras model: That compression method"):
+        load_network(path, "the model")
+
+
 def test_weights_are_taken_from_a_network_of_any_side_and_end(tmp_path: Path) -> None:
     any_side = save_small(tmp_path / "any.keras", keras.layers.Softmax(), side=None)
 

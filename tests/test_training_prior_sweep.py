@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from serenbox.classifier import scores_from_logits
 from serenbox.model_metadata import ScoreSpec
 from serenbox.results import EMOTIONS
 from tests.fer2013 import write_files
+from training.cli import main
 from training.data import load_faces
 from training.errors import DataError, RunError
 from training.options import EXPONENTS
@@ -133,6 +135,38 @@ def test_a_network_gets_back_at_most_what_its_training_kept_out(
     assert less.spec == usual.spec._replace(prior_exponent=0.25)
     with pytest.raises(RunError, match=r"--prior-exponent 0\.6 is more .*: give 0\.5 or less"):
         predict(model, faces.images, prior_exponent=0.6)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"settings": None},
+        {"settings": {"balance": math.nan}},
+        {"settings": {"balance": 5}},
+        {"class_prior": {**dict.fromkeys(EMOTIONS, 0.1), "sad": 0}},
+        {"class_prior": {**dict.fromkeys(EMOTIONS, 0.1), "sad": math.inf}},
+    ],
+)
+def test_a_damaged_record_is_told(faces: Faces, tmp_path: Path, changed: dict[str, object]) -> None:
+    prior = dict(zip(EMOTIONS, SPEC.class_prior, strict=True))
+    model = save_network(tmp_path, {"class_prior": prior, "settings": {}, **changed})
+
+    with pytest.raises(RunError, match=r"run\.json does not give the class prior: restore it"):
+        predict(model, faces.images)
+
+
+def test_a_network_with_a_weight_that_is_no_number_is_told(
+    faces: Faces, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_network(tmp_path)
+    network = keras.saving.load_model(model)
+    network.set_weights([part + np.nan for part in network.get_weights()])
+    network.save(model)
+    assert len(faces)
+    options = ["--data", str(tmp_path / "fer2013.csv"), "--prior-exponent", "0"]
+
+    assert main(["evaluate", str(model), *options]) == 1
+    assert "error: the model's output is not finite" in capsys.readouterr().err
 
 
 def test_a_record_is_needed_only_if_some_prior_is_put_back(faces: Faces, tmp_path: Path) -> None:

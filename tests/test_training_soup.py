@@ -208,6 +208,33 @@ def test_a_run_with_the_record_of_another_has_no_mean(
         average_runs([runs[0], other], faces, tmp_path / "mean")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("settings", ["size"]),
+        ("seconds", "60"),
+        ("data_sha256", None),
+        ("class_prior", list(EMOTIONS)),
+        ("class_prior", {**dict.fromkeys(EMOTIONS, 0.1), "sad": "much"}),
+        ("augmentation", [0.1]),
+        ("augmentation", {"blurr": 0.1}),
+        ("batch_size", -1),
+        ("batch_size", "10"),
+    ],
+)
+def test_a_run_with_a_damaged_record_has_no_mean(
+    runs: list[Path], faces: Faces, tmp_path: Path, key: str, value: object
+) -> None:
+    damaged = shutil.copytree(runs[1], tmp_path / "damaged")
+    record = json.loads((damaged / "run.json").read_text())
+    (record["settings"] if key in record["settings"] else record)[key] = value
+    (damaged / "run.json").write_text(json.dumps(record))
+
+    with pytest.raises(RunError, match=r"damaged.*run\.json .*: restore it"):
+        average_runs([damaged], faces, tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
+
+
 def test_statistics_are_those_of_the_batches() -> None:
     network = build_network(32, alpha=0.1)
     pixels = np.random.default_rng(0).uniform(0, 255, (40, 32, 32, 1)).astype(np.float32)

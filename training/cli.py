@@ -8,13 +8,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, get_args
 
-from serenbox.cli.common import (
-    EXIT_CLOSED_PIPE,
-    EXIT_INTERRUPTED,
-    OutputError,
-    abandon_output,
-    printable,
-)
+from serenbox.cli.common import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, abandon_output, printable
+from serenbox.errors import SerenBoxError
 from serenbox.runtime import Runtime
 from training.data import LabelSet, load_faces
 from training.errors import TerminatedError, TrainingError, refusal_of
@@ -56,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_streams()
         status = command(options) or 0
         sys.stdout.flush()
-    except (TrainingError, OutputError) as error:
+    except (TrainingError, SerenBoxError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:

@@ -66,7 +66,7 @@ def load_network(path: Path, role: str, *, weights_only: bool = False) -> keras.
         raise RunError(msg)
     try:
         network = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
         msg = f"{role} {path} is not a whole Keras model: {str(error).splitlines()[0]}"
         raise RunError(msg) from error
     if network.output_shape != (None, len(EMOTIONS)) or network.input_shape[3:] != (1,):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serenbox.errors import reason_of
+from serenbox.results import EMOTIONS
 from training.errors import RunError
 from training.files import RECORD
 
@@ -45,6 +47,15 @@ def is_record_of(model: Path, record: dict[str, Any]) -> bool:
     """
     named = record.get(MODEL_SHA256)
     return named is None or named == _sha256(str(model))
+
+
+def is_class_prior(prior: object) -> bool:
+    """Return whether a run's record gives each emotion a share that can be put back."""
+    return (
+        isinstance(prior, dict)
+        and set(prior) == set(EMOTIONS)
+        and all(isinstance(share, float | int) and 0 < share < math.inf for share in prior.values())
+    )
 
 
 def check_teacher(path: Path, settings: FitSettings) -> None:

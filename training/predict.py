@@ -16,7 +16,7 @@ from serenbox.model_file import ScoreSpec, load_model_file
 from serenbox.results import EMOTIONS
 from training.errors import RunError
 from training.files import RECORD
-from training.origin import is_record_of
+from training.origin import is_class_prior, is_record_of
 from training.quiet import quiet
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _from_tflite(path: Path, runtime: Runtime) -> Model:
         inputs = (face_to_input(image, size, color) for image in images)
         return np.stack([classifier.logits(pixels)[order] for pixels in inputs])
 
-    kept_out = _kept_out(metadata.training.get("run"))
+    kept_out = kept_out_by(metadata.training.get("run"))
     return Model(logits, _in_order(metadata), classifier.runtime, kept_out, _identity(path))
 
 
@@ -212,7 +212,7 @@ def _scored_as(path: Path, scores_as: Path) -> Model:
             f"{path.name}: measure {scores_as.name} itself"
         )
         raise RunError(msg)
-    kept_out = _kept_out(metadata.training.get("run"))
+    kept_out = kept_out_by(metadata.training.get("run"))
     return _from_keras(path, _in_order(metadata), kept_out, _order(metadata))
 
 
@@ -225,8 +225,9 @@ def _from_run(path: Path, prior_exponent: float | None) -> Model:
     try:
         run = json.loads(record.read_text())
         prior, kept_out = run["class_prior"], float(run["settings"].get("balance", 1.0))
-        class_prior = tuple(float(prior[emotion]) for emotion in EMOTIONS)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not is_class_prior(prior) or not 0 <= kept_out <= 1:
+            raise ValueError(prior, kept_out)  # noqa: TRY301 - reported like its other defects
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = (
             f"{record} does not give the class prior: restore it beside the model, or measure "
             "the .tflite that was made of the model"
@@ -238,6 +239,7 @@ def _from_run(path: Path, prior_exponent: float | None) -> Model:
             "the .tflite that was made of the model"
         )
         raise RunError(msg)
+    class_prior = tuple(float(prior[emotion]) for emotion in EMOTIONS)
     # Put back what the balanced loss kept out of the logits.
     return _from_keras(path, ScoreSpec(1.0, class_prior, kept_out, _NO_THRESHOLDS), kept_out)
 
@@ -264,7 +266,7 @@ def _identity(path: Path) -> dict[str, str]:
     return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def _kept_out(run: Any) -> float:
+def kept_out_by(run: Any) -> float:
     """Return how much of the class prior a run kept out of the logits; 1 if that is unknown."""
     try:
         return float(run["settings"]["balance"])

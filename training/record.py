@@ -22,7 +22,7 @@ from training.data import hash_source
 from training.errors import RunError
 from training.files import MODEL, RECORD, write_atomically
 from training.fit_settings import OLDER_RUNS
-from training.origin import MODEL_SHA256, is_record_of
+from training.origin import MODEL_SHA256, is_class_prior, is_record_of
 
 if TYPE_CHECKING:
     from training.data import Faces
@@ -93,13 +93,14 @@ def read_record(run: Path) -> dict[str, Any]:
     """
     try:
         record: dict[str, Any] = json.loads((run / RECORD).read_text())
-        for key in ("settings", "data_sha256", "seconds"):
-            record[key]
-        if sorted(record["class_prior"]) != sorted(EMOTIONS):
-            raise KeyError("class_prior")  # noqa: TRY301 - reported like its other defects
         record["settings"] = {**OLDER_RUNS, **record["settings"]}
+        if not _is_whole(record):
+            raise ValueError(record)  # noqa: TRY301 - reported like its other defects
     except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{run} is not the folder of a finished run: {RECORD} is missing or incomplete"
+        msg = (
+            f"{run} is not the folder of a finished run: {RECORD} is missing or damaged: restore "
+            "it, or name another folder"
+        )
         raise RunError(msg) from error
     model = run / MODEL
     if model.exists() and not is_record_of(model, record):
@@ -109,6 +110,16 @@ def read_record(run: Path) -> dict[str, Any]:
         )
         raise RunError(msg)
     return record
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Return whether a record has what other commands need of it, and of the right kind."""
+    return (
+        isinstance(record["settings"].get("augmentation", {}), dict)
+        and isinstance(record["data_sha256"], dict)
+        and isinstance(record["seconds"], float | int)
+        and is_class_prior(record["class_prior"])
+    )
 
 
 def _settings(run: Run) -> dict[str, Any]:

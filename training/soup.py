@@ -22,7 +22,7 @@ from training.commit import git_commit
 from training.data import training_faces
 from training.errors import RunError
 from training.files import CHECKPOINT, MODEL, RECORD, write_atomically
-from training.fit_settings import Augmentation
+from training.fit_settings import Augmentation, FitSettings
 from training.network import load_network
 from training.origin import MODEL_SHA256
 from training.record import model_content, read_record, versions
@@ -77,7 +77,7 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     networks = [load_network(run / MODEL, "the model") for run in runs]
     weights = zip(*(network.get_weights() for network in networks), strict=True)
     networks[0].set_weights([np.mean(values, axis=0) for values in weights])
-    estimate_statistics(networks[0], _batches(records[-1]["settings"], faces))
+    estimate_statistics(networks[0], _batches(runs[-1], records[-1], faces))
     content = model_content(networks[0])
     record = _record(records, runs, content)
     # The model is written last, so that an interruption leaves nothing that looks finished.
@@ -136,15 +136,24 @@ def _hashes(runs: list[Path]) -> list[str]:
         raise RunError(msg) from error
 
 
-def _batches(settings: dict[str, Any], faces: Faces) -> Iterator[NDArray[np.float32]]:
-    """Yield batches augmented as in a run with these settings."""
-    train = training_faces(faces, settings["label_set"])
+def _batches(run: Path, record: dict[str, Any], faces: Faces) -> Iterator[NDArray[np.float32]]:
+    """Yield batches augmented as in a run with this record."""
+    settings = record["settings"]
+    try:
+        settings = FitSettings(
+            **{name: settings[name] for name in ("label_set", "size", "batch_size")},
+            augmentation=Augmentation(**settings["augmentation"]),
+        )
+    except (KeyError, TypeError, RunError) as error:
+        msg = f"{run / RECORD} does not say how the faces were varied ({error}): restore it"
+        raise RunError(msg) from error
+    train = training_faces(faces, settings.label_set)
     batches = TrainingBatches(
         train.images,
-        train.targets(settings["label_set"]),
-        size=settings["size"],
-        batch_size=settings["batch_size"],
-        augmentation=Augmentation(**settings["augmentation"]),
+        train.targets(settings.label_set),
+        size=settings.size,
+        batch_size=settings.batch_size,
+        augmentation=settings.augmentation,
         seed=0,
         epoch=0,
     )
