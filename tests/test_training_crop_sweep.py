@@ -9,6 +9,7 @@ import cv2
 import pytest
 
 from serenbox.images import read_image
+from serenbox.model_file import append_metadata
 from training import crop_sweep
 from training.cli import main
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+
+    from serenbox.model_file import ModelMetadata
 
 
 @pytest.mark.usefixtures("face_model")
@@ -84,6 +87,27 @@ def test_photographs_are_not_kept(
 
     assert main(["crop", str(emotion_model), "--photos", str(tmp_path), "--margins", "0"]) == 0
     assert len(seen) == 3
+
+
+@pytest.mark.usefixtures("face_model")
+def test_no_more_of_the_prior_is_put_back_than_training_kept_out(
+    small_tflite: bytes,
+    metadata: ModelMetadata,
+    portrait: npt.NDArray[np.uint8],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "happy").mkdir()
+    cv2.imwrite(str(tmp_path / "happy" / "one.png"), portrait)
+    half = metadata._replace(training={"run": {"settings": {"balance": 0.5}}})
+    model = tmp_path / "half.tflite"
+    model.write_bytes(append_metadata(small_tflite, half))
+    line = ["crop", str(model), "--photos", str(tmp_path), "--margins", "0", "--prior-exponent"]
+
+    assert main([*line, "0.5"]) == 0
+    assert main([*line, "0.6"]) == 1
+    said = capsys.readouterr().err
+    assert "--prior-exponent 0.6 is more of the class prior than training kept out" in said
 
 
 @pytest.mark.parametrize(

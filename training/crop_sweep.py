@@ -15,6 +15,7 @@ from serenbox.images import read_image
 from serenbox.results import EMOTIONS
 from training.errors import DataError, RunError
 from training.metrics import measure
+from training.predict import check_exponent, kept_out_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +35,7 @@ def sweep_crop(
         model: a .tflite emotion model.
         photos: pictures in `photos/<emotion>/`; other folders with pictures are named in a line.
         specs: the geometries to try.
-        prior_exponent: replaces the model's own, 0 to 1.
+        prior_exponent: replaces the model's own, 0 to what training kept out.
 
     Raises:
         RunError: the model cannot be used, the exponent is out of its range, no photo has a face,
@@ -45,6 +46,9 @@ def sweep_crop(
     pictures, ignored = _pictures(photos)
     try:
         classifier = EmotionClassifier(model, prior_exponent=prior_exponent)
+        if prior_exponent is not None:
+            kept_out = kept_out_by(classifier.metadata.training.get("run"))
+            check_exponent("--prior-exponent", prior_exponent, kept_out)
         scores, truth = _score(classifier, pictures, specs)
     except (SerenBoxError, ValueError) as error:
         raise RunError(str(error)) from error
