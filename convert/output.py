@@ -68,7 +68,7 @@ def replaced_when_good(out: Path) -> Iterator[Path]:
         InputError: The file cannot be written.
 
     """
-    descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=".convert-")
     os.close(descriptor)
     temporary = Path(name)
     try:

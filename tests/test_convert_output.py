@@ -28,6 +28,14 @@ def test_a_good_end_replaces_the_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_name_may_be_as_long_as_the_folder_allows(tmp_path: Path) -> None:
+    out = tmp_path / (248 * "m" + ".tflite")
+    check_writable(out, tmp_path / "m.keras")
+    with replaced_when_good(out) as temporary:
+        temporary.write_bytes(b"new")
+    assert out.read_bytes() == b"new"
+
+
 def test_a_bad_end_leaves_everything_as_it_was(tmp_path: Path) -> None:
     out = tmp_path / "m.tflite"
     out.write_bytes(b"old")

@@ -6,7 +6,7 @@ import pytest
 
 import training.files
 from training.errors import RunError
-from training.files import local_path, write_atomically
+from training.files import check_writable, local_path, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,5 +39,8 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot be written"):
         write_atomically(path / "below a file", b"x")
 
+    with pytest.raises(RunError, match=r"below a file cannot be written: .*; choose another"):
+        check_writable(path / "below a file")
+    check_writable(tmp_path / "missing" / "folder")
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +17,6 @@ from training.cli import main
 from training.files import CHECKPOINT
 from training.fit import FitSettings
 from training.fit_settings import Augmentation
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +118,19 @@ def test_paths_that_would_mean_another_folder_are_wrong_usage(
 
         assert end.value.code == 2
         assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["evaluate", "robustness"])
+def test_an_output_that_cannot_be_written_is_told_before_the_work(
+    data: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    files = ["--data", str(data / "fer2013.csv"), "--out", "/proc/results"]
+    assert main([name, "missing.tflite", *files]) == 1
+    assert "/proc/results cannot be written: " in capsys.readouterr().err
+
+
+def test_a_folder_that_nothing_can_be_written_into_is_told_before_training(refuse: Refuse) -> None:
+    assert "/proc cannot be written: " in refuse(Path("/proc"), "--epochs", "1")
 
 
 def test_a_run_that_ended_before_its_record_goes_on(tmp_path: Path, refuse: Refuse) -> None:

@@ -13,7 +13,7 @@ from serenbox.errors import SerenBoxError
 from serenbox.runtime import Runtime
 from training.data import LabelSet, load_faces
 from training.errors import TerminatedError, TrainingError, refusal_of
-from training.files import CHECKPOINT
+from training.files import CHECKPOINT, check_writable, write_atomically
 from training.fit_command import add_fit
 from training.labels import SPLITS
 from training.options import (
@@ -130,6 +130,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from training.evaluate import evaluate, summary, write_evaluation
     from training.predict import predict
 
+    if options.out:
+        check_writable(options.out)
     everything = load_faces(options.data, options.ferplus)
     faces = everything.select(options.split)
     prediction = predict(
@@ -243,6 +245,8 @@ def _robustness(options: argparse.Namespace) -> None:
     with quiet():  # TensorFlow prints start-up messages
         from training.robustness import CHANGES, largest_drop, trials_csv, try_changes
 
+    if options.out:
+        check_writable(options.out)
     faces = load_faces(options.data, options.ferplus).select(options.split)
     label_set: LabelSet = "ferplus" if options.ferplus else "fer2013"
     trials = []
@@ -256,7 +260,6 @@ def _robustness(options: argparse.Namespace) -> None:
     drop, worst = largest_drop(trials)
     print(f"largest drop: {100 * drop:.1f} points, {worst.change} {worst.amount:g}")
     if options.out:
-        from training.files import write_atomically
         from training.plots import draw_robustness
 
         title = f"{printable(options.model.name)} on {options.split}"

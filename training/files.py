@@ -62,8 +62,28 @@ def write_atomically(path: Path, content: bytes) -> None:
                 os.fsync(file.fileno())
             temporary.replace(path)
     except OSError as error:
-        msg = f"{path} cannot be written: {reason_of(error)}; choose another folder or make room"
-        raise RunError(msg) from error
+        raise _refused(path, error) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure, before long work, that files can be written into a folder, which may be missing.
+
+    Raises:
+        RunError: They cannot.
+
+    """
+    try:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        with tempfile.TemporaryDirectory(dir=there, prefix=_PART):
+            pass
+    except OSError as error:
+        raise _refused(folder, error) from error
+
+
+def _refused(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"{path} cannot be written: {reason_of(error)}; choose another folder or make room"
+    )
 
 
 def remove_parts(folder: Path) -> None:

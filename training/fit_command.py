@@ -13,7 +13,7 @@ from training.cluster import choose_engine, read_cluster
 from training.data import LabelSet, describe, load_faces
 from training.distribute import join, losing_no_machine
 from training.errors import RunError, terminate
-from training.files import CHECKPOINT, MODEL, RECORD, remove_parts
+from training.files import CHECKPOINT, MODEL, RECORD, check_writable, remove_parts
 from training.fit_settings import Augmentation, Backbone, FitSettings
 from training.options import add_command, add_data_options, file_option, path_option
 from training.quiet import quiet
@@ -153,6 +153,7 @@ def _fit(options: argparse.Namespace) -> int:
     for line in describe(faces):
         report(line)
     if cluster.chief:
+        check_writable(options.out)
         remove_parts(options.out)
     join(cluster)
     with losing_no_machine(cluster):

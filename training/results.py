@@ -13,7 +13,7 @@ from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.checkpoint import ORIGIN
 from training.errors import RunError
-from training.files import MODEL, write_atomically
+from training.files import MODEL, check_writable, write_atomically
 from training.metrics import measure
 from training.predict import predict
 from training.record import read_record
@@ -79,6 +79,7 @@ def tabulate(table: Path, runs: list[Path], faces: Faces) -> list[str]:
 
     """
     rows = {row["run"]: row for row in _read(table)}
+    check_writable(table.parent)
     public = faces.select("PublicTest")
     names = [printable(run.resolve().name) for run in runs]
     for name, run in zip(names, runs, strict=True):

@@ -21,7 +21,7 @@ from training.checkpoint import ORIGIN
 from training.commit import git_commit
 from training.data import training_faces
 from training.errors import RunError
-from training.files import CHECKPOINT, MODEL, RECORD, write_atomically
+from training.files import CHECKPOINT, MODEL, RECORD, check_writable, write_atomically
 from training.fit_settings import Augmentation, FitSettings
 from training.network import load_network
 from training.origin import MODEL_SHA256
@@ -74,6 +74,7 @@ def average_runs(runs: list[Path], faces: Faces, out: Path) -> None:
     if records[0]["data_sha256"] != faces.sha256:
         msg = f"{runs[0]} was not trained on the data given with --data and --ferplus"
         raise RunError(msg)
+    check_writable(out)
     networks = [load_network(run / MODEL, "the model") for run in runs]
     weights = zip(*(network.get_weights() for network in networks), strict=True)
     networks[0].set_weights([np.mean(values, axis=0) for values in weights])
