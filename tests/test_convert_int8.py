@@ -1,6 +1,7 @@
 """What happens between calibration and quantisation, on a small network with a residual path."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from convert.finetune import fine_tune
+from convert.flatbuffer import read_structure
 from convert.graph import Graph, fold_scaling
 from convert.quantize import _calibrated, quantize
 from convert.ranges import best_range, cut_ranges, squared_error, tighten_ranges
@@ -103,8 +105,9 @@ def test_the_range_of_least_error_cuts_a_rare_extreme_off() -> None:
     values = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
     values[0] = 60
     low, high = best_range(values)
-    assert high < 60
+    assert high < 0.95 * 60
     assert squared_error(values, low, high) < 0.95 * squared_error(values, low, 60)
+    assert best_range(-values)[0] > -0.95 * 60
     positive = np.abs(values[1:])
     assert best_range(positive)[0] == 0
     assert best_range(np.zeros(5, np.float32)) == (0, 0)
@@ -145,6 +148,18 @@ def test_ranges_of_another_scale_than_that_of_relu6_are_kept(tmp_path: Path) -> 
         ("CONV_2D", 80),
         ("MEAN", 80),
     ]
+
+
+def test_the_range_of_a_mean_is_that_of_what_relu6_gives(tmp_path: Path) -> None:
+    pixels = keras.Input((48, 48, 1))
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="relu6")(pixels)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(pixels, keras.layers.Dense(7)(x))
+    graph = calibrated(save_and_load(network, tmp_path), FACES[:4])
+    (mean,) = [node.output for node in graph.nodes if node.kind == "MEAN"]
+    graph.set_range(mean, 0, 6)
+    cut_ranges(graph)
+    assert graph.range(mean) == (0, 4)
 
 
 def test_the_simulation_answers_as_the_graph_does_and_rounds_as_int8_does(
@@ -257,6 +272,67 @@ def test_scaling_that_something_else_reads_stays(tmp_path: Path) -> None:
     before = run_float(graph, FACES)
     assert not fold_scaling(graph)
     np.testing.assert_array_equal(run_float(graph, FACES), before)
+
+
+def per_channel(pixels: object) -> object:
+    return keras.layers.Rescaling([0.01, 0.01, 0.01], offset=[-1.0, -1.1, -1.2])(pixels)
+
+
+@pytest.mark.parametrize(
+    ("channels", "begin"),
+    [
+        (3, per_channel),
+        # No raw pixel stands for 0.
+        (1, keras.layers.Rescaling(1 / 255, offset=0.5)),
+        # What lies below 0 is lost before the convolution.
+        (1, lambda pixels: keras.layers.ReLU()(keras.layers.Rescaling(0.01, offset=-1)(pixels))),
+    ],
+)
+def test_scaling_that_one_convolution_cannot_do_stays(
+    tmp_path: Path, channels: int, begin: Callable[[object], object]
+) -> None:
+    layers = keras.layers
+    pixels = keras.Input((48, 48, channels))
+    x = layers.Conv2D(2, 3, padding="same")(begin(pixels))  # else TensorFlow folds it itself
+    network = keras.Model(pixels, layers.Dense(7)(layers.GlobalAveragePooling2D()(x)))
+    graph = calibrated(save_and_load(network, tmp_path), FACES[:4])
+    kinds = [node.kind for node in graph.nodes]
+    assert kinds[0] == "MUL"
+    assert not fold_scaling(graph)
+    assert [node.kind for node in graph.nodes] == kinds
+
+
+def test_a_subtraction_is_folded_as_well(tmp_path: Path) -> None:
+    layers = keras.layers
+    pixels = keras.Input((48, 48, 1))
+    x = layers.Conv2D(2, 3, strides=2, padding="same")((pixels - 128.0) * 0.01)
+    network = keras.Model(pixels, layers.Dense(7)(layers.GlobalAveragePooling2D()(x)))
+    graph = calibrated(save_and_load(network, tmp_path), FACES[:4])
+    assert "SUB" in [node.kind for node in graph.nodes]
+    before = run_float(graph, FACES)
+    assert fold_scaling(graph)
+    assert graph.range(graph.input) == (-128, 127)
+    np.testing.assert_allclose(run_float(graph, FACES), before, atol=1e-4)
+
+
+def test_a_range_has_a_place_for_0(model: FloatModel) -> None:
+    graph = calibrated(model, FACES[:4])
+    for seen, range_ in (((1, 3), (0, 3)), ((-3, -1), (-3, 0)), ((-1, 1), (-1, 1))):
+        graph.set_range(graph.output, *seen)
+        assert graph.range(graph.output) == range_
+
+
+def test_int8_is_finer_than_the_extremes_in_calibration(model: FloatModel) -> None:
+    graph = calibrated(model)
+    fold_scaling(graph)
+    steps = {node.output: np.ptp(graph.range(node.output)) / 255 for node in graph.nodes}
+    tighten_ranges(graph, inputs(graph, FACES))
+    finer = [tensor for tensor in steps if np.ptp(graph.range(tensor)) / 255 < 0.95 * steps[tensor]]
+    assert finer
+    (wanted, *_) = (np.ptp(graph.range(tensor)) / 255 for tensor in finer)
+    tensors = read_structure(quantized(model, 0)).tensors
+    scales = [tensor.scale[0] for tensor in tensors if len(tensor.scale) == 1]
+    assert min(abs(scale - wanted) for scale in scales) < 0.01 * wanted
 
 
 def test_operations_share_no_weights_that_are_trained(tmp_path: Path) -> None:

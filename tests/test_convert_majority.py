@@ -90,7 +90,8 @@ def test_answers_that_say_nothing_of_the_majority_have_no_shift() -> None:
 def test_evaluation_shifts_as_the_device_does_whatever_the_order_of_labels(
     small_tflite: bytes, metadata: ModelMetadata, tmp_path: Path
 ) -> None:
-    scores = metadata.scores._replace(shift=tuple(SHIFT))
+    prior = (0.4, 0.1, 0.2, 0.1, 0.05, 0.05, 0.1)
+    scores = metadata.scores._replace(shift=tuple(SHIFT), class_prior=prior, prior_exponent=0.5)
     said = metadata._replace(labels=tuple(reversed(EMOTIONS)), scores=scores)
     path = tmp_path / "m.tflite"
     path.write_bytes(append_metadata(small_tflite, said))
@@ -103,7 +104,10 @@ def test_evaluation_shifts_as_the_device_does_whatever_the_order_of_labels(
 
 
 def test_a_network_is_scored_in_the_order_of_the_labels_of_its_tflite(
-    small_tflite: bytes, metadata: ModelMetadata, tmp_path: Path
+    small_tflite: bytes,
+    metadata: ModelMetadata,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     layers = [keras.layers.Rescaling(1 / 32), keras.layers.Flatten(), keras.layers.Dense(7)]
     network = keras.Sequential([keras.Input((32, 32, 1)), *layers])
@@ -117,10 +121,32 @@ def test_a_network_is_scored_in_the_order_of_the_labels_of_its_tflite(
 
     own = predict(tmp_path / "m.keras", faces, prior_exponent=0).logits
     np.testing.assert_allclose(measured.logits, own[:, ::-1], rtol=1e-5)
+    monkeypatch.setattr("training.predict.BATCH", 2)
+    again = predict(tmp_path / "m.keras", faces, scores_as=path)
+    np.testing.assert_allclose(again.logits, measured.logits, rtol=1e-5)
     scaled = said._replace(training={**said.training, "scale": "0..1"})
     path.write_bytes(append_metadata(small_tflite, scaled))
     with pytest.raises(RunError, match=r"was converted with --scale 0\.\.1, which is not in m\.k"):
         predict(tmp_path / "m.keras", faces, scores_as=path)
+
+
+def test_no_more_of_the_prior_is_put_back_than_a_tflite_says(
+    small_tflite: bytes, metadata: ModelMetadata, tmp_path: Path
+) -> None:
+    layers = [keras.layers.Flatten(), keras.layers.Dense(7)]
+    keras.Sequential([keras.Input((32, 32, 1)), *layers]).save(tmp_path / "m.keras")
+    half = metadata._replace(training={"run": {"settings": {"balance": 0.5}}})
+    path = tmp_path / "m.tflite"
+    path.write_bytes(append_metadata(small_tflite, half))
+    face = np.full((1, 48, 48), 200, np.uint8)
+
+    assert predict(path, face, prior_exponent=0.5).kept_out == 0.5
+    with pytest.raises(RunError, match=r"0\.6 is more of the class prior than training kept out"):
+        predict(path, face, prior_exponent=0.6)
+    with pytest.raises(RunError, match=r"0\.6 is more of the class prior than training kept out"):
+        predict(tmp_path / "m.keras", face, scores_as=path, prior_exponent=0.6)
+    path.write_bytes(append_metadata(small_tflite, metadata))
+    assert predict(path, face, prior_exponent=1).kept_out == 1  # nothing is known
 
 
 def test_what_does_not_go_with_a_model_is_refused(

@@ -15,6 +15,8 @@ from tests import fer2013
 from training import near_copies
 from training.data import Faces, describe, load_faces, training_faces
 from training.errors import DataError
+from training.labels import FERPLUS_COLUMNS
+from training.pairing import check_agreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -325,6 +327,28 @@ def test_votes_in_another_order_within_a_split_are_refused(tmp_path: Path) -> No
         load([*votes[1:], votes[0]])
     few = votes[:299]
     assert len(load([*few[1:], few[0]])) == 299, "too few to judge"
+
+
+def voted(agreed: int, unseen: int) -> Faces:
+    """Make 400 angry faces; FER+ agrees on some, sees no emotion in some, else sees happiness."""
+    columns = list(FERPLUS_COLUMNS)
+    answers = ["anger"] * agreed + ["NF"] * unseen + ["happiness"] * (400 - agreed - unseen)
+    ballots = np.array([[10 * (column == answer) for column in columns] for answer in answers])
+    return Faces(
+        np.zeros((400, 48, 48), np.uint8),
+        np.full(400, EMOTIONS.index("angry")),
+        np.array(["Training"] * 400),
+        np.zeros(400, np.bool_),
+        ballots,
+        {},
+    )
+
+
+def test_votes_agree_with_the_labels_far_more_often_in_the_right_order() -> None:
+    check_agreement(voted(agreed=230, unseen=0), "votes", "faces")
+    check_agreement(voted(agreed=150, unseen=90), "votes", "faces")
+    with pytest.raises(DataError, match="agree on only 20% of the emotions of Training"):
+        check_agreement(voted(agreed=80, unseen=0), "votes", "faces")
 
 
 def test_class_without_faces_is_named(csv_file: Path) -> None:

@@ -13,10 +13,14 @@ import pytest
 
 from serenbox.results import EMOTIONS
 from tests import fer2013
+from training import soup
+from training.augment import TrainingBatches
 from training.cli import main
 from training.commit import git_commit
-from training.data import Faces, load_faces
+from training.data import Faces, load_faces, training_faces
 from training.errors import RunError
+from training.files import write_atomically
+from training.fit_settings import Augmentation
 from training.network import build_network
 from training.record import versions, write_model
 from training.soup import average_runs
@@ -127,6 +131,11 @@ def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) 
     (another / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match="differ in their backbone"):
         average_runs([runs[0], another], faces, tmp_path / "mean")
+    for name, other in (("label_set", "fer2013"), ("alpha", 0.2)):
+        changed = {**record["settings"], "backbone": "mobilenet_v2", name: other}
+        (another / "run.json").write_text(json.dumps({**record, "settings": changed}))
+        with pytest.raises(RunError, match=f"differ in their {name}"):
+            average_runs([runs[0], another], faces, tmp_path / "mean")
     record["settings"].update(backbone="mobilenet_v2", balance=0.5)
     (another / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match="differ in their balance"):
@@ -135,6 +144,10 @@ def test_other_runs_are_refused(runs: list[Path], faces: Faces, tmp_path: Path) 
     record["class_prior"]["fear"] *= 1.2
     (another / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match="differ in their class prior"):
+        average_runs([runs[0], another], faces, tmp_path / "mean")
+    record["class_prior"]["fear"] /= 1.2
+    (another / "run.json").write_text(json.dumps({**record, "data_sha256": {"fer2013": "0"}}))
+    with pytest.raises(RunError, match="differ in their data"):
         average_runs([runs[0], another], faces, tmp_path / "mean")
     (another / "run.json").write_text(json.dumps({**record, "averaged": ["0"]}))
     with pytest.raises(RunError, match="another is itself a mean"):
@@ -186,10 +199,18 @@ def test_a_mean_is_not_put_into_the_folder_of_a_run(
 
 
 def test_a_mean_that_was_interrupted_is_made_again(
-    runs: list[Path], faces: Faces, tmp_path: Path
+    runs: list[Path], faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    average_runs(runs, faces, tmp_path)
-    (tmp_path / "model.keras").unlink()
+    def write_or_stop(path: Path, content: bytes) -> None:
+        if list(tmp_path.iterdir()):
+            raise KeyboardInterrupt
+        write_atomically(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(soup, "write_atomically", write_or_stop)
+        with pytest.raises(KeyboardInterrupt):
+            average_runs(runs, faces, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
 
     average_runs(runs, faces, tmp_path)
     record = json.loads((tmp_path / "run.json").read_text())
@@ -233,6 +254,29 @@ def test_a_run_with_a_damaged_record_has_no_mean(
     with pytest.raises(RunError, match=r"damaged.*run\.json .*: restore it"):
         average_runs([damaged], faces, tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
+
+
+def test_statistics_are_estimated_on_all_faces_varied_as_in_the_last_run(
+    runs: list[Path], faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr(soup, "estimate_statistics", lambda _, batches: seen.extend(batches))
+
+    average_runs(runs, faces, tmp_path / "mean")
+
+    train = training_faces(faces, "ferplus")
+    expected = TrainingBatches(
+        train.images,
+        train.targets("ferplus"),
+        size=32,
+        batch_size=10,
+        augmentation=Augmentation(blur=0.1, noise=0.4),
+        seed=0,
+        epoch=0,
+    )
+    assert len(seen) == len(expected) > 1
+    for index, pixels in enumerate(seen):
+        np.testing.assert_array_equal(pixels, expected[index][0])
 
 
 def test_statistics_are_those_of_the_batches() -> None:
