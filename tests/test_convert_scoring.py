@@ -87,22 +87,22 @@ def test_the_temperature_is_that_of_what_a_device_computes() -> None:
 
 
 def test_what_thresholds_do_is_counted() -> None:
-    # Sure and right, sure and wrong, unsure and right, unsure and wrong: all called angry.
+    # Sure and right, sure and wrong, unsure and right, unsure and wrong: all are called angry.
     sure, unsure = 5.0, 1.0
     logits = np.zeros((6, len(EMOTIONS)), np.float32)
-    logits[:, 0] = [sure, sure, sure, unsure, unsure, unsure]
-    truth = np.array([0, 0, 1, 0, 1, 1])
+    logits[:, 0] = [sure, sure, sure, sure, unsure, unsure]
+    truth = np.array([0, 0, 0, 1, 0, 1])
     exam = Exam(np.zeros((6, 48, 48), np.uint8), truth, np.zeros(6, np.bool_))
     spec = ScoreSpec(1.0, (1 / 7,) * 7, 0.0, dict.fromkeys(EMOTIONS, 0.8))
 
     figures = named_figures(logits, exam, spec, EMOTIONS)
 
-    assert figures["share"] == 0.5
-    assert figures["accuracy"] == pytest.approx(2 / 3, abs=1e-4)
-    assert figures["accuracy_of_uncertain"] == pytest.approx(1 / 3, abs=1e-4)
+    assert figures["share"] == pytest.approx(4 / 6, abs=1e-4)
+    assert figures["accuracy"] == 0.75
+    assert figures["accuracy_of_uncertain"] == 0.5
     assert figures["labels"]["angry"] == {
-        "uncertain": 0.5,
-        "precision_without": 0.5,
-        "precision": pytest.approx(2 / 3, abs=1e-4),
+        "uncertain": pytest.approx(2 / 6, abs=1e-4),
+        "precision_without": pytest.approx(4 / 6, abs=1e-4),
+        "precision": 0.75,
     }
     assert figures["labels"]["sad"]["precision"] is None

@@ -330,13 +330,13 @@ def test_votes_in_another_order_within_a_split_are_refused(tmp_path: Path) -> No
 
 
 def voted(agreed: int, unseen: int) -> Faces:
-    """Make 400 angry faces; FER+ agrees on some, sees no emotion in some, else sees happiness."""
+    """Make 400 happy faces; FER+ agrees on some, sees no emotion in some, else sees anger."""
     columns = list(FERPLUS_COLUMNS)
-    answers = ["anger"] * agreed + ["NF"] * unseen + ["happiness"] * (400 - agreed - unseen)
+    answers = ["happiness"] * agreed + ["NF"] * unseen + ["anger"] * (400 - agreed - unseen)
     ballots = np.array([[10 * (column == answer) for column in columns] for answer in answers])
     return Faces(
         np.zeros((400, 48, 48), np.uint8),
-        np.full(400, EMOTIONS.index("angry")),
+        np.full(400, EMOTIONS.index("happy")),
         np.array(["Training"] * 400),
         np.zeros(400, np.bool_),
         ballots,
