@@ -28,7 +28,7 @@ FERPLUS ?= fer2013new.csv
 WEIGHTS ?= imagenet
 RUN ?= runs
 # The version in the result's metadata: not that of the shipped file, because it is another model.
-MODEL_VERSION ?= 0.4.1+own
+MODEL_VERSION ?= 0.4.0+own
 DATA = --data $(FER2013) --ferplus $(FERPLUS)
 
 .DEFAULT_GOAL := help
@@ -105,7 +105,7 @@ model: $(VENV)/.dev ## train, convert and measure a model like the shipped one: 
 	$(FIT) --weights $(RUN)/sixth/model.keras --epochs 46 --small-epochs 0 --mixup 0.1 --seed 1 \
 	  --out $(RUN)/emotion
 	$(BIN)/python -m convert $(RUN)/emotion/model.keras $(RUN)/emotion.tflite $(DATA) --fine-tune 2000 \
-	  --version $(MODEL_VERSION) --margin 0 --lift 0.07 --calibration-images 300
+	  --version $(MODEL_VERSION) --prior-exponent 0.9 --margin 0 --lift 0.07 --calibration-images 300
 	$(BIN)/python -m training evaluate $(RUN)/emotion.tflite $(DATA)
 
 benchmark-model: $(VENV)/.dev ## train a network on FER2013's own labels, to compare with papers: FER2013=… FERPLUS=…
@@ -114,7 +114,7 @@ benchmark-model: $(VENV)/.dev ## train a network on FER2013's own labels, to com
 	$(FIT) --labels fer2013 --weights $(RUN)/benchmark-first/model.keras \
 	  --teacher $(RUN)/benchmark-first/model.keras --epochs 30 --small-epochs 0 --seed 1 --out $(RUN)/benchmark
 	$(BIN)/python -m convert $(RUN)/benchmark/model.keras $(RUN)/benchmark.tflite --data $(FER2013) \
-	  --version 1 --fine-tune 2500 --margin 0 --lift 0.07 --calibration-images 300
+	  --version 1 --fine-tune 2500 --prior-exponent 1 --margin 0 --lift 0.07 --calibration-images 300
 	$(BIN)/python -m training evaluate $(RUN)/benchmark.tflite $(DATA)
 
 faces-model: $(VENV)/.dev $(FACERES) ## train a network that already knew faces, as a teacher: FER2013=… FERPLUS=…

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from convert.errors import InputError
-from convert.options import DEFAULT_CROP, SCALES, Options
+from convert.options import DEFAULT_CROP, SCALES, USUAL_PART, Options
 from serenbox.model_file import CropSpec
 from serenbox.results import EMOTIONS
 from training.options import lift_option, number_option, part_option, whole_option
@@ -157,7 +157,8 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
         type=part_option,
         metavar="E",
         help="how much of the class prior of the training to put back: 0 all classes alike, 1 all "
-        "of it (default: what training kept out according to its run.json; 0 without one)",
+        f"of it (default: {USUAL_PART:g} of what training kept out according to its run.json; 0 "
+        "without one)",
     )
     _add(
         group,

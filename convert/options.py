@@ -25,6 +25,10 @@ SCALES: dict[str, tuple[float, float]] = {
 DEFAULT_CROP = CropSpec(margin=0.0, level_eyes=True, resolution=48, lift=0.07)
 """Chosen on photographs; docs/model-card.md has the figures."""
 
+USUAL_PART = 0.9
+"""Share put back of the class prior that training kept out of the logits: accuracy is nearly the
+best, and more rare emotions are found than with all of it; docs/model-card.md has the figures."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -51,8 +55,8 @@ class Options:
     crop: CropSpec = DEFAULT_CROP
     """How the device crops faces. 48 pixels is the resolution of FER2013."""
     prior_exponent: float | None = None
-    """How much of the class prior is put back, 0 to 1; None for what training kept out of the
-    logits according to its record, or 0 without a record."""
+    """How much of the class prior is put back, 0 to 1; None for `USUAL_PART` of what training kept
+    out of the logits according to its record, or 0 without a record."""
     target_precision: float = 0.9
     """How often a named emotion should be right, 0 to 1."""
     max_uncertain: float = 0.2

@@ -15,6 +15,7 @@ from convert.errors import RefusedError
 from convert.finished import Network, check_same_model, take_network
 from convert.flatbuffer import read_structure
 from convert.opcheck import OLDEST_RUNTIME, check_integers, check_operators
+from convert.options import USUAL_PART
 from convert.output import check_writable, replaced_when_good
 from convert.provenance import chosen_exponent, class_prior, kept_out, read_run
 from convert.quantize import quantize
@@ -126,8 +127,9 @@ def gather(options: Options, say: Callable[[str], None]) -> Material:
     exponent = chosen_exponent(options.prior_exponent, run)
     if options.prior_exponent is None and kept_out(run) is None:
         say(
-            f"no {RECORD} beside the model says how it was trained: no class prior is put back; "
-            "give --prior-exponent 1 if its logits are without it, as those of `fit` are"
+            f"no {RECORD} beside the model says how it was trained: no class prior is put "
+            f"back; give --prior-exponent {USUAL_PART:g} if its logits are without it, as those of "
+            "`fit` are"
         )
     say(f"reading {options.model}")
     model = load_float_model(options.model, options.scale, len(options.labels))

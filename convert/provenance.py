@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import InputError
+from convert.options import USUAL_PART
 from serenbox.errors import reason_of
 from serenbox.results import EMOTIONS
 from training.data import training_faces
@@ -128,7 +129,7 @@ def chosen_exponent(asked: float | None, run: dict[str, Any]) -> float:
     """
     most = kept_out(run)
     if asked is None:
-        return most or 0.0
+        return round(USUAL_PART * (most or 0.0), 4)
     if most is not None and asked > most:
         raise InputError(
             f"--prior-exponent {asked:g} is more of the class prior than training kept out of the "

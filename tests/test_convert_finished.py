@@ -50,7 +50,7 @@ def test_the_network_stays_and_the_scores_are_new(
     old, new = EmotionClassifier(finished), EmotionClassifier(out)
     noise = np.random.default_rng(0).integers(0, 256, (20, 48, 48, 1), np.uint8)
     assert all((old.logits(one) == new.logits(one)).all() for one in noise)
-    assert (old.metadata.scores.shift, old.metadata.scores.prior_exponent) == ((), 1)
+    assert (old.metadata.scores.shift, old.metadata.scores.prior_exponent) == ((), 0.9)
     assert (len(new.metadata.scores.shift), new.metadata.scores.prior_exponent) == (7, 0.5)
     assert new.metadata.version == "2"
     made = new.metadata.training
