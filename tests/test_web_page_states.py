@@ -15,9 +15,11 @@ from serenbox.model_file import append_metadata, load_model_file
 from serenbox.outputs.messages import mood_message
 from serenbox.settings.schema import Settings, WebSettings
 from serenbox.web.output import WebOutput
+from tests.browser import DESKTOP, PHONE, shape
 from tests.daemon_process import Daemon, wait_for, with_page, write_script
 from tests.mosquitto import running_mosquitto
 from tests.ports import free_port
+from tests.web_box import HAPPY
 from tests.web_client import Viewer, answers
 
 if TYPE_CHECKING:
@@ -141,3 +143,38 @@ def test_durations_in_words(page: Page) -> None:
         page.wait("kept", "is kept on the box for 1 day.")
         told = "Fear 2 min, Happy 1 min, Sad 59 s, Uncertain 0 s, Nobody in view 1 h 0 min"
         page.wait("hour-rows", told)
+
+
+def test_what_was_heard_before_a_page_was_hidden_does_not_pass_for_current(page: Page) -> None:
+    """As when a phone wakes up in another network, where it takes a while to notice."""
+    port = free_port()
+    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port)), print)
+    with contextlib.ExitStack() as stack:
+        stack.callback(output.close, 5)
+        output.start()
+        output.mood(mood_message("box", time.time(), "paused", None, 30))
+        wait_for(lambda: answers(port), "the page")
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("detail", "the camera is closed")
+        shown = page.browser.current_window_handle
+        page.browser.switch_to.new_window("tab")
+        wait_for(lambda: output.health()["streams"] == 0, "the page to hang up")
+        page.browser.close()
+        page.browser.switch_to.window(shown)
+        page.wait_told("detail", "closed", "the last that is known", "closed")
+
+
+def test_a_full_score_takes_one_line(page: Page) -> None:
+    port = free_port()
+    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port)), print)
+    with contextlib.ExitStack() as stack:
+        stack.callback(output.close, 5)
+        output.start()
+        output.mood({**HAPPY, "scores": {**HAPPY["scores"], "happy": 1.0}})
+        wait_for(lambda: answers(port), "the page")
+        for form in (PHONE, DESKTOP):
+            shape(page.browser, **form)  # type: ignore[arg-type]
+            page.open(f"http://127.0.0.1:{port}/")
+            page.wait("score-happy", "100 %")
+            height = "return document.getElementById(`score-${arguments[0]}`).offsetHeight"
+            assert page.script(height, "happy") == page.script(height, "sad")

@@ -61,7 +61,7 @@ function showLink() {
   const texts = { wait: "Connecting …", live: "Live", gone: "Not connected" };
   element("link").dataset.state = link;
   put(element("link"), texts[link]);
-  element("now").classList.toggle("old", link === "gone");
+  element("now").classList.toggle("old", link !== "live");
 }
 
 function showMood() {
@@ -81,7 +81,7 @@ function showMood() {
 
 function showDetail() {
   if (!mood) return;
-  if (link === "gone") {
+  if (link !== "live") { // also while it connects again: a phone may have slept for hours
     put(element("detail"), "the last that is known");
     return;
   }
