@@ -125,6 +125,24 @@ def test_unreadable_pictures_are_named_and_passed_over(
     assert "7.png" in err
 
 
+def test_photos_in_formats_that_are_not_read_are_named(
+    faces: Path, emotion_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("IMG_1.HEIC", "IMG_2.avif", "IMG_3.DNG", ".hidden.heic", "notes.txt"):
+        (faces / name).write_bytes(b"\0\0\0\x18ftypheic")
+
+    status, out, err = replay(
+        capsys, faces, "--cropped", "--json", "--set", f"sensing.model={emotion_model}"
+    )
+
+    assert status == 1
+    assert json.loads(out)["frames"] == 40
+    assert [line.split(": ")[2] for line in err.splitlines()] == [
+        str(faces / name) for name in ("IMG_1.HEIC", "IMG_2.avif", "IMG_3.DNG")
+    ]
+    assert "IMG_1.HEIC: it is not played, as its name ends in .HEIC" in err
+
+
 def test_the_plot_is_a_png(
     faces: Path, emotion_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

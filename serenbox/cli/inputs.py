@@ -21,7 +21,7 @@ STDIN = "-"
 RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
 """Raw photos of cameras. Many are TIFF files in which only a small preview could be read."""
 
-_FOREIGN_SUFFIXES = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", *RAW_SUFFIXES)
+FOREIGN_SUFFIXES = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", *RAW_SUFFIXES)
 """Photos that cannot be read; those in a folder are listed all the same, to be reported."""
 
 _ANY_DEPTH = re.compile(r"(?P<slash>^|/)(?:\*\*(?:/+|$))+")
@@ -167,7 +167,7 @@ def _walk(folder: str, skip: Path | None, problems: list[str]) -> Iterator[str]:
         )
         for name in sorted(files):
             path = Path(place, name)
-            photo = name.lower().endswith((*SUFFIXES, *_FOREIGN_SUFFIXES))
+            photo = name.lower().endswith((*SUFFIXES, *FOREIGN_SUFFIXES))
             if photo and not name.startswith(".") and not _is_special(path):
                 yield str(path)
 

@@ -17,6 +17,7 @@ from serenbox.cli.common import (
     printable,
     write_line,
 )
+from serenbox.cli.inputs import FOREIGN_SUFFIXES
 from serenbox.cli.plots import check_plot, write_plot
 from serenbox.errors import CameraError
 from serenbox.mood.timeline import Timeline, totals
@@ -89,6 +90,7 @@ class ReplayTool(Tool):
         with native_messages_hidden(show=args.debug):
             camera = _open(args.file, settings)
             replay = _Replay(camera.step, keep_scores=bool(args.plot))
+            replay.problems += _left_out(args.file)
             replay.play(camera, _mood_maker(settings, cropped=args.cropped))
         if replay.problems:
             self.error(*replay.problems)
@@ -187,6 +189,18 @@ def as_table(name: str, frames: int, spans: list[Span]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _left_out(path: Path) -> list[str]:
+    """Return a sentence for each photo of a folder that is not played because of its suffix."""
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    return [
+        f"{file}: it is not played, as its name ends in {file.suffix}: convert it to JPEG or PNG"
+        for file in files
+        if file.name.lower().endswith(FOREIGN_SUFFIXES)
+        and not file.name.startswith(".")
+        and file.is_file()
+    ]
 
 
 def _open(path: Path, settings: Settings) -> Recording:
