@@ -18,7 +18,8 @@ from tests.mosquitto import wait_for
 from tests.ports import free_port
 from tests.test_web_metrics import expose
 from tests.web_box import HAPPY, Box
-from tests.web_client import ask_json
+from tests.web_client import ask_json, say
+from tests.web_page import running_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,24 @@ def test_the_tables_name_everything() -> None:
     assert cells("### Health\n") == set(box.board.health())
     metrics = re.findall(r"^(serenbox_\w+)", expose(), re.MULTILINE)
     assert cells("### Metrics\n") - {"process_…"} == set(metrics)
+
+
+def test_every_refusal_of_a_request_has_a_reason() -> None:
+    table = TEXT.split("| code | reason |\n", 1)[1].split("\n\n", 1)[0]
+    codes = {code for line in table.splitlines() for code in re.findall(r"\d{3}", line[:12])}
+    post = b"POST /login HTTP/1.1\r\nHost: localhost\r\n"
+    requests = (
+        b"no HTTP\r\n\r\n",
+        post + b"Content-Length: 9999\r\n\r\n" + bytes(9999),
+        post + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 70_000,
+        post + b"Transfer-Encoding: gzip\r\n\r\n",
+    )
+    with running_page() as page:
+        answers = [say(page.port, request)[9:12].decode() for request in requests]
+
+    assert answers == ["400", "413", "417", "431", "501"]
+    assert codes >= {*answers, "500"}
 
 
 def test_the_preview_lasts_as_long_as_is_promised() -> None:
