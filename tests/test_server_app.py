@@ -342,6 +342,16 @@ def test_the_page_loads_nothing_from_outside(client: FlaskClient) -> None:
         assert "//" not in text.replace("</", "")
 
 
+@pytest.mark.parametrize("path", ["/docs", "/static/page.css"])
+@pytest.mark.parametrize("wanted", ["bytes=0-9", "bytes=999999-"])
+def test_files_are_sent_whole(client: FlaskClient, path: str, wanted: str) -> None:
+    whole = client.get(path, buffered=True)
+    answer = client.get(path, headers={"Range": wanted}, buffered=True)
+
+    assert (answer.status_code, answer.data) == (200, whole.data)
+    assert "Accept-Ranges" not in answer.headers
+
+
 def test_mutated_pictures_get_an_answer_that_makes_sense(
     client: FlaskClient, portrait: np.ndarray[Any, np.dtype[np.uint8]]
 ) -> None:

@@ -127,10 +127,12 @@ def _add_manners(app: Flask, metrics: Metrics, settings: ServerSettings) -> None
     @app.before_request
     def start() -> None:
         g.start = time.monotonic()
+        request.environ.pop("HTTP_RANGE", None)  # the files are small, and always sent whole
 
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.pop("Accept-Ranges", None)
         if request.endpoint != "static":
             response.headers["Cache-Control"] = "no-store"
         _allow_origin(response, settings.cors_origins)
