@@ -28,7 +28,7 @@ _log = logging.getLogger("serenbox.server")
 
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "img-src 'self' blob: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 

@@ -28,13 +28,15 @@ function showScores(answer) {
 
 async function send(event) {
   event.preventDefault();
+  const [file] = at("picture").files;
   const form = new FormData();
-  form.append("file", at("picture").files[0]);
+  form.append("file", file);
+  forget();
   at("status").textContent = "Sending …";
-  at("scores").hidden = true;
   try {
     const reply = await fetch(at("address").value.slice(1), { method: "POST", body: form });
     const answer = await reply.json();
+    if (file !== at("picture").files[0]) return; /* another one was chosen meanwhile */
     at("status").textContent = reply.ok ? `Answer ${reply.status}` : `${reply.status}: ${answer.message}`;
     at("answer").textContent = JSON.stringify(answer, null, 2);
     at("answer").hidden = false;
@@ -44,7 +46,15 @@ async function send(event) {
   }
 }
 
+/** Show no answer any more: it was to another picture. */
+function forget() {
+  at("status").textContent = "";
+  at("scores").hidden = true;
+  at("answer").hidden = true;
+}
+
 function preview() {
+  forget();
   const [file] = at("picture").files;
   const image = at("preview");
   URL.revokeObjectURL(image.src);
