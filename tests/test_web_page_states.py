@@ -19,7 +19,7 @@ from tests.browser import DESKTOP, PHONE, shape
 from tests.daemon_process import Daemon, wait_for, with_page, write_script
 from tests.mosquitto import running_mosquitto
 from tests.ports import free_port
-from tests.web_box import HAPPY
+from tests.web_box import HAPPY, STATS
 from tests.web_client import Viewer, answers
 
 if TYPE_CHECKING:
@@ -162,6 +162,29 @@ def test_what_was_heard_before_a_page_was_hidden_does_not_pass_for_current(page:
         page.browser.close()
         page.browser.switch_to.window(shown)
         page.wait_told("detail", "closed", "the last that is known", "closed")
+
+
+def test_a_small_window(page: Page) -> None:
+    port = free_port()
+    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port)), print)
+    with contextlib.ExitStack() as stack:
+        stack.callback(output.close, 5)
+        output.start()
+        output.mood({**HAPPY, "mood": "surprise"})
+        output.stats(STATS)
+        wait_for(lambda: answers(port), "the page")
+        shape(page.browser, width=320, height=480, phone=True)
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("health", "Version")
+        page.wait("day-rows", "Surprise")
+        page.script("for (const each of document.querySelectorAll('details')) each.open = true")
+        for width in (320, 240):
+            shape(page.browser, width=width, height=480, phone=True)
+            assert page.script("return document.documentElement.scrollWidth") == width
+            narrowest = (
+                "return Math.min(...[...document.querySelectorAll('dd')].map((e) => e.clientWidth))"
+            )
+            assert page.script(narrowest) > 64
 
 
 def test_a_full_score_takes_one_line(page: Page) -> None:
