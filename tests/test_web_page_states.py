@@ -15,7 +15,7 @@ from serenbox.model_file import append_metadata, load_model_file
 from serenbox.outputs.messages import mood_message
 from serenbox.settings.schema import Settings, WebSettings
 from serenbox.web.output import WebOutput
-from tests.browser import DESKTOP, PHONE, shape
+from tests.browser import A_MINUTE_LATER, DESKTOP, PHONE, shape
 from tests.daemon_process import Daemon, wait_for, with_page, write_script
 from tests.mosquitto import running_mosquitto
 from tests.ports import free_port
@@ -162,6 +162,28 @@ def test_what_was_heard_before_a_page_was_hidden_does_not_pass_for_current(page:
         page.browser.close()
         page.browser.switch_to.window(shown)
         page.wait_told("detail", "closed", "the last that is known", "closed")
+
+
+def test_a_box_that_does_not_pause_is_told_of(page: Page) -> None:
+    port = free_port()
+    output = WebOutput(Settings(web=WebSettings(enabled=True, port=port)), lambda _: None)
+    with contextlib.ExitStack() as stack:
+        stack.callback(output.close, 5)
+        output.start()
+        output.mood(HAPPY)
+        wait_for(lambda: answers(port), "the page")
+        page.open(f"http://127.0.0.1:{port}/")
+        page.wait("mood", "Happy")
+        page.browser.find_element("id", "pause").click()
+        page.wait("pause", "Closing the camera")
+        assert page.text("notices") == ""
+        page.script(A_MINUTE_LATER)
+        page.wait("notices", "The camera is still not closed. To be sure, stop the service.")
+        page.wait("link", "Live")
+        assert page.text("pause") == "Pause"
+        output.mood(mood_message("box", time.time(), "paused", None, 0))
+        page.wait("mood", "Paused")
+        assert page.text("notices") == "Paused: the camera is closed."
 
 
 def test_a_small_window(page: Page) -> None:

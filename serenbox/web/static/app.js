@@ -99,7 +99,13 @@ function showDetail() {
 function showButton() {
   const button = element("pause");
   const paused = mood?.state === "paused";
-  if (asked && (asked.paused === paused || performance.now() > asked.until)) asked = null;
+  if (asked?.paused === paused) asked = null;
+  else if (asked && performance.now() > asked.until) {
+    refused = asked.paused
+      ? "The camera is still not closed. To be sure, stop the service."
+      : "The camera is still not opened. Try again.";
+    asked = null;
+  }
   const text = asked ? (asked.paused ? "Closing the camera …" : "Opening the camera …") : paused ? "Resume" : "Pause";
   put(button, text);
   disable(button, Boolean(asked) || link !== "live" || !mood);
@@ -348,6 +354,7 @@ function watch() {
   if (stream && performance.now() - heard > SILENT) lose();
   showDetail();
   showButton();
+  showNotices();
 }
 
 element("scores").replaceChildren(...EMOTIONS.map((emotion) => make(
