@@ -72,7 +72,13 @@ def test_no_more_small_epochs_than_epochs_unless_asked_for(
     ("options", "named"),
     [
         (["--epochs", "5", "--small-epochs", "8"], "--small-epochs is 8, and must be from 0 to"),
-        (["--size", "50"], "--size is 50, and must be a multiple of 32"),
+        (["--size", "50"], "--size is 50, and must be a multiple of 32 up to 1024"),
+        (["--size", "3200000"], "--size is 3200000, and must be a multiple of 32 up to 1024"),
+        (["--alpha", "inf"], "--alpha is inf, and must be above 0 and at most 4"),
+        (
+            ["--learning-rate", "inf"],
+            "--learning-rate is inf, and must be above 0 and at most 1000",
+        ),
         (["--seed", "4294967296"], "--seed is 4294967296, and must be from 0 to 4294967295"),
         (["--sharpness", "inf"], "--sharpness is inf, and must be from 0 to 1"),
         (["--noise", "2"], "--noise is 2, and must be from 0 to 1"),

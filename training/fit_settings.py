@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Backbone = Literal["mobilenet_v2", "mobilenet_v1"]
 """The network before the logits: the one that ships, or an older one used only as its teacher."""
+_SIZES = range(32, 1025, 32)
+"""Sides in pixels that the backbones can take: they halve the picture five times."""
 OLDER_RUNS: dict[str, str | float] = {"backbone": "mobilenet_v2", "sharpness": 0.0}
 """Settings that the records of older runs lack because they could not be chosen then."""
 
@@ -108,19 +110,19 @@ class FitSettings:
 
         """
         for name, fits, wanted in (
-            ("size", self.size > 0 and self.size % 32 == 0, "a multiple of 32"),
-            ("small-size", self.small_size > 0 and self.small_size % 32 == 0, "a multiple of 32"),
+            ("size", self.size in _SIZES, "a multiple of 32 up to 1024"),
+            ("small-size", self.small_size in _SIZES, "a multiple of 32 up to 1024"),
             (
                 "weights",
                 self.backbone == "mobilenet_v1" or not self.weights.endswith(".json"),
                 "another file with this --backbone: FaceRes is a mobilenet_v1",
             ),
-            ("alpha", self.alpha > 0, "above 0"),
+            ("alpha", 0 < self.alpha <= 4, "above 0 and at most 4"),
             ("epochs", self.epochs >= 1, "1 or more"),
             ("small-epochs", 0 <= self.small_epochs <= self.epochs, "from 0 to --epochs"),
             ("batch-size", self.batch_size >= 2, "2 or more"),
-            ("learning-rate", self.learning_rate > 0, "above 0"),
-            ("weight-decay", self.weight_decay >= 0, "0 or more"),
+            ("learning-rate", 0 < self.learning_rate <= 1000, "above 0 and at most 1000"),
+            ("weight-decay", 0 <= self.weight_decay <= 1000, "from 0 to 1000"),
             ("ema", 0 < self.ema < 1, "between 0 and 1"),
             ("sharpness", 0 <= self.sharpness <= 1, "from 0 to 1"),
             ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),

@@ -38,7 +38,8 @@ def draw_timeline(
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(6, 1))
     for label, values in zip(EMOTIONS, zip(*scores, strict=True), strict=True):
         upper.plot(times, values, label=label, color=mood_color(label), linewidth=1.5)
-    upper.set(title=title, ylabel="smoothed score", ylim=(0, 1.02))
+    upper.set_title(title, parse_math=False)  # it may be any file's name
+    upper.set(ylabel="smoothed score", ylim=(0, 1.02))
     upper.grid(alpha=0.3)
     upper.legend(ncols=len(EMOTIONS), loc="upper center", bbox_to_anchor=(0.5, -0.04))
     _draw_band(lower, spans)
