@@ -52,6 +52,23 @@ def test_a_broken_configuration_changes_nothing(tmp_path: Path, camera: str) -> 
     assert daemon.states.count("READY=1") == 3
 
 
+def test_a_reload_changes_what_it_concerns_and_nothing_else(tmp_path: Path, camera: str) -> None:
+    quiet = f'{QUICK}\n[service]\nlog_level = "warning"\n'
+    diffuser = "[mqtt]\nenabled = true\nhost = '127.0.0.1'\nport = 1\n[diffuser]\nenabled = true\n"
+    with Daemon(tmp_path, camera, configuration=quiet) as daemon:
+        daemon.wait_mood("happy")
+        assert daemon.log == []
+        daemon.configuration.write_text(f"{QUICK}\n{diffuser}")
+        daemon.send(signal.SIGHUP)
+        # The new level applies at once, and the diffuser has its own field.
+        daemon.wait_logged("the configuration was read again")
+        daemon.wait_until(lambda: "slot" in daemon.messages[-1], "the slot of the diffuser")
+        goes_on(daemon)
+        assert daemon.end() == 0
+    assert not any("camera: script" in line for line in daemon.log)  # it was not opened again
+    assert daemon.events == [("no_camera", "happy")]
+
+
 def test_a_configuration_from_a_pipe_stays(tmp_path: Path, camera: str) -> None:
     """Read again, it would give the defaults, or wait for a writer without end."""
     pipe = tmp_path / "serenbox.toml"
