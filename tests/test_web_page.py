@@ -176,6 +176,7 @@ def test_a_lost_answer_is_no_refusal(tmp_path: Path, camera: str, page: Page) ->
 
 
 def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None:
+    from selenium.common.exceptions import WebDriverException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.expected_conditions import (
         presence_of_element_located,
@@ -193,7 +194,9 @@ def test_the_token_is_asked_for(tmp_path: Path, camera: str, page: Page) -> None
         assert browser.current_url.endswith("/login")
         page.check_everywhere()
         for given in ("not the token of it", token):
-            patient = WebDriverWait(browser, 30)
+            # Asked about a field of a page that is being left, Chromium may find no better answer
+            # than an unknown error.
+            patient = WebDriverWait(browser, 30, ignored_exceptions=[WebDriverException])
             field = patient.until(presence_of_element_located((By.ID, "token")))
             field.send_keys(given)
             field.submit()
