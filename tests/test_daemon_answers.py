@@ -38,10 +38,28 @@ def announcer() -> Announcer:
     return Announcer("box", [])
 
 
+class SlowDevice(Device):
+    """A camera that is closed only when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_close = threading.Event()
+
+    def close(self) -> None:
+        assert self.may_close.wait(30)
+        super().close()
+
+
 @pytest.fixture
-def capture() -> Iterator[Capture]:
-    capture = Capture(QUICK, Device().open, threading.Event().set)
+def device() -> SlowDevice:
+    return SlowDevice()
+
+
+@pytest.fixture
+def capture(device: SlowDevice) -> Iterator[Capture]:
+    capture = Capture(QUICK, device.open, threading.Event().set)
     yield capture
+    device.may_close.set()
     capture.stop()
     assert capture.join(30)
 
@@ -56,11 +74,12 @@ def answers(
 
 
 def test_it_is_pausing_until_the_camera_is_closed(
-    answers: Answers, capture: Capture, announcer: Announcer
+    answers: Answers, capture: Capture, announcer: Announcer, device: SlowDevice
 ) -> None:
     capture.start()
     wait_for(lambda: capture.openings == 1)
     assert answers.answer("pause") == {"state": "pausing", "remembered": True, "problem": None}
+    device.may_close.set()
     wait_for(lambda: capture.state is CameraState.PAUSED)
     announcer.became("paused")
     assert answers.answer("pause")["state"] == "paused"

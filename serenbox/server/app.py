@@ -30,6 +30,7 @@ _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' blob: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+"""`blob:` shows the picture that was chosen, and `data:` is the empty icon."""
 
 
 def make_app(settings: ServerSettings) -> Flask:
